@@ -1,0 +1,3 @@
+"""Find what tests, fixtures and servers leave behind."""
+
+from __future__ import annotations
