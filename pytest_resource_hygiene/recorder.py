@@ -17,6 +17,8 @@ import sys
 import threading
 import weakref
 from contextvars import ContextVar
+
+from pytest_resource_hygiene.post_import import PostImport
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -80,6 +82,14 @@ class Recorder:
         self._wrapped: list[tuple[Any, str, Any, Any]] = []
         self._services: dict[Any, Any] = {}
         self.started = False
+        self._post_import = PostImport()
+        # Set by the checker; on its own the recorder knows neither tools nor patience.
+        self.is_foreign: Callable[[Creation | None], bool] = lambda creation: False
+        self.patience: Callable[[Iterable[Creation | None]], float] = lambda creations: 0.5
+
+    def when_imported(self, module: str, callback: Callable[[], None]) -> None:
+        """Call back when the module is there: at once, or after somebody else imported it."""
+        self._post_import.when_imported(module, callback)
 
     def on(self, event: str, handler: Callable[[tuple[Any, ...]], None]) -> None:
         """Call ``handler(args)`` at each audit event of that name; several may listen."""
@@ -107,7 +117,10 @@ class Recorder:
             sys.addaudithook(_hook)
 
     def stop(self) -> None:
-        """Stop recording and undo every wrap that nobody has replaced since."""
+        """Stop recording, close the services, undo every wrap that nobody has replaced since."""
+        for service in self._services.values():
+            service.close()
+        self._post_import.stop()
         if self.started:
             _handlers.clear()
         self.started = False

@@ -6,17 +6,16 @@ another keeps the count, and the kernel hands out the lowest free number again.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-import sys
 import weakref
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.trackers._proc import ProcFolder
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
     from pytest_resource_hygiene.tracker import Moment
@@ -26,7 +25,6 @@ __all__ = ["Descriptors"]
 _PROC = "/proc/self/fd"
 _DEV = "/dev/fd"
 _MAX_RECORDS = 20_000
-_OWN_FD_FLOOR = 900  # far above what tests count with, below the usual limit of 1,024
 
 # No audit event exists for these; each returns one or two new descriptors.
 _UNAUDITED = ("pipe", "pipe2", "dup", "dup2", "openpty", "eventfd", "memfd_create", "pidfd_open")
@@ -40,8 +38,8 @@ class Descriptors:
         self.events = 0
         self.opened: deque[Any] = deque(maxlen=_MAX_RECORDS)
         self.sockets: deque[Any] = deque(maxlen=_MAX_RECORDS)
-        self.made: dict[int, Creation] = {}
-        self._directory = _OwnDirectory(_PROC)
+        self.made: dict[int, tuple[Creation, int]] = {}
+        self._directory = ProcFolder(_PROC, lambda status: status.st_size)
         self._site = recorder.site
         recorder.on("open", self._note_open)
         recorder.on("os.scandir", self._note_open)
@@ -75,11 +73,20 @@ class Descriptors:
     def _note_made(self, result: Any, creation: Creation) -> None:
         self.events += 1
         for fd in result if isinstance(result, tuple) else (result,):
-            self.made[fd] = creation
+            try:
+                self.made[fd] = creation, os.fstat(fd).st_ino
+            except OSError:  # closed by another thread meanwhile
+                continue
+
+    def made_as(self, fd: int, inode: int) -> Creation | None:
+        """Return how the descriptor was made by a wrapped function, if it is still that one."""
+        creation, recorded = self.made.get(fd, (None, -1))
+        return creation if recorded == inode else None
 
     def reading(self) -> tuple[int, int]:
         """Return the number of recorded openings and of open descriptors (about 1 µs)."""
-        return self.events, self._directory.size()
+        count = self._directory.measure()
+        return self.events, len(_numbers()) if count is None else count
 
     def forget(self) -> None:
         """Drop the records."""
@@ -95,9 +102,8 @@ class Descriptors:
     def _scan(self) -> tuple[dict[Hashable, int], dict[Hashable, int]]:
         files: dict[Hashable, int] = {}
         sockets: dict[Hashable, int] = {}
-        own = self._directory.fd
-        for fd in _numbers():
-            if fd == own:
+                for fd in _numbers():
+            if fd in ProcFolder.own_numbers:
                 continue
             try:
                 status = os.fstat(fd)
@@ -111,69 +117,6 @@ class Descriptors:
                 target = _target(fd) if form == 0 else ""
                 files[fd, status.st_dev, status.st_ino, form, target] = fd
         return files, sockets
-
-
-class _OwnDirectory:
-    """The descriptor folder, held open: its size is the count, without listing it.
-
-    ``st_size`` of ``/proc/self/fd`` is the number of open descriptors since Linux 6.2; before, and
-    elsewhere, the folder is listed.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self.fd = -1
-        self._inode = -1
-        self._counts = False
-        if Path(path).is_dir() and sys.platform == "linux":
-            self._open()
-            # A forked child would read its parent's table through the inherited descriptor.
-            reopen = weakref.WeakMethod(self._open)
-            os.register_at_fork(after_in_child=lambda: _call(reopen()))
-
-    def _open(self) -> None:
-        import fcntl
-
-        self.close()
-        with contextlib.suppress(OSError):
-            low = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                self.fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _OWN_FD_FLOOR)
-            except OSError:  # a limit below the floor
-                self.fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
-            os.close(low)
-            status = os.fstat(self.fd)
-            self._inode = status.st_ino
-            self._counts = status.st_size > 0
-
-    def close(self) -> None:
-        if self.fd >= 0 and self._is_mine():
-            os.close(self.fd)
-        self.fd = -1
-
-    def _is_mine(self) -> bool:
-        try:
-            return os.fstat(self.fd).st_ino == self._inode
-        except OSError:
-            return False
-
-    def size(self) -> int:
-        if self._counts:
-            try:
-                status = os.fstat(self.fd)
-            except OSError:
-                status = None
-            if status is not None and status.st_ino == self._inode:
-                return status.st_size
-            self.fd = -1  # a test closed every descriptor it found
-            self._open()
-            return self.size() if self._counts and self.fd >= 0 else 0
-        return len(_numbers())
-
-
-def _call(function: Callable[[], None] | None) -> None:
-    if function is not None:
-        function()
 
 
 def _numbers() -> list[int]:

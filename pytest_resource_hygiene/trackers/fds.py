@@ -58,11 +58,6 @@ class FdTracker(Tracker):
         """Share the table of descriptors with the kind `sockets`."""
         self._table = recorder.service(Descriptors)
 
-    def stop(self) -> None:
-        """Close the descriptor that the table keeps."""
-        if self._table is not None:
-            self._table.close()
-
     def _descriptors(self) -> Descriptors:
         assert self._table is not None, "start() comes first"
         return self._table
@@ -82,7 +77,7 @@ class FdTracker(Tracker):
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Find the opening by number, else by the path that the descriptor points to."""
         table = self._descriptors()
-        made = table.made.get(value)
+        made = table.made_as(value, key[2]) if isinstance(key, tuple) else None
         if made is not None:
             return made
         target = target_of(value)

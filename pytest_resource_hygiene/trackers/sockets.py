@@ -67,14 +67,14 @@ class SocketTracker(Tracker):
         table = self._descriptors()
         loose = []
         for record in reversed(table.sockets):
-            made = record[4]() if record[4] is not None else None
-            number = _fileno(made)
+            number = _fileno(record[4]() if record[4] is not None else None)
             if number == value:
                 return Creation(*record)
             if number < 0:  # detached or gone: its descriptor may be the one that is left
                 loose.append(record)
-        if value in table.made:
-            return table.made[value]
+        made = table.made_as(value, key[1]) if isinstance(key, tuple) else None
+        if made is not None:
+            return made
         if not loose:
             return None
         certain = len({record[0] for record in loose}) == 1

@@ -1,0 +1,156 @@
+"""All threads of the process in three groups: `threading.Thread`, raw `_thread`, and foreign ones.
+
+A raw thread is in neither ``threading.enumerate()`` nor, while it is blocked in C code that was its
+very target, ``sys._current_frames()``. What remains is arithmetic: ``_thread._count()`` is the
+number of threads that Python started, so those which `threading` does not know are raw, and the
+kernel's list gives their ids.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_resource_hygiene.recorder import Creation
+from pytest_resource_hygiene.tracker import IdentityKey
+from pytest_resource_hygiene.trackers._proc import ProcFolder, start_time
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from pytest_resource_hygiene.recorder import Recorder
+    from pytest_resource_hygiene.tracker import Moment
+
+__all__ = ["NativeThread", "RawThread", "ThreadTable", "present_stack"]
+
+_TASKS = "/proc/self/task"
+
+
+class RawThread(NamedTuple):
+    """A thread started by ``_thread.start_new_thread``: kernel id, target, and how it was made."""
+
+    tid: int
+    function: Any
+    creation: Creation | None
+
+
+class NativeThread(NamedTuple):
+    """A thread that Python did not start: kernel id and the name that the kernel shows."""
+
+    tid: int
+    name: str
+
+
+class _Scan(NamedTuple):
+    python: dict[Hashable, threading.Thread]
+    raw: dict[Hashable, RawThread]
+    native: dict[Hashable, NativeThread]
+
+
+class ThreadTable:
+    """Hears of every start, and sorts the kernel's list."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Hook the recorder; one instance serves all kinds, through `Recorder.service`."""
+        self.starts = 0
+        self._recorder = recorder
+        self._raw_starts: list[Creation] = []
+        self._raw: dict[tuple[int, int], RawThread] = {}
+        self._tasks = ProcFolder(_TASKS, lambda status: status.st_nlink)
+        recorder.on("_thread.start_new_thread", self._note_start)
+        recorder.on("_thread.start_joinable_thread", self._note_start)  # Python 3.13
+
+    def close(self) -> None:
+        """Close the one descriptor that this keeps."""
+        self._tasks.close()
+
+    def _note_start(self, args: tuple[Any, ...]) -> None:
+        self.starts += 1
+        thread = getattr(args[0], "__self__", None)
+        if isinstance(thread, threading.Thread):
+            self._recorder.threads[thread] = Creation(*self._recorder.site(None))
+        else:
+            self._raw_starts.append(Creation(*self._recorder.site(args[0])))
+
+    def forget(self) -> None:
+        """Drop the starts of raw threads that have ended."""
+        self._raw_starts.clear()
+
+    def reading(self) -> tuple[int, int]:
+        """Return starts seen, and the number of threads that Python started and that live."""
+        return self.starts, _thread._count()  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def total(self) -> int | None:
+        """Return a number that changes with the number of kernel threads, or None."""
+        return self._tasks.measure()
+
+    def scan(self, moment: Moment) -> _Scan:
+        """Sort all live threads, once in a moment."""
+        result: _Scan = moment.once(self, self._scan)
+        return result
+
+    def _scan(self) -> _Scan:
+        main = threading.main_thread()
+        known = [t for t in threading.enumerate() if not isinstance(t, threading._DummyThread)]  # type: ignore[attr-defined]  # noqa: SLF001
+        python: dict[Hashable, threading.Thread] = {
+            IdentityKey(thread): thread for thread in known if thread is not main
+        }
+        strangers = _kernel_threads() - {thread.native_id for thread in known} - {main.native_id}
+        raw_count = _thread._count() - len(python)  # type: ignore[attr-defined]  # noqa: SLF001
+        raw: dict[Hashable, RawThread] = {}
+        native: dict[Hashable, NativeThread] = {}
+        for tid in sorted(strangers):
+            try:
+                key = tid, _started(tid)
+            except OSError:
+                continue
+            if key in self._raw:
+                raw[key] = self._raw[key]
+            else:
+                native[key] = NativeThread(tid, _name(tid))
+        missing = raw_count - len(raw)
+        if missing > 0 and native:  # the newest strangers are those that were just started
+            for key in list(native)[-missing:]:
+                raw[key] = self._raw[key] = self._started_raw(native.pop(key).tid)
+        self._raw = {key: value for key, value in self._raw.items() if key in raw}
+        return _Scan(python, raw, native)
+
+    def _started_raw(self, tid: int) -> RawThread:
+        if not self._raw_starts:
+            return RawThread(tid, None, None)
+        certain = len({start.stack for start in self._raw_starts}) == 1
+        creation = self._raw_starts[-1]._replace(certain=certain)
+        return RawThread(tid, creation.what, creation)
+
+
+def _kernel_threads() -> set[int | None]:
+    if sys.platform == "linux":
+        return set(map(int, os.listdir(_TASKS)))  # noqa: PTH208 - 5 times faster
+    import psutil
+
+    return {thread.id for thread in psutil.Process().threads()}
+
+
+def _started(tid: int) -> int:
+    return start_time(f"{_TASKS}/{tid}/stat") if sys.platform == "linux" else 0
+
+
+def _name(tid: int) -> str:
+    try:
+        with open(f"{_TASKS}/{tid}/comm", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def present_stack(ident: int | None) -> tuple[str, ...]:
+    """Return where the thread with that ident is now, outermost first; empty if in C from birth."""
+    frame = sys._current_frames().get(ident) if ident is not None else None  # noqa: SLF001
+    lines: list[str] = []
+    while frame is not None:
+        lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}")
+        frame = frame.f_back
+    return tuple(reversed(lines))
