@@ -85,6 +85,7 @@ class Recorder:
         self._post_import = PostImport()
         # Set by the checker; on its own the recorder knows neither tools nor patience.
         self.is_foreign: Callable[[Creation | None], bool] = lambda creation: False
+        self.is_by_user: Callable[[Creation | None], bool] = lambda creation: creation is not None
         self.patience: Callable[[Iterable[Creation | None]], float] = lambda creations: 0.5
 
     def when_imported(self, module: str, callback: Callable[[], None]) -> None:

@@ -85,6 +85,7 @@ class Captured:
         severity: overrides that of the kind: a thing that was cleaned up after all is a note.
         change: how it differs from what was expected.
         waited: seconds already waited for it to go.
+        description: made at once, where the thing will look different later.
     """
 
     key: Hashable
@@ -94,6 +95,7 @@ class Captured:
     severity: Literal["fail", "note"] | None = None
     change: Literal["added", "replaced", "removed", "exceeded"] = "added"
     waited: float = 0.0
+    description: Description | None = None
 
 
 class Tracker:
@@ -128,6 +130,10 @@ class Tracker:
         default never equals anything, so that `list_resources` is asked every time.
         """
         return object()
+
+    def sensor(self) -> Callable[[], object]:
+        """Return what is called for the reading: kinds that share a question return the same."""
+        return self.reading
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """Return the live resources: an identity that survives reuse of numbers, and a handle."""

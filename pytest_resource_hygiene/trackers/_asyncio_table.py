@@ -16,7 +16,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.recorder import Creation, owner_var
-from pytest_resource_hygiene.tracker import Captured, IdentityKey
+from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -37,6 +37,8 @@ class AsyncioTable:
     def __init__(self, recorder: Recorder) -> None:
         """Wait for asyncio; one instance serves all kinds, through `Recorder.service`."""
         self.events = 0
+        # The kinds put their words here, for what is caught has to be described at once.
+        self.describers: dict[str, Callable[[Hashable, Any], Description]] = {}
         self.caught_tasks: list[Captured] = []
         self.caught_timers: list[Captured] = []
         self.caught_handlers: list[Captured] = []
@@ -203,16 +205,16 @@ class AsyncioTable:
     def _catch(self, loop: Any) -> None:
         waited = self._settle(loop)
         for task in self._pending(loop):
-            self.caught_tasks.append(self._captured(task, waited))
+            self.caught_tasks.append(self._captured("tasks", task, waited))
         for generator in list(getattr(loop, "_asyncgens", ())):
             if generator.ag_frame is not None:
-                self.caught_tasks.append(self._captured(generator, waited))
+                self.caught_tasks.append(self._captured("tasks", generator, waited))
         for key, timer in self.timers().items():
             if timer._loop is loop:  # noqa: SLF001 - a handle has no public name for it
-                self.caught_timers.append(self._captured(timer, waited, key))
+                self.caught_timers.append(self._captured("timers", timer, waited, key))
         for key, handle in self.signal_handlers().items():
             if isinstance(key, tuple) and key[1].ref() is loop:
-                self.caught_handlers.append(self._captured(handle, waited, key))
+                self.caught_handlers.append(self._captured("signals", handle, waited, key))
 
     def _settle(self, loop: Any) -> float:
         """Give what is about to end its turns; then, if anything is left, the grace period."""
@@ -238,17 +240,21 @@ class AsyncioTable:
 
     def _catch_abandoned(self, loop: Any) -> None:
         # Closed by hand with tasks on it that nobody asked to end: they never will.
-        caught = {id(item.anchor) for item in self.caught_tasks}
+        caught = {item.key for item in self.caught_tasks}
         for task in self._pending(loop):
-            if id(task) not in caught and not task.cancelling():
-                self.caught_tasks.append(self._captured(task, 0.0))
+            if IdentityKey(task) not in caught and not task.cancelling():
+                self.caught_tasks.append(self._captured("tasks", task, 0.0))
 
-    def _captured(self, obj: Any, waited: float, key: Hashable | None = None) -> Captured:
+    def _captured(
+        self, kind: str, obj: Any, waited: float, key: Hashable | None = None
+    ) -> Captured:
+        key = IdentityKey(obj) if key is None else key
+        describe = self.describers.get(kind)
         return Captured(
-            key=IdentityKey(obj) if key is None else key,
-            value=obj,
+            key=key,
+            value=None,
+            description=describe(key, obj) if describe is not None else None,
             creation=self.creation_of(obj),
-            anchor=obj,
             waited=waited,
         )
 

@@ -102,7 +102,7 @@ class Descriptors:
     def _scan(self) -> tuple[dict[Hashable, int], dict[Hashable, int]]:
         files: dict[Hashable, int] = {}
         sockets: dict[Hashable, int] = {}
-                for fd in _numbers():
+        for fd in _numbers():
             if fd in ProcFolder.own_numbers:
                 continue
             try:

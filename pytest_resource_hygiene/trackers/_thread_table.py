@@ -19,7 +19,7 @@ from pytest_resource_hygiene.tracker import IdentityKey
 from pytest_resource_hygiene.trackers._proc import ProcFolder, start_time
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from pytest_resource_hygiene.recorder import Recorder
     from pytest_resource_hygiene.tracker import Moment
@@ -60,12 +60,25 @@ class ThreadTable:
         self._raw_starts: list[Creation] = []
         self._raw: dict[tuple[int, int], RawThread] = {}
         self._tasks = ProcFolder(_TASKS, lambda status: status.st_nlink)
-        recorder.on("_thread.start_new_thread", self._note_start)
-        recorder.on("_thread.start_joinable_thread", self._note_start)  # Python 3.13
+        if sys.version_info >= (3, 12):
+            recorder.on("_thread.start_new_thread", self._note_start)
+            recorder.on("_thread.start_joinable_thread", self._note_start)  # Python 3.13
+        else:  # no audit event yet
+            recorder.wrap(threading, "_start_new_thread", self._noting_start)
+            recorder.wrap(_thread, "start_new_thread", self._noting_start)
+            recorder.wrap(_thread, "start_new", self._noting_start)
 
     def close(self) -> None:
         """Close the one descriptor that this keeps."""
         self._tasks.close()
+
+    def _noting_start(self, original: Callable[..., int]) -> Callable[..., int]:
+        def start_new_thread(*args: Any) -> int:
+            if args:
+                self._note_start(args)
+            return original(*args)
+
+        return start_new_thread
 
     def _note_start(self, args: tuple[Any, ...]) -> None:
         self.starts += 1

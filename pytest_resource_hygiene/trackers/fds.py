@@ -19,7 +19,7 @@ from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._descriptors import Descriptors, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Recorder
@@ -62,9 +62,9 @@ class FdTracker(Tracker):
         assert self._table is not None, "start() comes first"
         return self._table
 
-    def reading(self) -> object:
-        """Return openings seen and descriptors open."""
-        return self._descriptors().reading()
+    def sensor(self) -> Callable[[], object]:
+        """Ask the shared table: openings seen and descriptors open."""
+        return self._descriptors().reading
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List by identity; the handle is the number."""

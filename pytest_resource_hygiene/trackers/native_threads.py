@@ -39,7 +39,8 @@ class NativeThreadTracker(Tracker):
 
     def reading(self) -> object:
         """Return the number of kernel threads where it is cheap to have."""
-        return self._threads().total()
+        total = self._threads().total()
+        return self._threads().reading() if total is None else total
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List the threads that Python did not start."""

@@ -58,6 +58,7 @@ class SignalTracker(Tracker):
         """Wrap the functions that change a slot; none of them raises an audit event."""
         self._recorder = recorder
         self._loops = recorder.service(AsyncioTable)
+        self._loops.describers[self.kind] = self.describe
         recorder.wrap(signal, "signal", self._recording_signal)
         recorder.wrap(signal, "set_wakeup_fd", self._recording(lambda *_: _WAKEUP))
         recorder.wrap(signal, "pthread_sigmask", self._recording(lambda *_: _MASK))

@@ -11,7 +11,7 @@ import gc
 import os
 import socket
 import struct
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Recorder
@@ -52,9 +52,9 @@ class SocketTracker(Tracker):
         assert self._table is not None, "start() comes first"
         return self._table
 
-    def reading(self) -> object:
-        """Return openings seen and descriptors open."""
-        return self._descriptors().reading()
+    def sensor(self) -> Callable[[], object]:
+        """Ask the shared table: openings seen and descriptors open."""
+        return self._descriptors().reading
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List by number and inode; the handle is the number."""
@@ -119,7 +119,13 @@ class SocketTracker(Tracker):
 
     def specimen(self) -> AbstractContextManager[object]:
         """Open a datagram socket."""
-        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        return _datagram_socket()
+
+
+@contextmanager
+def _datagram_socket() -> Iterator[object]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        yield sock
 
 
 def _fileno(sock: Any) -> int:

@@ -29,6 +29,7 @@ class TaskTracker(Tracker):
     def start(self, recorder: Recorder) -> None:
         """Share the table of asyncio's things with the other kinds."""
         self._table = recorder.service(AsyncioTable)
+        self._table.describers[self.kind] = self.describe
 
     def _asyncio(self) -> AsyncioTable:
         assert self._table is not None, "start() comes first"

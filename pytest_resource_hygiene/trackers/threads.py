@@ -14,7 +14,7 @@ from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._thread_table import RawThread, ThreadTable, present_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
@@ -41,9 +41,9 @@ class ThreadTracker(Tracker):
         assert self._table is not None, "start() comes first"
         return self._table
 
-    def reading(self) -> object:
-        """Return starts seen and Python's own count."""
-        return self._threads().reading()
+    def sensor(self) -> Callable[[], object]:
+        """Ask the shared table: starts seen and Python's own count."""
+        return self._threads().reading
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List thread objects, without timers, and raw threads."""
