@@ -167,6 +167,18 @@ class LeakChecker:
             return []
         return self._judge(owner, [*limits], (*allowances, *self.settings.allowances))
 
+    def close_fixture(self, owner: Owner) -> list[Leak]:
+        """End a wider fixture: what its teardown made is its own as well."""
+        if not self.ledger.is_quiet():
+            for entry in self.ledger.look_at(self.ledger.changed, owner, self.nodeid):
+                if entry.owner is self.session:
+                    self.session.held.pop(entry, None)
+                    entry.owner = owner
+                    owner.held[entry] = None
+            self._take_caught(owner)
+            self.ledger.forget()
+        return self.close(owner)
+
     def _settle_quickly(self, owner: Owner, everything: bool) -> None:
         shelves = self.ledger.shelves if everything else self.ledger.changed
         self.ledger.look_at(shelves, owner, self.nodeid)
@@ -176,7 +188,7 @@ class LeakChecker:
     def _judge(
         self, owner: Owner, limits: list[Entry], allowances: Sequence[Allowance]
     ) -> list[Leak]:
-        suspects = [entry for entry in owner.held if not self._is_dropped(entry)]
+        suspects = [entry for entry in list(owner.held) if not self._is_dropped(entry)]
         patience = self._patience(entry.creation for entry in suspects)
         left, freed = self.settler.settle(suspects, owner, self.nodeid, patience)
         self._remember_slow(left, patience)

@@ -67,20 +67,28 @@ class Ledger:
         tasks and callbacks inherit from whoever scheduled them, then the thread's own maker. What
         nobody saw being made belongs to whoever was at work.
         """
+        own_code = window.code if window is not None else None
         maker = creation
         while maker is not None:
             for code in maker.stack[::2]:
                 owners = self._codes.get(code)
                 if owners:
                     return owners[-1]
-            if maker.owner is not None:
-                owner: Owner = maker.owner
+                if code is own_code:
+                    return window
+            owner: Owner | None = maker.owner
+            # A runner that lives through several tests keeps the context of the first of them. Of
+            # a thread, the context is its own, and what an ended owner left behind stays his.
+            if owner is not None and not (owner.closed and maker.parent is None):
                 return owner
+            if maker.parent is None and maker is not creation and maker.window is not None:
+                return self._started_in(maker, window)
             maker = maker.parent
-        if creation is not None and creation.parent is None and creation.window is not None:
-            owner = creation.window
-            return window if owner.closed else owner
         return window
+
+    def _started_in(self, start: Creation, window: Owner | None) -> Owner | None:
+        owner: Owner = start.window
+        return owner if owner is not None else window
 
     # --- looking ---
 

@@ -52,5 +52,10 @@ class Owner:
         self.caught: list[tuple[Any, Captured]] = []
         self.closed = False
 
+    @property
+    def code(self) -> CodeType | None:
+        """Code that proves this owner at work without having been admitted; a test's function."""
+        return None
+
     def __repr__(self) -> str:
         return f"<Owner {self.info}>"

@@ -71,6 +71,8 @@ def name_of(listener: Any) -> str:
     """Name a callable by module and qualified name, any other object by its class."""
     if listener is None:
         return "that is gone by now"
+    if isinstance(listener, str):  # a registry of names
+        return repr(listener)
     while isinstance(listener, functools.partial):
         listener = listener.func
     name = getattr(listener, "__qualname__", None)

@@ -14,6 +14,8 @@ import os
 import re
 import sys
 import weakref
+from _locale import LC_ALL as _LC_ALL  # built in; `locale` costs more to ask and to import
+from _locale import setlocale as _setlocale
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -27,10 +29,6 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Recorder
 
-_LC_ALL, _setlocale = 0, None
-with suppress(ImportError):  # the C functions: `locale` costs more to ask, and has to be imported
-    from _locale import LC_ALL as _LC_ALL
-    from _locale import setlocale as _setlocale
 
 # The test runner sets these for every test and every worker.
 _RUNNERS = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_")
@@ -245,8 +243,8 @@ def _cwd() -> str | None:
         return None
 
 
-def _locale() -> str | None:
-    return None if _setlocale is None else _setlocale(_LC_ALL, None)
+def _locale() -> str:
+    return _setlocale(_LC_ALL, None)
 
 
 def _describe_variable(name: str, value: str | None, old: str | None) -> Description:

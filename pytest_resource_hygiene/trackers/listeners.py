@@ -18,6 +18,7 @@ import warnings
 import weakref
 from collections import Counter
 from contextlib import contextmanager
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
@@ -113,9 +114,10 @@ class ListenerTracker(Tracker):
             len(_handler_list),
             len(logging.root.handlers),
             sys.excepthook,
-            sys.unraisablehook,
             sys.displayhook,
-            threading.excepthook,
+            # Up to 8.3, pytest sets both to a method of a new object in each phase of a test.
+            getattr(sys.unraisablehook, "__func__", sys.unraisablehook),
+            getattr(threading.excepthook, "__func__", threading.excepthook),
             (warnings.showwarning, *warnings.filters) if self.watch_warnings else None,
             self._declared.count(),
         )
@@ -174,7 +176,7 @@ class ListenerTracker(Tracker):
             warnings.showwarning = old.value
         elif key in _HOOKS and isinstance(old, _Hook):
             module, attribute, _ = _HOOKS[str(key)]
-            setattr(module, attribute, old.value)
+            setattr(module, attribute, old.lasting)
         else:
             return False
         return True
@@ -207,11 +209,13 @@ class ListenerTracker(Tracker):
 class _Hook:
     """The value of a hook. The test runner's and the interpreter's own count as the same."""
 
-    __slots__ = ("is_neutral", "value")
+    __slots__ = ("is_neutral", "lasting", "value")
 
     def __init__(self, value: Any, own: Any) -> None:
         self.value = value
         self.is_neutral = value is own or _is_runners(value)
+        # A method among the runner's hooks serves one phase of a test, which may be over by now.
+        self.lasting = own if self.is_neutral and isinstance(value, MethodType) else value
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Hook):

@@ -188,8 +188,7 @@ def _form(path: str) -> str:
 
 def _segments() -> set[str]:
     """Return the segments of our user, whichever process made them."""
-    if sys.platform == "win32":
-        return set()
+    user = getattr(os, "getuid", lambda: -1)()
     found: set[str] = set()
     try:
         names = os.listdir(_SHM)  # noqa: PTH208 - raises no event that other kinds would record
@@ -198,7 +197,7 @@ def _segments() -> set[str]:
     for name in names:
         path = f"{_SHM}/{name}"
         try:
-            if os.lstat(path).st_uid == os.getuid():
+            if os.lstat(path).st_uid == user:
                 found.add(path)
         except OSError:  # removed meanwhile
             continue
