@@ -116,7 +116,8 @@ class _Registered(Listener):
 
     def describe(self) -> Description:
         emitter = self._emitter()
-        listener, event = self._source.live(emitter).get(self.slot, (None, ""))
+        live = {} if emitter is None else self._source.live(emitter)
+        listener, event = live.get(self.slot, (None, ""))
         return self._source.describe(emitter, event, name_of(listener))
 
 

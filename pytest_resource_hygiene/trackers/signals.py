@@ -16,11 +16,11 @@ import weakref
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
@@ -32,6 +32,8 @@ except ImportError:  # pragma: no cover - other interpreters, Windows
     _getsignal = signal.getsignal
     _sigmask = getattr(signal, "pthread_sigmask", None)  # type: ignore[assignment]
 
+_set_wakeup_fd = signal.set_wakeup_fd  # before anybody, we included, has wrapped it
+_MAIN = threading.main_thread().ident
 _SIG_BLOCK = int(getattr(signal, "SIG_BLOCK", 0))
 _MAX_WALK = 5_000
 _MASK = "mask"
@@ -106,6 +108,7 @@ class SignalTracker(Tracker):
             _sigmask(_SIG_BLOCK, ()) if _sigmask is not None else None,
             _wakeup_fd(),
             self._loops.signal_handler_count() if self._loops is not None else 0,
+            len(self._loops.caught_handlers) if self._loops is not None else 0,
         )
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
@@ -117,6 +120,12 @@ class SignalTracker(Tracker):
         if self._loops is not None:
             slots.update(self._loops.signal_handlers())
         return slots
+
+    def drain(self) -> Collection[Captured]:
+        """Return the handlers of loops that a runner was about to close."""
+        assert self._loops is not None
+        caught, self._loops.caught_handlers = self._loops.caught_handlers, []
+        return caught
 
     def forget(self) -> None:
         """Drop the records of changes that were undone."""
@@ -233,12 +242,11 @@ def _ignore(number: int, frame: Any) -> None:
 
 def _wakeup_fd() -> int:
     # There is no way to read it but to take it out and put it back, in the main thread.
-    if threading.get_ident() != threading.main_thread().ident:
+    if threading.get_ident() != _MAIN:
         return -1
-    fd = signal.set_wakeup_fd.__wrapped__(-1) if hasattr(signal.set_wakeup_fd, "__wrapped__") else signal.set_wakeup_fd(-1)
+    fd = _set_wakeup_fd(-1)
     if fd != -1:
-        original = getattr(signal.set_wakeup_fd, "__wrapped__", signal.set_wakeup_fd)
-        original(fd, warn_on_full_buffer=False)
+        _set_wakeup_fd(fd, warn_on_full_buffer=False)
     return int(fd)
 
 

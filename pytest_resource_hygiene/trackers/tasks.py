@@ -85,6 +85,14 @@ class TaskTracker(Tracker):
             present_stack=_task_stack(value),
         )  # fmt: skip
 
+    def restore(self, key: Hashable, value: Any, old: Any) -> bool:
+        """Cancel a reported task, as its runner would have done at the end of the loop."""
+        if value is None or value.get_loop().is_closed():
+            return False
+        value.get_loop().call_soon_threadsafe(value.cancel)
+        self._asyncio().run_loops([value.get_loop()], 0)
+        return self._asyncio().run_loops([value.get_loop()], 0)
+
     def specimen(self) -> AbstractContextManager[object] | None:
         """Leave tasks to the tests: making a loop just to look costs more than all other kinds."""
         return None

@@ -911,6 +911,7 @@ class TestSources:
         emitter.remove_all_listeners()
 
         del signal
+        gc.collect()  # a signal with a weak receiver is part of a cycle
 
         texts = [probe.tracker.describe(*item).summary for item in added.items()]
         assert texts[:2] == [

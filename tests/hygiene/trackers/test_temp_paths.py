@@ -52,8 +52,11 @@ class Probe:
 
 
 @pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """A folder for temporary files outside of pytest's own, which would not count."""
+    tmp_path_factory.getbasetemp()  # made at its first use, where `tempfile` points then
     path = Path(tempfile.gettempdir()) / f"hygiene-{uuid.uuid4().hex}"
     path.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(path))
