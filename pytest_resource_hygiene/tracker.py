@@ -108,6 +108,7 @@ class Tracker:
         title: the singular, for sentences.
         severity: what a leak of this kind does by default: ``fail``, ``note`` or ``off``.
         slots: True if each key always has one value, so that a change is *replaced*, not added.
+        removals: True if a key that vanishes is a change as well, for slots.
         rank: in a group of things made by one call, the highest rank names the finding.
     """
 
@@ -115,6 +116,7 @@ class Tracker:
     title: ClassVar[str] = ""
     severity: ClassVar[Literal["fail", "note", "off"]] = "fail"
     slots: ClassVar[bool] = False
+    removals: ClassVar[bool] = False
     rank: ClassVar[int] = 0
 
     def start(self, recorder: Recorder) -> None:

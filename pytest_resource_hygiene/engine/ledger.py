@@ -233,7 +233,7 @@ class Ledger:
     ) -> list[Entry]:
         entry = shelf.entries.pop(key)
         _release(entry)
-        if shelf.tracker.slots and entry.previous is None and entry.owner is None:
+        if shelf.tracker.removals and entry.previous is None and entry.owner is None:
             gone = self._add(shelf, key, None, entry, window, nodeid)
             gone.change = "removed"
             return [gone]

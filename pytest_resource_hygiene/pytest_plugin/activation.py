@@ -13,11 +13,12 @@ from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.results import Results
 from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
+from pytest_resource_hygiene.trackers.listeners import ListenerTracker, emitter_from, load_emitter
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.tracker import Tracker
 
-__all__ = ["activate", "engine_settings", "make_trackers"]
+__all__ = ["activate", "engine_settings", "make_trackers", "prepare_trackers", "stop_files", "tool_files"]
 
 _SEVERITIES = ("fail", "note", "off")
 
@@ -65,6 +66,33 @@ def make_trackers(config: pytest.Config) -> list[Tracker]:
     return sorted(
         [*trackers, *(one for one in extra if one.kind in chosen)], key=lambda one: one.kind
     )
+
+
+def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
+    """Tell trackers what only the test runner knows.
+
+    Raises:
+        pytest.UsageError: a declared emitter cannot be used.
+    """
+    for tracker in trackers:
+        if isinstance(tracker, ListenerTracker):
+            # pytest itself puts the warning filters back after each test, unless told not to.
+            tracker.watch_warnings = not config.pluginmanager.hasplugin("warnings")
+            _declare_emitters(tracker, config)
+        ignore = getattr(tracker, "ignore_below", None)
+        if ignore is not None and config.option.basetemp:
+            ignore(str(config.option.basetemp))
+
+
+def _declare_emitters(tracker: ListenerTracker, config: pytest.Config) -> None:
+    try:
+        for line, _ in value_of(config, "emitters"):
+            tracker.declare(*load_emitter(line))
+        for declared in config.hook.pytest_resource_hygiene_emitters():
+            for name, emitter in declared.items():
+                tracker.declare(name, emitter_from(emitter))
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _default_kinds(extra: list[Tracker]) -> frozenset[str]:

@@ -19,6 +19,7 @@ from pytest_resource_hygiene.engine.places import Places
 from pytest_resource_hygiene.pytest_plugin.activation import (
     engine_settings,
     make_trackers,
+    prepare_trackers,
     stop_files,
     tool_files,
 )
@@ -26,6 +27,7 @@ from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, read_marker
 from pytest_resource_hygiene.pytest_plugin.outcome import LeakedError, Outcome, failing_text
 from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
 from pytest_resource_hygiene.trackers import kind_names
+from pytest_resource_hygiene.trackers.unclosed import UnclosedTracker
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -51,7 +53,7 @@ class Watcher:
         self._owner: TestOwner | None = None
         self._leaks: list[Leak] = []
         self._fixtures: dict[pytest.FixtureDef[Any], Owner] = {}
-        self._spy: Any = None
+        self._spy: UnclosedTracker | None = None
 
     # --- the whole run ---
 
@@ -85,12 +87,8 @@ class Watcher:
         for folder in {item.path.parent for item in session.items}:
             if "-packages" in str(folder) or places.of(str(folder / "x.py")) != "user":
                 places.add_root(str(folder))
-        for tracker in trackers:
-            configure = getattr(tracker, "configure", None)
-            if configure is not None:
-                configure(self.config)
-            if tracker.kind == "unclosed":
-                self._spy = tracker
+        prepare_trackers(trackers, self.config)
+        self._spy = next((one for one in trackers if isinstance(one, UnclosedTracker)), None)
         self.checker = LeakChecker(trackers, settings, places=places, stop_files=stop_files())
         self.checker.start()
         self.results.blind_spots = [
