@@ -109,6 +109,7 @@ class Tracker:
         severity: what a leak of this kind does by default: ``fail``, ``note`` or ``off``.
         slots: True if each key always has one value, so that a change is *replaced*, not added.
         removals: True if a key that vanishes is a change as well, for slots.
+        settles: False if nothing of this kind goes by itself, so that waiting is in vain.
         rank: in a group of things made by one call, the highest rank names the finding.
     """
 
@@ -117,6 +118,7 @@ class Tracker:
     severity: ClassVar[Literal["fail", "note", "off"]] = "fail"
     slots: ClassVar[bool] = False
     removals: ClassVar[bool] = False
+    settles: ClassVar[bool] = True
     rank: ClassVar[int] = 0
 
     def start(self, recorder: Recorder) -> None:

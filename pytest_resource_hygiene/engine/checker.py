@@ -195,7 +195,8 @@ class LeakChecker:
         self._take_caught(owner)
         caught = [self._entry_of(tracker, item, owner) for tracker, item in owner.caught]
         owner.caught.clear()
-        groups = self.judge.judge([*left, *freed, *self._once(caught, left, freed), *limits], owner)
+        caught = self._once(caught, left, freed)
+        groups = self.judge.judge([*left, *freed, *caught, *limits], owner)
         leaks = [self._report(group, owner, allowances) for group in groups]
         self._put_back(groups)
         self._end(owner)
@@ -240,6 +241,8 @@ class LeakChecker:
         self, caught: list[Entry], left: list[Entry], freed: list[Entry]
     ) -> list[Entry]:
         """Leave out what the ledger has as well, and warnings about what the collector freed."""
+        for entry in caught:  # caught in the act beats freed afterwards
+            freed[:] = [one for one in freed if one.key != entry.key]
         listed = {entry.key for entry in left}
         collected = {entry.creation.stack for entry in freed if entry.creation is not None}
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative
@@ -73,10 +74,13 @@ class FindingWriter:
             nodeid=nodeid,
             made_during=primary.made_during or owner.nodeid or nodeid,
             owner=info,
-            origin=origin,
-            stack=self._reader.frames(primary.creation),
+            origin=None if origin is None else replace(origin, file=relative(origin.file, self._root)),
+            stack=tuple(
+                replace(frame, file=relative(frame.file, self._root))
+                for frame in self._reader.frames(primary.creation)
+            ),
             held_by=self._held_by(group, mark),
-            present_stack=words.present_stack,
+            present_stack=tuple(relative(line, self._root) for line in words.present_stack),
             waited_seconds=primary.waited,
             hint=words.hint,
             fingerprint=mark,
@@ -101,7 +105,7 @@ class FindingWriter:
         recorded = self._reader.origin(entry.creation)
         if recorded is not None:
             return recorded
-        place = _place_of(entry.tracker.anchor(entry.key, entry.value))
+        place = _place_of(entry.anchor)
         if place is None or self._reader.places.of(place[0]) != "user":
             place = owner.place() if owner.place is not None else place
         if place is None:
@@ -124,7 +128,7 @@ class FindingWriter:
         if group.severity != "fail" or group.primary.tracker.slots:
             return ()
         if mark not in self._holders and len(self._holders) < _MAX_HOLDER_SEARCHES:
-            anchor = group.primary.tracker.anchor(group.primary.key, group.primary.value)
+            anchor = group.primary.anchor
             with self._ledger.recorder.mute():
                 holder = find_holder(anchor) if anchor is not None else None
             self._holders[mark] = holder.path if holder is not None else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sysconfig
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fingerprint", "relative"]
 
+_STDLIB = sysconfig.get_path("stdlib") + "/"
 _VARYING = re.compile(r"0x[0-9a-fA-F]+|\d+|/tmp/\S+|\[[^\]]*\]")  # noqa: S108 - looked for, not used
 
 
@@ -29,10 +31,10 @@ def relative(file: str, root: str) -> str:
     """Cut a path at the project's root or behind ``site-packages``, so that machines agree."""
     if root and file.startswith(root.rstrip("/") + "/"):
         return file[len(root.rstrip("/")) + 1 :]
-    for marker in ("/site-packages/", "/dist-packages/", "/lib/python"):
+    for marker in ("/site-packages/", "/dist-packages/"):
         if marker in file:
             return file.rpartition(marker)[2]
-    return file
+    return file.removeprefix(_STDLIB)
 
 
 def _plain(text: str) -> str:

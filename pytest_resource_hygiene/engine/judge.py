@@ -98,9 +98,9 @@ class Judge:
         numbers: dict[int, Entry] = {}
         anchors = []  # keeps the objects alive, so that their ids stay theirs
         for entry in suspects:
-            if entry.by_collector or entry.description is not None and entry.value is None:
+            if entry.by_collector:
                 continue
-            anchor = entry.tracker.anchor(entry.key, entry.value)
+            anchor = entry.anchor
             if anchor is not None:
                 anchors.append(anchor)
                 objects[id(anchor)] = entry
@@ -125,7 +125,10 @@ class Judge:
         result = []
         for members in groups.values():
             members.sort(key=_rank, reverse=True)
-            result.append(Group(members, site=self._reader.library_site(members[0].creation)))
+            result += [
+                Group(part, site=self._reader.library_site(part[0].creation))
+                for part in _split_slots(members)
+            ]
         return self._absorb(result)
 
     def _absorb(self, groups: list[Group]) -> list[Group]:
@@ -141,7 +144,7 @@ class Judge:
         for group in groups:
             if group.primary.creation is None or not loose:
                 continue
-            anchor = group.primary.tracker.anchor(group.primary.key, group.primary.value)
+            anchor = group.primary.anchor
             found = reachable([anchor], (), loose, _NEAR)
             for number in found:
                 part = loose.pop(number)
@@ -211,7 +214,7 @@ class Judge:
         if not group.site:
             return False
         for entry in group.entries[:5]:
-            anchor = entry.tracker.anchor(entry.key, entry.value)
+            anchor = entry.anchor
             if anchor is None:
                 continue
             with self._ledger.recorder.mute():
@@ -227,8 +230,20 @@ def _rank(entry: Entry) -> int:
     return entry.tracker.rank + (1 if isinstance(entry.key, tuple) and entry.tracker.slots else 0)
 
 
+def _split_slots(members: list[Entry]) -> list[list[Entry]]:
+    """Keep two signals apart that one line sets; what a loop sets for one signal stays together."""
+    if not members[0].tracker.slots or isinstance(members[0].key, tuple):
+        return [members]
+    slots: dict[object, list[Entry]] = {}
+    for entry in members:
+        slots.setdefault(entry.key, []).append(entry)
+    return list(slots.values())
+
+
 def _number(entry: Entry) -> int | None:
     value = entry.value
+    if entry.change == "exceeded":
+        return None
     if isinstance(value, int):
         return value if entry.tracker.kind in {"fds", "sockets"} else None
     pid = getattr(value, "pid", None)

@@ -49,7 +49,8 @@ class Settler:
         Returns:
             What is left, and what only the garbage collector freed.
         """
-        left = list(suspects)
+        left = [entry for entry in suspects if entry.tracker.settles]
+        lasting = [entry for entry in suspects if not entry.tracker.settles]
         freed: list[Entry] = []
         waited, pause = 0.0, _FIRST_PAUSE
         collected = False
@@ -67,7 +68,7 @@ class Settler:
             left = self._still_there(left, window, nodeid)
             for entry in left:
                 entry.waited = waited
-        return left, freed
+        return [*lasting, *left], freed
 
     def _collect(
         self, left: list[Entry], window: Owner, nodeid: str

@@ -13,6 +13,7 @@ from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.results import Results
 from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
+from pytest_resource_hygiene.trackers.fds import FdTracker
 from pytest_resource_hygiene.trackers.listeners import ListenerTracker, emitter_from, load_emitter
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
             # pytest itself puts the warning filters back after each test, unless told not to.
             tracker.watch_warnings = not config.pluginmanager.hasplugin("warnings")
             _declare_emitters(tracker, config)
+        if isinstance(tracker, FdTracker) and config.option.capture == "fd":
+            tracker.ignored = frozenset({0, 1, 2})
         ignore = getattr(tracker, "ignore_below", None)
         if ignore is not None and config.option.basetemp:
             ignore(str(config.option.basetemp))

@@ -82,6 +82,7 @@ class Summary:
         if shown or self._has_news():
             terminalreporter.section("resource hygiene", sep="=")
             self._show_findings(terminalreporter, shown)
+            self._show_tests(terminalreporter, shown)
         for line in self._results.failures:
             terminalreporter.write_line(line, red=True)
         for line in self._results.idle_allowances:
@@ -98,6 +99,9 @@ class Summary:
     def _is_shown(self, finding: dict[str, Any]) -> bool:
         if finding["severity"] == "fail":
             return True
+        return self._shows_notes()
+
+    def _shows_notes(self) -> bool:
         chars = str(getattr(self._config.option, "reportchars", ""))
         return self._config.get_verbosity() > 0 or "A" in chars
 
@@ -118,15 +122,31 @@ class Summary:
                 terminal.write_line(f"  in       {len(nodeids)} tests: {shown_ids}{more}")
             terminal.write_line("")
 
+    def _show_tests(self, terminal: Any, shown: list[dict[str, Any]]) -> None:
+        """Name each leaked test on a line of its own, as pytest does for the failed ones."""
+        leaked: dict[str, list[str]] = {}
+        for finding in shown:
+            if finding["severity"] == "fail":
+                leaked.setdefault(finding["nodeid"], []).append(summary_of(finding))
+        for nodeid, summaries in leaked.items():
+            more = f" (and {len(summaries) - 1} more)" if len(summaries) > 1 else ""
+            terminal.write_line(f"LEAKED {nodeid} - {summaries[0]}{more}")
+
     def _cost(self) -> str:
         results = self._results
         each = results.seconds / results.tests * 1e6 if results.tests else 0.0
         notes = sum(1 for finding in results.findings if finding["severity"] == "note")
-        noted = f"; {notes} notes (-v shows them)" if notes else ""
+        hint = "" if self._shows_notes() else " (-v shows them)"
+        noted = f"; {_plural(notes, 'note')}{hint}" if notes else ""
         return (
-            f"resource hygiene: {results.tests} tests, {results.seconds:.2f} s of our own "
-            f"({each:.0f} us per test), collector run {results.collections} times{noted}"
+            f"resource hygiene: {_plural(results.tests, 'test')}, {results.seconds:.2f} s of our "
+            f"own ({each:.0f} us per test), collector run "
+            f"{_plural(results.collections, 'time')}{noted}"
         )
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _redden(reporter: Any) -> None:

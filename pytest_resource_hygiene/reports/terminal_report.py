@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["finding_lines", "group_by_site", "shown_path", "summary_of"]
 
 _WIDTH = 9
+_VARYING = re.compile(r"\d+|/tmp/\S+")  # noqa: S108 - numbers and names that differ each time
 
 
 def shown_path(file: str, root: str) -> str:
@@ -117,6 +119,6 @@ def group_by_site(findings: Iterable[dict[str, Any]]) -> list[list[dict[str, Any
     for finding in findings:
         origin = finding["origin"] or {}
         key = (finding["kind"], finding["severity"], finding["change"], origin.get("file"),
-               origin.get("line"), "" if origin else finding["summary"])  # fmt: skip
+               origin.get("line"), _VARYING.sub("#", finding["summary"]))  # fmt: skip
         groups.setdefault(key, []).append(finding)
     return sorted(groups.values(), key=len, reverse=True)

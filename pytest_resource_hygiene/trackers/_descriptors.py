@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.trackers._proc import ProcFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
     from pytest_resource_hygiene.tracker import Moment
@@ -27,7 +27,7 @@ _DEV = "/dev/fd"
 _MAX_RECORDS = 20_000
 
 # No audit event exists for these; each returns one or two new descriptors.
-_UNAUDITED = ("pipe", "pipe2", "dup", "dup2", "openpty", "eventfd", "memfd_create", "pidfd_open")
+_UNAUDITED = ("pipe", "pipe2", "dup", "openpty", "eventfd", "memfd_create", "pidfd_open")
 
 
 class Descriptors:
@@ -36,9 +36,16 @@ class Descriptors:
     def __init__(self, recorder: Recorder) -> None:
         """Hook the recorder; one instance serves both kinds, through `Recorder.service`."""
         self.events = 0
+        self.ignored: frozenset[int] = frozenset()
         self.opened: deque[Any] = deque(maxlen=_MAX_RECORDS)
         self.sockets: deque[Any] = deque(maxlen=_MAX_RECORDS)
         self.made: dict[int, tuple[Creation, int]] = {}
+        # Made when first asked: with ten thousand new descriptors, comparing all with all takes
+        # minutes.
+        self._indexed = self._indexed_sockets = -1
+        self._by_name: dict[str, list[Any]] = {}
+        self._by_number: dict[int, Any] = {}
+        self._loose: list[Any] = []
         self._directory = ProcFolder(_PROC, lambda status: status.st_size)
         self._site = recorder.site
         recorder.on("open", self._note_open)
@@ -48,6 +55,8 @@ class Descriptors:
         recorder.on("mmap.__new__", self._note_mapping)
         for name in _UNAUDITED:
             recorder.wrap_result(os, name, self._note_made)
+        self._recorder = recorder
+        recorder.wrap(os, "dup2", self._noting_dup2)
 
     def close(self) -> None:
         """Close the one descriptor that this keeps."""
@@ -70,6 +79,15 @@ class Descriptors:
         except TypeError:  # a bare _socket.socket has no weak references
             self.sockets.append(self._site(None))
 
+    def _noting_dup2(self, original: Callable[..., int]) -> Callable[..., int]:
+        def dup2(fd: int, fd2: int, *args: Any, **kwargs: Any) -> int:
+            result = original(fd, fd2, *args, **kwargs)
+            if fd2 > 2:  # pytest's capture puts the standard streams back dozens of times a test
+                self._note_made(result, self._recorder.creation(None))
+            return result
+
+        return dup2
+
     def _note_made(self, result: Any, creation: Creation) -> None:
         self.events += 1
         for fd in result if isinstance(result, tuple) else (result,):
@@ -88,8 +106,34 @@ class Descriptors:
         count = self._directory.measure()
         return self.events, len(_numbers()) if count is None else count
 
+    def opened_as(self, target: str) -> list[Any]:
+        """Return the records of openings whose last path component fits, the oldest first."""
+        if self._indexed != len(self.opened):
+            self._indexed = len(self.opened)
+            self._by_name = {}
+            for record in self.opened:
+                self._by_name.setdefault(_last_component(record[4]), []).append(record)
+        name = _last_component(target.removesuffix(" (deleted)"))
+        stem = name.rpartition("-")[0]  # SQLite keeps its journal beside the file it was given
+        return self._by_name.get(name, []) + (self._by_name.get(stem, []) if stem else [])
+
+    def socket_of(self, fd: int) -> tuple[Any, list[Any]]:
+        """Return the record of the socket object with that number, and records without a number."""
+        if self._indexed_sockets != len(self.sockets):
+            self._indexed_sockets = len(self.sockets)
+            self._by_number, self._loose = {}, []
+            for record in self.sockets:
+                number = fileno(record[4]() if record[4] is not None else None)
+                if number < 0:  # detached or gone: its descriptor may be the one that is left
+                    self._loose.append(record)
+                else:
+                    self._by_number[number] = record
+        return self._by_number.get(fd), self._loose
+
     def forget(self) -> None:
         """Drop the records."""
+        self._indexed = self._indexed_sockets = -1
+        self._by_name, self._by_number, self._loose = {}, {}, []
         self.opened.clear()
         self.sockets.clear()
         self.made.clear()
@@ -103,7 +147,7 @@ class Descriptors:
         files: dict[Hashable, int] = {}
         sockets: dict[Hashable, int] = {}
         for fd in _numbers():
-            if fd in ProcFolder.own_numbers:
+            if fd in ProcFolder.own_numbers or fd in self.ignored:
                 continue
             try:
                 status = os.fstat(fd)
@@ -136,3 +180,18 @@ def _target(fd: int) -> str:
 
 
 target_of = _target
+
+
+def _last_component(path: Any) -> str:
+    try:
+        return os.fsdecode(path).rstrip("/").rpartition("/")[2]
+    except TypeError:
+        return ""
+
+
+def fileno(sock: Any) -> int:
+    """Return the number of a socket object, or -1 if it has none any more."""
+    try:
+        return int(sock.fileno()) if sock is not None else -1
+    except Exception:  # noqa: BLE001 - a subclass may do anything here
+        return -1

@@ -24,6 +24,7 @@ class ExitTracker(Tracker):
     kind = "atexit"
     title = "exit callback"
     rank = 20
+    settles = False
 
     def __init__(self) -> None:
         """Wait for `start`."""

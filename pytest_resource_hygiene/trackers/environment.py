@@ -62,6 +62,7 @@ class EnvironmentTracker(Tracker):
     severity: ClassVar[Literal["fail", "note", "off"]] = "off"
     slots = True
     rank = 3
+    settles = False
     # Every key is a slot, so one that vanished was changed; for kinds whose keys come and go by
     # nature, a key that vanished is a resource that was closed.
     removals: ClassVar[bool] = True

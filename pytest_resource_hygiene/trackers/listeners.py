@@ -68,6 +68,7 @@ class ListenerTracker(Tracker):
     title = "listener"
     slots = True
     rank = 30
+    settles = False
 
     def __init__(self, *, watch_warnings: bool = True) -> None:
         """Wait for `start`; registries can be declared before."""

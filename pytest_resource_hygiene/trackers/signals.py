@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import weakref
+from dataclasses import replace
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +48,13 @@ class SignalTracker(Tracker):
     title = "signal listener"
     slots = True
     rank = 45
+    settles = False
 
     def __init__(self) -> None:
         """Wait for `start`."""
         self._numbers = tuple(sorted(int(number) for number in signal.valid_signals()))
         self._changed: dict[Hashable, Creation] = {}
-        self._installed: dict[int, list[weakref.ref[Any]]] = {}
+        self._installed: dict[int, list[tuple[weakref.ref[Any], Creation]]] = {}
         self._recorder: Recorder | None = None
         self._loops: AsyncioTable | None = None
 
@@ -81,23 +83,20 @@ class SignalTracker(Tracker):
         def wrapper(signalnum: Any, handler: Any) -> Any:
             result = original(signalnum, handler)
             assert self._recorder is not None
-            self._changed[int(signalnum)] = self._recorder.creation(None)
-            self._remember(int(signalnum), handler)
+            creation = self._changed[int(signalnum)] = self._recorder.creation(None)
+            self._remember(int(signalnum), handler, creation)
             return result
 
         return wrapper
 
-    def _remember(self, number: int, handler: Any) -> None:
+    def _remember(self, number: int, handler: Any, creation: Creation) -> None:
         if not callable(handler) or isinstance(handler, (BuiltinFunctionType, int)):
             return
         known = self._installed.setdefault(number, [])
-        known[:] = [ref for ref in known if ref() is not None and ref() != handler]
+        known[:] = [one for one in known if one[0]() is not None and one[0]() != handler]
         try:
-            known.append(
-                weakref.WeakMethod(handler)
-                if isinstance(handler, MethodType)
-                else weakref.ref(handler)
-            )
+            make: Any = weakref.WeakMethod if isinstance(handler, MethodType) else weakref.ref
+            known.append((make(handler), creation))
         except TypeError:  # a callable without weak references cannot be followed
             return
 
@@ -125,7 +124,11 @@ class SignalTracker(Tracker):
         """Return the handlers of loops that a runner was about to close."""
         assert self._loops is not None
         caught, self._loops.caught_handlers = self._loops.caught_handlers, []
-        return caught
+        return [
+            replace(item, creation=self._changed.get(item.key[2]) or item.creation)
+            for item in caught
+            if isinstance(item.key, tuple)
+        ]
 
     def forget(self) -> None:
         """Drop the records of changes that were undone."""
@@ -188,7 +191,7 @@ class SignalTracker(Tracker):
 
     def chain(self, number: int, handler: Any) -> int:
         """Return how many handlers once installed for the signal the present one refers to."""
-        known = [ref() for ref in self._installed.get(number, ())]
+        known = [ref() for ref, _ in self._installed.get(number, ())]
         wanted = {_identity(one) for one in known if one is not None}
         return len(_reached(handler, wanted) | {_identity(handler)}) if callable(handler) else 0
 
@@ -208,10 +211,10 @@ class SignalTracker(Tracker):
 
     def iter_limits(self) -> Iterator[tuple[str, str, int, Creation | None]]:
         """Count each signal's chain as its listeners."""
-        for number, refs in self._installed.items():
-            if len(refs) > 1:
+        for number, installed in self._installed.items():
+            if len(installed) > 1:
                 depth = self.chain(number, _getsignal(number))
-                yield "process", _name(number), depth, self._changed.get(number)
+                yield "process", _name(number), depth, installed[-1][1]
 
     def blind_spot(self) -> str | None:
         """Name what Windows does not have."""
@@ -298,7 +301,7 @@ def _handler_name(handler: Any) -> str:
     handler = getattr(handler, "_callback", handler)  # an asyncio Handle
     if isinstance(handler, (FunctionType, MethodType, BuiltinFunctionType)):
         module = getattr(handler, "__module__", None)
-        return f"{module}.{handler.__qualname__}" if module else handler.__qualname__
+        return f"{module.lstrip('_')}.{handler.__qualname__}" if module else handler.__qualname__
     return f"{type(handler).__module__}.{type(handler).__qualname__} object"
 
 

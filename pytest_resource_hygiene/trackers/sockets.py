@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
-from pytest_resource_hygiene.trackers._descriptors import Descriptors
+from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -65,25 +65,21 @@ class SocketTracker(Tracker):
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Find the socket object with this number, else the likeliest event."""
         table = self._descriptors()
-        loose = []
-        for record in reversed(table.sockets):
-            number = _fileno(record[4]() if record[4] is not None else None)
-            if number == value:
-                return Creation(*record)
-            if number < 0:  # detached or gone: its descriptor may be the one that is left
-                loose.append(record)
+        record, loose = table.socket_of(value)
+        if record is not None:
+            return Creation(*record)
         made = table.made_as(value, key[1]) if isinstance(key, tuple) else None
         if made is not None:
             return made
         if not loose:
             return None
         certain = len({record[0] for record in loose}) == 1
-        return Creation(*loose[0])._replace(certain=certain)
+        return Creation(*loose[-1])._replace(certain=certain)
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the socket object that owns the number."""
         for obj in gc.get_objects():
-            if isinstance(obj, socket.socket) and _fileno(obj) == value:
+            if isinstance(obj, socket.socket) and fileno(obj) == value:
                 return obj
         return None
 
@@ -126,13 +122,6 @@ class SocketTracker(Tracker):
 def _datagram_socket() -> Iterator[object]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         yield sock
-
-
-def _fileno(sock: Any) -> int:
-    try:
-        return int(sock.fileno()) if sock is not None else -1
-    except Exception:  # noqa: BLE001 - a subclass may do anything here
-        return -1
 
 
 def _facts(fd: int) -> dict[str, Any]:

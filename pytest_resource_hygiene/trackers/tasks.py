@@ -99,12 +99,17 @@ class TaskTracker(Tracker):
 
 
 def _awaits(coroutine: Any) -> str:
-    """Name the innermost coroutine or future that the chain of awaits ends in."""
-    name = ""
-    inner = getattr(coroutine, "cr_await", None)
+    """Name the innermost function that the chain of awaits has reached."""
+    name, inner = "", coroutine
     while inner is not None:
-        name = getattr(inner, "__qualname__", None) or type(inner).__name__
+        code = getattr(inner, "cr_code", None) or getattr(inner, "gi_code", None)
+        if code is not None and inner is not coroutine or not name:
+            frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
+            module = frame.f_globals.get("__name__", "") if frame is not None else ""
+            name = f"{module.removesuffix('.tasks').removesuffix('.locks')}.{inner.__qualname__}"
         inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
+        if inner is not None and not hasattr(inner, "__qualname__"):
+            return name if code is not None and name else "a future"
     return name
 
 

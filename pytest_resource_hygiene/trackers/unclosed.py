@@ -84,14 +84,14 @@ class UnclosedTracker(Tracker):
 
     def stop(self) -> None:
         """Leave the filters."""
-        while self._filter in warnings.filters:
-            warnings.filters.remove(self._filter)  # type: ignore[attr-defined]
+        filters: Any = warnings.filters
+        filters[:] = [one for one in filters if one is not self._filter]
 
     def listen(self) -> None:
         """Be the first filter again: each test may begin with filters of its own."""
         filters: Any = warnings.filters
         if not filters or filters[0] is not self._filter:
-            filters.insert(0, self._filter)
+            filters[:] = [self._filter, *(one for one in filters if one is not self._filter)]
 
     def saw(self, text: str) -> None:
         """Remember one warning; called while the object is being freed."""
