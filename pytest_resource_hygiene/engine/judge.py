@@ -158,8 +158,10 @@ class Judge:
         if call is None:
             target = entry.description.target if entry.description else ""
             return entry.tracker.kind, entry.change, target
-        if call[2] is None or entry.by_collector:  # made by the user's own hand
-            return entry.tracker.kind, entry.by_collector, call
+        if call[2] is None or entry.by_collector or entry.change == "exceeded":
+            # made by the user's own hand, or apart from what one call makes
+            event = entry.key if entry.change == "exceeded" else None
+            return entry.tracker.kind, entry.by_collector, event, call
         return call
 
     # --- how bad ---

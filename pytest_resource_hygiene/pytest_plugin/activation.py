@@ -174,10 +174,13 @@ def engine_settings(config: pytest.Config, trackers: list[Tracker]) -> EngineSet
 def stop_files() -> list[str]:
     """Return the files at whose first frame a creation stack ends: the runner of tests."""
     names = ("_pytest.python", "_pytest.fixtures", "_pytest.runner", "_pytest.unittest",
-             "_pytest.main", "_pytest.doctest", "pluggy._callers", "pluggy._manager",
-             "pluggy._hooks")  # fmt: skip
-    modules: list[Any] = [sys.modules.get(name) for name in names]
-    return [str(module.__file__) for module in modules if module is not None]
+             "_pytest.main", "_pytest.doctest")  # fmt: skip
+    found: list[Any] = [
+        module
+        for name, module in list(sys.modules.items())
+        if name in names or name.startswith("pluggy.")
+    ]
+    return [str(module.__file__) for module in found if getattr(module, "__file__", None)]
 
 
 def tool_files(config: pytest.Config) -> list[str]:

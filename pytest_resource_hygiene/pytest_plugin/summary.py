@@ -115,8 +115,8 @@ class Summary:
             terminal.write_line(f"{lead}{summary_of(first)}", bold=True, **colour)
             for line in finding_lines(first, root, verbose=verbose)[1:]:
                 terminal.write_line(line)
-            if len(group) > 1:
-                nodeids = list(dict.fromkeys(finding["nodeid"] for finding in group))
+            nodeids = list(dict.fromkeys(finding["nodeid"] for finding in group))
+            if len(nodeids) > 1:
                 more = f" and {len(nodeids) - _MAX_TESTS} more" if len(nodeids) > _MAX_TESTS else ""
                 shown_ids = ", ".join(nodeids[:_MAX_TESTS])
                 terminal.write_line(f"  in       {len(nodeids)} tests: {shown_ids}{more}")

@@ -36,14 +36,14 @@ class AsyncioTable:
 
     def __init__(self, recorder: Recorder) -> None:
         """Wait for asyncio; one instance serves all kinds, through `Recorder.service`."""
-        self.events = 0
         # The kinds put their words here, for what is caught has to be described at once.
         self.describers: dict[str, Callable[[Hashable, Any], Description]] = {}
+        self.creators: dict[str, Callable[[Hashable], Creation | None]] = {}
         self.caught_tasks: list[Captured] = []
         self.caught_timers: list[Captured] = []
         self.caught_handlers: list[Captured] = []
         self._recorder = recorder
-        self._loops: list[tuple[weakref.ref[Any], Creation]] = []
+        self._loops: list[tuple[weakref.ref[Any], Any]] = []
         self._tasks: list[tuple[weakref.ref[Any], Any]] = []
         self._timers: list[tuple[weakref.ref[Any], Any]] = []
         self._quiet = False
@@ -74,8 +74,7 @@ class AsyncioTable:
     def _noting_loops(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any, *args: Any, **kwargs: Any) -> None:
             original(loop, *args, **kwargs)
-            self.events += 1
-            self._loops.append((weakref.ref(loop), self._recorder.creation(None)))
+            self._loops.append((weakref.ref(loop), self._recorder.site(None, 2)))
 
         return wrapper
 
@@ -85,43 +84,60 @@ class AsyncioTable:
         def add(task: Any) -> None:
             original(task)
             if not self._quiet:
-                self.events += 1
                 tasks.append((weakref.ref(task), site(None, 2)))
 
         return add
 
     def _note_timer(self, timer: Any, creation: Creation) -> None:
         if not self._quiet:
-            self.events += 1
             self._timers.append((weakref.ref(timer), creation))
 
     # --- what is alive ---
 
+    def live_loops(self) -> list[weakref.ref[Any]]:
+        """Return references to loops that are not closed; a reading that equals only itself."""
+        if self._loops:
+            self._loops = [
+                (ref, how)
+                for ref, how in self._loops
+                if (loop := ref()) is not None and not loop.is_closed()
+            ]
+        return [ref for ref, _ in self._loops]
+
+    def live_tasks(self) -> list[weakref.ref[Any]]:
+        """Return references to pending tasks; a reading."""
+        tasks = self._tasks
+        if tasks:
+            tasks[:] = [
+                (ref, how)
+                for ref, how in tasks
+                if (task := ref()) is not None and not task.done()
+            ]
+        return [ref for ref, _ in tasks]
+
+    def live_timers(self) -> list[weakref.ref[Any]]:
+        """Return references to armed timers of loops that are not closed; a reading."""
+        if self._timers:
+            self._timers = [
+                (ref, how)
+                for ref, how in self._timers
+                if (timer := ref()) is not None and timer._scheduled and not timer.cancelled()  # noqa: SLF001
+            ]
+        return [ref for ref, _ in self._timers]
+
     def loops(self) -> dict[Hashable, Any]:
         """Return the event loops that were made since the start and are not closed."""
-        self._loops = [
-            (ref, how)
-            for ref, how in self._loops
-            if (loop := ref()) is not None and not loop.is_closed()
-        ]
-        return {IdentityKey(loop): loop for ref, _ in self._loops if (loop := ref()) is not None}
+        alive = (ref() for ref in self.live_loops())
+        return {IdentityKey(loop): loop for loop in alive if loop is not None}
 
     def tasks(self) -> dict[Hashable, Any]:
         """Return the pending tasks."""
-        self._tasks[:] = [
-            (ref, how)
-            for ref, how in self._tasks
-            if (task := ref()) is not None and not task.done()
-        ]
-        return {IdentityKey(task): task for ref, _ in self._tasks if (task := ref()) is not None}
+        alive = (ref() for ref in self.live_tasks())
+        return {IdentityKey(task): task for task in alive if task is not None}
 
     def timers(self) -> dict[Hashable, Any]:
         """Return the armed timers of live loops, without those that only wake a waiting task."""
-        self._timers = [
-            (ref, how)
-            for ref, how in self._timers
-            if (timer := ref()) is not None and not timer.cancelled()
-        ]
+        self.live_timers()
         found: dict[Hashable, Any] = {}
         for loop in self.loops().values():
             for timer in list(getattr(loop, "_scheduled", ())):
@@ -203,7 +219,10 @@ class AsyncioTable:
         ]
 
     def _catch(self, loop: Any) -> None:
-        waited = self._settle(loop)
+        if not self._tasks and not self._timers:  # nearly every test
+            waited = 0.0
+        else:
+            waited = self._settle(loop)
         for task in self._pending(loop):
             self.caught_tasks.append(self._captured("tasks", task, waited))
         for generator in list(getattr(loop, "_asyncgens", ())):
@@ -249,12 +268,12 @@ class AsyncioTable:
         self, kind: str, obj: Any, waited: float, key: Hashable | None = None
     ) -> Captured:
         key = IdentityKey(obj) if key is None else key
-        describe = self.describers.get(kind)
+        describe, create = self.describers.get(kind), self.creators.get(kind)
         return Captured(
             key=key,
             value=None,
             description=describe(key, obj) if describe is not None else None,
-            creation=self.creation_of(obj),
+            creation=(create(key) if create is not None else None) or self.creation_of(obj),
             waited=waited,
         )
 

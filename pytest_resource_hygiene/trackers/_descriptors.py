@@ -12,12 +12,13 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.trackers._proc import ProcFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from pytest_resource_hygiene.recorder import Creation, Recorder
+    from pytest_resource_hygiene.recorder import Recorder
     from pytest_resource_hygiene.tracker import Moment
 
 __all__ = ["Descriptors"]
@@ -44,6 +45,7 @@ class Descriptors:
         # minutes.
         self._indexed = self._indexed_sockets = -1
         self._by_name: dict[str, list[Any]] = {}
+        self._found: dict[str, Creation | None] = {}
         self._by_number: dict[int, Any] = {}
         self._loose: list[Any] = []
         self._directory = ProcFolder(_PROC, lambda status: status.st_size)
@@ -73,11 +75,12 @@ class Descriptors:
             self.opened.append(self._site(_target(args[0])))
 
     def _note_socket(self, args: tuple[Any, ...]) -> None:
-        self.events += 1
         try:
-            self.sockets.append(self._site(weakref.ref(args[0])))
+            ref: Any = weakref.ref(args[0])
         except TypeError:  # a bare _socket.socket has no weak references
-            self.sockets.append(self._site(None))
+            self.events += 1
+            ref = _nothing
+        self.sockets.append(self._site(ref))
 
     def _noting_dup2(self, original: Callable[..., int]) -> Callable[..., int]:
         def dup2(fd: int, fd2: int, *args: Any, **kwargs: Any) -> int:
@@ -101,16 +104,32 @@ class Descriptors:
         creation, recorded = self.made.get(fd, (None, -1))
         return creation if recorded == inode else None
 
-    def reading(self) -> tuple[int, int]:
-        """Return the number of recorded openings and of open descriptors (about 1 µs)."""
+    def reading(self) -> tuple[int, int, list[int]]:
+        """Return recorded openings, open descriptors, and new sockets not closed (about 1 µs)."""
         count = self._directory.measure()
-        return self.events, len(_numbers()) if count is None else count
+        live = [id(one) for one in self.sockets if fileno(one[4]()) >= 0] if self.sockets else []
+        return self.events, len(_numbers()) if count is None else count, live
 
-    def opened_as(self, target: str) -> list[Any]:
-        """Return the records of openings whose last path component fits, the oldest first."""
+    def opening(self, target: str, fits: Callable[[Any, str], bool]) -> Creation | None:
+        """Return the latest opening of a path, uncertain if several places have opened it.
+
+        Args:
+            target: what the descriptor points to.
+            fits: decides whether a recorded path is that target.
+        """
+        records = self._opened_as(target)
+        if target not in self._found:
+            fitting = [record for record in records if fits(record[4], target)]
+            creation = Creation(*fitting[-1]) if fitting else None
+            if creation is not None and len({record[0] for record in fitting}) > 1:
+                creation = creation._replace(certain=False)
+            self._found[target] = creation
+        return self._found[target]
+
+    def _opened_as(self, target: str) -> list[Any]:
         if self._indexed != len(self.opened):
             self._indexed = len(self.opened)
-            self._by_name = {}
+            self._by_name, self._found = {}, {}
             for record in self.opened:
                 self._by_name.setdefault(_last_component(record[4]), []).append(record)
         name = _last_component(target.removesuffix(" (deleted)"))
@@ -123,7 +142,7 @@ class Descriptors:
             self._indexed_sockets = len(self.sockets)
             self._by_number, self._loose = {}, []
             for record in self.sockets:
-                number = fileno(record[4]() if record[4] is not None else None)
+                number = fileno(record[4]())
                 if number < 0:  # detached or gone: its descriptor may be the one that is left
                     self._loose.append(record)
                 else:
@@ -133,7 +152,7 @@ class Descriptors:
     def forget(self) -> None:
         """Drop the records."""
         self._indexed = self._indexed_sockets = -1
-        self._by_name, self._by_number, self._loose = {}, {}, []
+        self._by_name, self._found, self._by_number, self._loose = {}, {}, {}, []
         self.opened.clear()
         self.sockets.clear()
         self.made.clear()
@@ -180,6 +199,10 @@ def _target(fd: int) -> str:
 
 
 target_of = _target
+
+
+def _nothing() -> None:
+    """Stand where a weak reference cannot be had."""
 
 
 def _last_component(path: Any) -> str:

@@ -12,6 +12,7 @@ import _thread
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_resource_hygiene.recorder import Creation
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["NativeThread", "RawThread", "ThreadTable", "present_stack"]
 
 _TASKS = "/proc/self/task"
+_START_UP = 50  # milliseconds in which a thread has certainly begun to run
 
 
 class RawThread(NamedTuple):
@@ -59,6 +61,8 @@ class ThreadTable:
         self._recorder = recorder
         self._raw_starts: list[Creation] = []
         self._raw: dict[tuple[int, int], RawThread] = {}
+        self._native: set[tuple[int, int]] = set()
+        self._python_ids: set[int | None] = set()
         self._tasks = ProcFolder(_TASKS, lambda status: status.st_nlink)
         if sys.version_info >= (3, 12):
             recorder.on("_thread.start_new_thread", self._note_start)
@@ -111,25 +115,42 @@ class ThreadTable:
         python: dict[Hashable, threading.Thread] = {
             IdentityKey(thread): thread for thread in known if thread is not main
         }
-        strangers = _kernel_threads() - {thread.native_id for thread in known} - {main.native_id}
-        raw_count = _thread._count() - len(python)  # type: ignore[attr-defined]  # noqa: SLF001
-        raw: dict[Hashable, RawThread] = {}
-        native: dict[Hashable, NativeThread] = {}
-        for tid in sorted(strangers):
+        ids = {thread.native_id for thread in known} | {main.native_id}
+        # What was a Python thread a moment ago is ending: it has left `threading`, not the kernel.
+        strangers = self._keys(_kernel_threads() - ids - self._python_ids)
+        self._python_ids = ids
+        raw: dict[Hashable, RawThread] = {k: self._raw[k] for k in strangers if k in self._raw}
+        fresh = [key for key in strangers if key not in raw and key not in self._native]
+        missing = self._missing(len(python) + len(raw), fresh)
+        for key in fresh[-missing:] if missing > 0 else ():  # the newest were just started
+            raw[key] = self._started_raw(key[0])
+        # Without a recorded start it is a guess, made anew each time: a thread that is ending is
+        # counted a little longer than `threading` lists it.
+        self._raw = {key: one for key, one in raw.items() if one.creation is not None}
+        self._native = {key for key in strangers if key not in raw}
+        native: dict[Hashable, NativeThread] = {
+            key: NativeThread(key[0], _name(key[0])) for key in strangers if key not in raw
+        }
+        return _Scan(python, raw, native)
+
+    def _keys(self, tids: set[int | None]) -> list[tuple[int, int]]:
+        keys = []
+        for tid in sorted(tid for tid in tids if tid is not None):
             try:
-                key = tid, _started(tid)
+                keys.append((tid, _started(tid)))
             except OSError:
                 continue
-            if key in self._raw:
-                raw[key] = self._raw[key]
-            else:
-                native[key] = NativeThread(tid, _name(tid))
-        missing = raw_count - len(raw)
-        if missing > 0 and native:  # the newest strangers are those that were just started
-            for key in list(native)[-missing:]:
-                raw[key] = self._raw[key] = self._started_raw(native.pop(key).tid)
-        self._raw = {key: value for key, value in self._raw.items() if key in raw}
-        return _Scan(python, raw, native)
+        return keys
+
+    def _missing(self, listed: int, fresh: list[tuple[int, int]]) -> int:
+        """Return how many Python threads are not listed; one that is just starting counts late."""
+        tries = _START_UP if fresh and self._raw_starts else 0
+        missing: int = _thread._count() - listed  # type: ignore[attr-defined]  # noqa: SLF001
+        while missing <= 0 and tries:
+            time.sleep(0.001)
+            tries -= 1
+            missing = _thread._count() - listed  # type: ignore[attr-defined]  # noqa: SLF001
+        return missing
 
     def _started_raw(self, tid: int) -> RawThread:
         if not self._raw_starts:

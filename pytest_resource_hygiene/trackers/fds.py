@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._descriptors import Descriptors, target_of
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from pytest_resource_hygiene.recorder import Recorder
+    from pytest_resource_hygiene.recorder import Creation, Recorder
 
 _FORMS = {
     stat.S_IFREG: "file",
@@ -83,12 +82,7 @@ class FdTracker(Tracker):
         made = table.made_as(value, key[2]) if isinstance(key, tuple) else None
         if made is not None:
             return made
-        target = target_of(value)
-        fitting = [record for record in table.opened_as(target) if _same_path(record[4], target)]
-        if not fitting:
-            return None
-        certain = len({record[0] for record in fitting}) == 1
-        return Creation(*fitting[-1])._replace(certain=certain)
+        return table.opening(target_of(value), _same_path)
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the file object that owns the number, if there is one."""

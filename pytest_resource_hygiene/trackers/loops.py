@@ -13,7 +13,7 @@ from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
@@ -37,9 +37,9 @@ class LoopTracker(Tracker):
         assert self._table is not None, "start() comes first"
         return self._table
 
-    def reading(self) -> object:
-        """Return the number of things made so far."""
-        return self._asyncio().events
+    def sensor(self) -> Callable[[], object]:
+        """Ask which loops are not closed."""
+        return self._asyncio().live_loops
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List loops that are not closed."""

@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 import weakref
-from dataclasses import replace
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +62,7 @@ class SignalTracker(Tracker):
         self._recorder = recorder
         self._loops = recorder.service(AsyncioTable)
         self._loops.describers[self.kind] = self.describe
+        self._loops.creators[self.kind] = lambda key: self.creation(key, None)
         recorder.wrap(signal, "signal", self._recording_signal)
         recorder.wrap(signal, "set_wakeup_fd", self._recording(lambda *_: _WAKEUP))
         recorder.wrap(signal, "pthread_sigmask", self._recording(lambda *_: _MASK))
@@ -124,11 +124,7 @@ class SignalTracker(Tracker):
         """Return the handlers of loops that a runner was about to close."""
         assert self._loops is not None
         caught, self._loops.caught_handlers = self._loops.caught_handlers, []
-        return [
-            replace(item, creation=self._changed.get(item.key[2]) or item.creation)
-            for item in caught
-            if isinstance(item.key, tuple)
-        ]
+        return caught
 
     def forget(self) -> None:
         """Drop the records of changes that were undone."""

@@ -36,9 +36,9 @@ class TaskTracker(Tracker):
         return self._table
 
     def reading(self) -> object:
-        """Return the number of things made and caught so far."""
+        """Return which tasks are pending, and how many were caught."""
         table = self._asyncio()
-        return table.events, len(table.caught_tasks)
+        return table.live_tasks(), len(table.caught_tasks)
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List pending tasks."""

@@ -81,7 +81,7 @@ class TimerTracker(Tracker):
         assert self._loops is not None
         return (
             self._threads.starts,
-            self._loops.events,
+            self._loops.live_timers(),
             len(self._loops.caught_timers),
             _armed_clocks(),
             _posix_timers() if self._posix_possible else (),

@@ -107,7 +107,7 @@ class UnclosedTracker(Tracker):
         name = _NAME.search(text)
         if number:
             for record in reversed(self._table.sockets):
-                sock = record[4]() if record[4] is not None else None
+                sock = record[4]()
                 if sock is not None and sock.fileno() == int(number[1]):
                     return Creation(*record)
         elif name and name[1] is not None:
