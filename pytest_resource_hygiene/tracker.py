@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from types import CodeType
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
@@ -86,6 +87,8 @@ class Captured:
         change: how it differs from what was expected.
         waited: seconds already waited for it to go.
         description: made at once, where the thing will look different later.
+        abandoned: nobody will end it; if it does not even exist when its owner is judged, that is
+            a note.
     """
 
     key: Hashable
@@ -96,6 +99,7 @@ class Captured:
     change: Literal["added", "replaced", "removed", "exceeded"] = "added"
     waited: float = 0.0
     description: Description | None = None
+    abandoned: bool = False
 
 
 class Tracker:
@@ -152,6 +156,13 @@ class Tracker:
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the Python object behind a resource, for finding who holds it; or None."""
+        return None
+
+    def code(self, key: Hashable, value: Any) -> CodeType | None:
+        """Return the code that the resource runs, if it runs any: a thread's target, a coroutine.
+
+        What runs the user's code is the user's, whoever keeps it.
+        """
         return None
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:

@@ -28,10 +28,12 @@ from pytest_resource_hygiene.engine.settle import Settler
 from pytest_resource_hygiene.engine.stacks import StackReader
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.recorder import Creation, Recorder, owner_var
+from pytest_resource_hygiene.tracker import IdentityKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pytest_resource_hygiene.engine.entries import Shelf
     from pytest_resource_hygiene.errors import TrackerError
     from pytest_resource_hygiene.model import Leak
     from pytest_resource_hygiene.tracker import Captured, Tracker
@@ -143,7 +145,7 @@ class LeakChecker:
                 owner = self.ledger.owner_of(item.creation, window) or window
                 if owner.closed and tracker.kind != "unclosed":
                     owner = window
-                owner.caught.append((tracker, item))
+                owner.caught.append((tracker, item, self.nodeid))
 
     # --- judging ---
 
@@ -180,20 +182,28 @@ class LeakChecker:
         return self.close(owner)
 
     def _settle_quickly(self, owner: Owner, everything: bool) -> None:
-        shelves = self.ledger.shelves if everything else self.ledger.changed
+        shelves = self.ledger.shelves if everything else self._to_list(owner)
         self.ledger.look_at(shelves, owner, self.nodeid)
         self._take_caught(owner)
         self.ledger.forget()
 
+    def _to_list(self, owner: Owner) -> list[Shelf]:
+        """Return what has changed, and where the owner holds something: it may be gone by now."""
+        holding = {entry.tracker for entry in owner.held}
+        changed = self.ledger.changed
+        return [one for one in self.ledger.shelves if one in changed or one.tracker in holding]
+
     def _judge(
         self, owner: Owner, limits: list[Entry], allowances: Sequence[Allowance]
     ) -> list[Leak]:
+        caught = [self._entry_of(*one, owner) for one in owner.caught]  # before any collection
+        owner.caught.clear()
         suspects = [entry for entry in list(owner.held) if not self._is_dropped(entry)]
         patience = self._patience(entry.creation for entry in suspects)
         left, freed = self.settler.settle(suspects, owner, self.nodeid, patience)
         self._remember_slow(left, patience)
         self._take_caught(owner)
-        caught = [self._entry_of(tracker, item, owner) for tracker, item in owner.caught]
+        caught += [self._entry_of(*one, owner) for one in owner.caught]
         owner.caught.clear()
         caught = self._once(caught, left, freed)
         groups = self.judge.judge([*left, *freed, *caught, *limits], owner)
@@ -222,7 +232,7 @@ class LeakChecker:
             if entry.creation is not None and entry.waited >= patience > 0:
                 self._slow_sites.add(entry.creation.stack)
 
-    def _entry_of(self, tracker: Tracker, item: Captured, owner: Owner) -> Entry:
+    def _entry_of(self, tracker: Tracker, item: Captured, nodeid: str, owner: Owner) -> Entry:
         entry = Entry(
             tracker,
             item.key,
@@ -230,10 +240,12 @@ class LeakChecker:
             owner=owner,
             creation=item.creation,
             change=item.change,
-            made_during=owner.nodeid,
+            made_during=nodeid,
         )
         entry.description = item.description
         entry.severity = item.severity
+        if item.abandoned and isinstance(item.key, IdentityKey) and item.key.ref() is None:
+            entry.severity = "note"
         entry.waited = item.waited
         return entry
 

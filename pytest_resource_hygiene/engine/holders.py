@@ -87,10 +87,15 @@ def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
         seen.add(id(referrer))
         for child in gc.get_referents(referrer):
             node = wanted.get(id(child))
-            if node is not None:
+            if node is not None and not _is_key_only(referrer, child):
                 found.append(_Node(referrer, _step(referrer, child), node))
                 break
     return found
+
+
+def _is_key_only(referrer: Any, child: Any) -> bool:
+    # A registry keyed by the thing itself notes that it exists, not that it should.
+    return isinstance(referrer, dict) and not any(v is child for v in list(referrer.values()))
 
 
 def _may_pass(obj: Any) -> bool:

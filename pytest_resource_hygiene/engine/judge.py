@@ -91,14 +91,15 @@ class Judge:
     def _hand_over(self, suspects: list[Entry], window: Owner) -> list[Entry]:
         """Give to the live wider fixtures what can be reached from their values."""
         kept: list[Entry] = []
-        fixtures = [owner for owner in self._fixtures() if owner is not window and owner.value]
+        fixtures = [one for one in self._fixtures() if one is not window and self._may_keep(one)]
         if not fixtures:
             return suspects
         objects: dict[int, Entry] = {}
         numbers: dict[int, Entry] = {}
         anchors = []  # keeps the objects alive, so that their ids stay theirs
         for entry in suspects:
-            if entry.by_collector:
+            # That a function can be reached says nothing about who registered it.
+            if entry.by_collector or not entry.tracker.settles:
                 continue
             anchor = entry.anchor
             if anchor is not None:
@@ -115,6 +116,11 @@ class Judge:
                     kept.append(taken)
         gone = set(kept)
         return [entry for entry in suspects if entry not in gone]
+
+    def _may_keep(self, fixture: Owner) -> bool:
+        """Return whether a fixture has a value of the project's: a runner's loop reaches all."""
+        files = {code.co_filename for code in fixture.codes}
+        return fixture.value is not None and "tool" not in map(self._reader.places.of, files)
 
     # --- what belongs together ---
 
@@ -214,6 +220,9 @@ class Judge:
 
     def _is_held_by_library(self, group: Group) -> bool:
         if not group.site:
+            return False
+        code = group.primary.tracker.code(group.primary.key, group.primary.value)
+        if code is not None and self._reader.places.of(code.co_filename) == "user":
             return False
         for entry in group.entries[:5]:
             anchor = entry.anchor

@@ -49,7 +49,7 @@ class Owner:
         self.parts = parts
         self.place = place
         self.held: dict[Entry, None] = {}  # a set that keeps its order
-        self.caught: list[tuple[Any, Captured]] = []
+        self.caught: list[tuple[Any, Captured, str]] = []
         self.closed = False
 
     @property

@@ -262,10 +262,16 @@ class AsyncioTable:
         caught = {item.key for item in self.caught_tasks}
         for task in self._pending(loop):
             if IdentityKey(task) not in caught and not task.cancelling():
-                self.caught_tasks.append(self._captured("tasks", task, 0.0))
+                self.caught_tasks.append(self._captured("tasks", task, 0.0, abandoned=True))
 
     def _captured(
-        self, kind: str, obj: Any, waited: float, key: Hashable | None = None
+        self,
+        kind: str,
+        obj: Any,
+        waited: float,
+        key: Hashable | None = None,
+        *,
+        abandoned: bool = False,
     ) -> Captured:
         key = IdentityKey(obj) if key is None else key
         describe, create = self.describers.get(kind), self.creators.get(kind)
@@ -275,6 +281,7 @@ class AsyncioTable:
             description=describe(key, obj) if describe is not None else None,
             creation=(create(key) if create is not None else None) or self.creation_of(obj),
             waited=waited,
+            abandoned=abandoned,
         )
 
 

@@ -11,6 +11,7 @@ from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Mapping
     from contextlib import AbstractContextManager
+    from types import CodeType
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
@@ -51,6 +52,10 @@ class TaskTracker(Tracker):
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the task."""
         return value
+
+    def code(self, key: Hashable, value: Any) -> CodeType | None:
+        """Return the coroutine's code."""
+        return getattr(value.get_coro(), "cr_code", None) if value is not None else None
 
     def drain(self) -> Collection[Captured]:
         """Return the tasks that a runner was about to cancel."""

@@ -16,6 +16,7 @@ from pytest_resource_hygiene.trackers._thread_table import RawThread, ThreadTabl
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from types import CodeType
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
@@ -69,6 +70,15 @@ class ThreadTracker(Tracker):
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the thread object."""
         return None if isinstance(value, RawThread) else value
+
+    def code(self, key: Hashable, value: Any) -> CodeType | None:
+        """Return the code of the thread's target, or of its overridden ``run``."""
+        if isinstance(value, RawThread):
+            function = value.function
+        else:
+            function = getattr(value, "_target", None) or getattr(value, "run", None)
+        function = getattr(function, "func", function)
+        return getattr(getattr(function, "__func__", function), "__code__", None)
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say name, target, whether it is a daemon, and where it is now."""
