@@ -62,13 +62,17 @@ class Outcome:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put the findings on the report."""
         report = yield
-        if call.when == "teardown":
-            carried = self._pending.pop(item, None)
-            if carried is not None:
-                if call.excinfo is not None and not isinstance(call.excinfo.value, LeakedError):
-                    carried["leaked"] = False  # it failed by itself, and keeps that name
-                setattr(report, ATTRIBUTE, carried)
+        if call.when == "teardown" and item in self._pending:
+            if call.excinfo is not None and not isinstance(call.excinfo.value, LeakedError):
+                self._pending[item]["leaked"] = False  # it failed by itself, and keeps that name
+            self.put_on(report, item)
         return report
+
+    def put_on(self, report: pytest.TestReport, item: pytest.Item) -> None:
+        """Put the findings of an item on a report."""
+        carried = self._pending.pop(item, None)
+        if carried is not None:
+            setattr(report, ATTRIBUTE, carried)
 
 
 class Status:

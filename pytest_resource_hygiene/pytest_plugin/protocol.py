@@ -16,6 +16,7 @@ import pytest
 
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.places import Places
+from pytest_resource_hygiene.pytest_plugin.again import Confirmer, Repeater
 from pytest_resource_hygiene.pytest_plugin.activation import (
     engine_settings,
     make_trackers,
@@ -24,6 +25,7 @@ from pytest_resource_hygiene.pytest_plugin.activation import (
     tool_files,
 )
 from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, read_markers
+from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.outcome import LeakedError, Outcome, failing_text
 from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
 from pytest_resource_hygiene.trackers import kind_names
@@ -54,6 +56,9 @@ class Watcher:
         self._leaks: list[Leak] = []
         self._fixtures: dict[pytest.FixtureDef[Any], Owner] = {}
         self._spy: UnclosedTracker | None = None
+        # While a test is run on trial, its leaks go here and fail nothing.
+        self.trial: list[Leak] | None = None
+        self.unconfirmed: dict[str, Leak] = {}
 
     # --- the whole run ---
 
@@ -91,9 +96,17 @@ class Watcher:
         self._spy = next((one for one in trackers if isinstance(one, UnclosedTracker)), None)
         self.checker = LeakChecker(trackers, settings, places=places, stop_files=stop_files())
         self.checker.start()
+        self._run_again_where_asked()
         self.results.blind_spots = [
             {"kind": kind, "why": why} for kind, why in self.checker.blind_spots
         ]
+
+    def _run_again_where_asked(self) -> None:
+        times, confirm = value_of(self.config, "repeat"), value_of(self.config, "confirm")
+        if times:
+            self.config.pluginmanager.register(Repeater(self, times), "resource_hygiene_repeat")
+        elif confirm in {True, "true"}:
+            self.config.pluginmanager.register(Confirmer(self), "resource_hygiene_confirm")
 
     def _finish(self) -> None:
         checker = self.checker
@@ -204,20 +217,50 @@ class Watcher:
         if not leaks:
             return
         leaks = self._expected(item, leaks)
+        if self.trial is not None:
+            self.trial += leaks
+            return
+        if self.unconfirmed:
+            leaks = self._confirmed(leaks)
+        text = self._deliver(item, leaks, failed=failed)
+        if text and failed:
+            item.add_report_section("teardown", "resource hygiene", text)
+        elif text:
+            raise LeakedError(text)
+
+    def _confirmed(self, leaks: list[Leak]) -> list[Leak]:
+        """Keep what grew in both runs of a test; the rest of the second run is new to us: a note."""
+        result = []
+        for leak in leaks:
+            again = self.unconfirmed.pop(leak.fingerprint, None) is not None
+            once = leak.severity == "fail" and not again
+            result.append(replace(leak, severity="note") if once else leak)
+        return result
+
+    def _deliver(self, item: pytest.Item, leaks: list[Leak], *, failed: bool) -> str:
+        """Record findings; return the text of a failure, or nothing if the test stays passed."""
         rules = self._rules.get(item)
         mode = (rules.mode if rules is not None else None) or self.results.mode
         if mode == "off":
-            return
+            return ""
         fails = mode == "fail" and any(leak.severity == "fail" for leak in leaks)
         self.results.add(leaks)
         self._outcome.attach(item, leaks, fails=fails)
-        if not fails:
-            return
-        text = failing_text(leaks, item.config)
-        if failed:
-            item.add_report_section("teardown", "resource hygiene", text)
-        else:
-            raise LeakedError(text)
+        return failing_text(leaks, item.config) if fails else ""
+
+    def deliver_late(
+        self, item: pytest.Item, reports: list[pytest.TestReport], leaks: list[Leak]
+    ) -> list[pytest.TestReport]:
+        """Put the findings of a finished run on its last report, as `_conclude` would have done."""
+        if leaks:
+            last = reports[-1]
+            text = self._deliver(item, leaks, failed=last.failed)
+            self._outcome.put_on(last, item)
+            if text and not last.failed:
+                last.outcome, last.longrepr = "failed", text
+            elif text:
+                last.sections.append(("resource hygiene", text))
+        return reports
 
     def _expected(self, item: pytest.Item, leaks: list[Leak]) -> list[Leak]:
         """Ask the conftest files whether a leak is expected."""
