@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["FindingWriter"]
 
 _MAX_PARTS = 10
+_HINT_OF_C = (
+    "nobody in Python saw it opened: close() the object of the extension module that owns it, "
+    "or close it with os.close() if it is your own"
+)
 _MAX_HOLDER_SEARCHES = 50  # each walks the heap a few times
 
 
@@ -82,7 +86,7 @@ class FindingWriter:
             held_by=self._held_by(group, mark),
             present_stack=tuple(relative(line, self._root) for line in words.present_stack),
             waited_seconds=primary.waited,
-            hint=words.hint,
+            hint=_HINT_OF_C if _is_made_in_c(primary) else words.hint,
             fingerprint=mark,
             parts=self._parts(group),
         )
@@ -133,6 +137,10 @@ class FindingWriter:
                 holder = find_holder(anchor) if anchor is not None else None
             self._holders[mark] = holder.path if holder is not None else ()
         return self._holders.get(mark, ())
+
+
+def _is_made_in_c(entry: Entry) -> bool:
+    return entry.creation is None and entry.tracker.kind == "fds" and entry.change == "added"
 
 
 def _count(group: Group) -> int:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Judge"]
 
+_MADE_IN_C = frozenset({"fds", "sockets", "native_threads"})
 _NEAR = 2_000  # objects within which something counts as part of another
 
 
@@ -76,7 +77,7 @@ class Judge:
         groups = [group for group in self._group(own) if self._severity(group) != "off"]
         for group in groups:
             self._sort(group)
-        return groups
+        return _gather_loose(groups)
 
     # --- whose ---
 
@@ -239,6 +240,34 @@ class Judge:
 def _rank(entry: Entry) -> int:
     # Of the signal changes that one call of a loop makes, the loop's own handler names them.
     return entry.tracker.rank + (1 if isinstance(entry.key, tuple) and entry.tracker.slots else 0)
+
+
+def _gather_loose(groups: list[Group]) -> list[Group]:
+    """Bring together what C code made in one window: nobody saw it, but it has one cause.
+
+    A library's engine opens descriptors and starts threads of its own. If the library keeps the
+    object behind them, they are a note like that object; if a Python thread came with them, they
+    are part of its finding.
+    """
+    loose = [
+        group
+        for group in groups
+        if group.primary.creation is None
+        and group.primary.change == "added"
+        and group.primary.tracker.kind in _MADE_IN_C
+    ]
+    native = any(group.primary.tracker.kind == "native_threads" for group in loose)
+    if not loose or not native:
+        return groups
+    rest = [group for group in groups if group not in loose]
+    homes = [group for group in rest if group.severity == "note" and group.holder is not None]
+    homes += [group for group in rest if group.primary.tracker.kind == "threads"]
+    loose.sort(key=lambda group: _rank(group.primary), reverse=True)
+    home = homes[0] if homes else loose[0]
+    for group in loose:
+        if group is not home:
+            home.entries += group.entries
+    return rest if homes else [*rest, home]
 
 
 def _split_slots(members: list[Entry]) -> list[list[Entry]]:

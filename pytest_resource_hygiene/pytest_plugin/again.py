@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import linecache
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.runner import runtestprotocol
 
-from pytest_resource_hygiene.engine.fingerprint import fingerprint
+from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative
 from pytest_resource_hygiene.model import Leak, Origin, OwnerInfo
 from pytest_resource_hygiene.trackers.memory import allocated_blocks
 
@@ -32,6 +33,7 @@ class _Runner:
     def run(self, item: Any, nextitem: Any, *, again: bool) -> list[pytest.TestReport]:
         if again and hasattr(item, "_initrequest"):
             item._initrequest()  # noqa: SLF001 - what every plugin that runs tests again has to do
+            self.watcher.results.tests -= 1  # one test, however often it runs
         return list(runtestprotocol(item, nextitem=nextitem, log=False))
 
     def trial(self, item: Any, nextitem: Any, *, again: bool) -> tuple[list[Any], list[Leak]]:
@@ -150,16 +152,17 @@ class Repeater(_Runner):
         path, line, _ = item.reportinfo()
         owner = OwnerInfo("test", item.nodeid, "function")
         root = str(item.config.rootpath)
-        from pytest_resource_hygiene.engine.fingerprint import relative
-
-        origin = Origin(relative(str(path), root), (line or 0) + 1, item.name, "inferred")
+        number = (line or 0) + 1
+        text = linecache.getline(str(path), number).strip()
+        origin = Origin(relative(str(path), root), number, item.name, "inferred", text)
         return Leak(
             kind=kind,
             severity="fail",
             change="added",
-            count=min(deltas),
-            summary=f"{unit} grew in each of {len(deltas)} runs: "
-            + ", ".join(f"+{delta}" for delta in deltas),
+            count=1,
+            summary=f"{min(deltas)} more {unit} after each of {len(deltas)} runs ("
+            + ", ".join(f"+{delta}" for delta in deltas)
+            + ")",
             details={"deltas": deltas},
             nodeid=item.nodeid,
             made_during=item.nodeid,

@@ -90,7 +90,7 @@ class Summary:
         if self._config.get_verbosity() > 0:
             for spot in self._results.blind_spots:
                 terminalreporter.write_line(f"blind spot: {spot['kind']}: {spot['why']}")
-        if self._config.get_verbosity() >= 0 or shown:
+        if self._results.tests and (self._config.get_verbosity() >= 0 or shown):
             terminalreporter.write_line(self._cost())
 
     def _has_news(self) -> bool:
@@ -130,7 +130,8 @@ class Summary:
                 leaked.setdefault(finding["nodeid"], []).append(summary_of(finding))
         for nodeid, summaries in leaked.items():
             more = f" (and {len(summaries) - 1} more)" if len(summaries) > 1 else ""
-            terminal.write_line(f"LEAKED {nodeid} - {summaries[0]}{more}")
+            word = "LEAKED" if self._results.mode == "fail" else "leaked (report only)"
+            terminal.write_line(f"{word} {nodeid} - {summaries[0]}{more}")
 
     def _cost(self) -> str:
         results = self._results

@@ -86,7 +86,10 @@ def _owner(finding: dict[str, Any]) -> str:
 
 def _parts(finding: dict[str, Any], verbose: bool) -> Iterable[tuple[str, str]]:  # noqa: FBT001
     parts = finding["details"].get("parts", [])
-    if finding["count"] == 1 or verbose:
+    if finding["count"] > 1 and not verbose:  # more of the same says nothing new
+        plain = _VARYING.sub("#", finding["summary"])
+        parts = [part for part in parts if _VARYING.sub("#", part) != plain]
+    if parts:
         shown = parts if verbose else parts[:4]
         for position, part in enumerate(shown):
             yield "with" if position == 0 else "", part
