@@ -17,6 +17,7 @@ import sys
 import threading
 import weakref
 from contextvars import ContextVar
+from types import ModuleType
 
 from pytest_resource_hygiene.post_import import PostImport
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -86,6 +87,7 @@ class Recorder:
         # Set by the checker; on its own the recorder knows neither tools nor patience.
         self.is_foreign: Callable[[Creation | None], bool] = lambda creation: False
         self.is_by_user: Callable[[Creation | None], bool] = lambda creation: creation is not None
+        self.creation_of: Callable[[int, str], Creation | None] = lambda fd, path: None
         self.patience: Callable[[Iterable[Creation | None]], float] = lambda creations: 0.5
 
     def when_imported(self, module: str, callback: Callable[[], None]) -> None:
@@ -152,6 +154,8 @@ class Recorder:
         if original is None:
             return False
         wrapper = functools.wraps(original)(make(original))
+        if isinstance(target, ModuleType):
+            wrapper.__module__ = target.__name__
         setattr(target, name, wrapper)
         self._wrapped.append((target, name, original, wrapper))
         return True

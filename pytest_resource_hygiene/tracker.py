@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -49,14 +49,11 @@ class IdentityKey:
         return self._id
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, IdentityKey) or self._id != other._id:
-            return False
-        mine = self.ref()
-        return self is other or (mine is not None and mine is other.ref())
+        # An object has one plain weak reference, so this holds also when the object is gone.
+        return isinstance(other, IdentityKey) and self.ref is other.ref
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
+class Description(NamedTuple):
     """A resource in plain words; made for suspects only, never while measuring.
 
     Attributes:
@@ -69,13 +66,12 @@ class Description:
 
     summary: str
     target: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = MappingProxyType({})
     hint: str = ""
     present_stack: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Captured:
+class Captured(NamedTuple):
     """A leak that a tracker caught in the act, because it is gone when the test is over.
 
     Attributes:
@@ -114,6 +110,8 @@ class Tracker:
         slots: True if each key always has one value, so that a change is *replaced*, not added.
         removals: True if a key that vanishes is a change as well, for slots.
         settles: False if nothing of this kind goes by itself, so that waiting is in vain.
+        senses: False if the kind has no cheap reading; it is then listed whenever another kind
+            has changed, and at the end of the run.
         rank: in a group of things made by one call, the highest rank names the finding.
     """
 
@@ -122,6 +120,7 @@ class Tracker:
     severity: ClassVar[Literal["fail", "note", "off"]] = "fail"
     slots: ClassVar[bool] = False
     removals: ClassVar[bool] = False
+    senses: bool = True
     settles: ClassVar[bool] = True
     rank: ClassVar[int] = 0
 

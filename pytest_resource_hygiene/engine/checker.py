@@ -11,14 +11,12 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.allowances import Allowance, find_allowance
 from pytest_resource_hygiene.engine.canary import blind_spots
 from pytest_resource_hygiene.engine.entries import Entry
-from pytest_resource_hygiene.engine.findings import FindingWriter
-from pytest_resource_hygiene.engine.fingerprint import relative
-from pytest_resource_hygiene.engine.judge import Group, Judge
 from pytest_resource_hygiene.engine.ledger import Ledger
 from pytest_resource_hygiene.engine.limits import Limits
 from pytest_resource_hygiene.engine.owners import Owner
@@ -34,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_resource_hygiene.engine.entries import Shelf
+    from pytest_resource_hygiene.engine.findings import FindingWriter
+    from pytest_resource_hygiene.engine.judge import Group, Judge
     from pytest_resource_hygiene.errors import TrackerError
     from pytest_resource_hygiene.model import Leak
     from pytest_resource_hygiene.tracker import Captured, Tracker
@@ -84,12 +84,13 @@ class LeakChecker:
         began = time.perf_counter()
         for tracker in self.trackers:
             tracker.start(self.recorder)
+            if self.settings.severity.get(tracker.kind) == "fail":
+                tracker.senses = True  # whoever has it fail wants it exact
         self.recorder.start()
         self.recorder.window = self.session
         self.ledger = Ledger(self.trackers, self.recorder)
+        self.recorder.creation_of = self.ledger.creation_of_descriptor
         self.settler = Settler(self.ledger, self._sleep)
-        self.judge = Judge(self.ledger, self.reader, self.settings, lambda: tuple(self.fixtures))
-        self.writer = FindingWriter(self.ledger, self.reader, self.settings.root)
         self.limits = Limits(self.settings.max_listeners)
         if canary:
             self.blind_spots = blind_spots(self.trackers)
@@ -101,6 +102,19 @@ class LeakChecker:
         for tracker in reversed(self.trackers):
             tracker.stop()
         self.recorder.stop()
+
+    @cached_property
+    def _judge_of_groups(self) -> Judge:
+        # Loaded with the first suspect: a clean run never needs it.
+        from pytest_resource_hygiene.engine.judge import Judge
+
+        return Judge(self.ledger, self.reader, lambda: self.settings, lambda: tuple(self.fixtures))
+
+    @cached_property
+    def _writer(self) -> FindingWriter:
+        from pytest_resource_hygiene.engine.findings import FindingWriter
+
+        return FindingWriter(self.ledger, self.reader, self.settings.root)
 
     @property
     def failures(self) -> list[TrackerError]:
@@ -199,14 +213,18 @@ class LeakChecker:
         caught = [self._entry_of(*one, owner) for one in owner.caught]  # before any collection
         owner.caught.clear()
         suspects = [entry for entry in list(owner.held) if not self._is_dropped(entry)]
-        patience = self._patience(entry.creation for entry in suspects)
-        left, freed = self.settler.settle(suspects, owner, self.nodeid, patience)
+        judge = self._judge_of_groups
+        suspects = judge.hand_over(suspects, owner)
+        waiting = [entry for entry in suspects if judge.deserves_wait(entry)]
+        patience = self._patience(entry.creation for entry in waiting)
+        left, freed = self.settler.settle(waiting, owner, self.nodeid, patience)
+        left += [one for one in suspects if one not in waiting and self.ledger.is_live(one)]
         self._remember_slow(left, patience)
         self._take_caught(owner)
         caught += [self._entry_of(*one, owner) for one in owner.caught]
         owner.caught.clear()
         caught = self._once(caught, left, freed)
-        groups = self.judge.judge([*left, *freed, *caught, *limits], owner)
+        groups = judge.judge([*left, *freed, *caught, *limits], owner)
         leaks = [self._report(group, owner, allowances) for group in groups]
         self._put_back(groups)
         self._end(owner)
@@ -269,7 +287,7 @@ class LeakChecker:
         ]
 
     def _report(self, group: Group, owner: Owner, allowances: Sequence[Allowance]) -> Leak:
-        leak = self.writer.write(group, owner, self.nodeid)
+        leak = self._writer.write(group, owner, self.nodeid)
         if leak.severity != "fail":
             return leak
         allowance = find_allowance(allowances, leak.kind, _texts(leak, group, self.settings.root))
@@ -300,6 +318,8 @@ class LeakChecker:
 
 def _texts(leak: Leak, group: Group, root: str) -> list[str]:
     """Return what an allowance's glob is compared with."""
+    from pytest_resource_hygiene.engine.fingerprint import relative
+
     texts = [leak.summary]
     if group.primary.description is not None:
         texts.append(group.primary.description.target)

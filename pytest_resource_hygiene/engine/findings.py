@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import linecache
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative
@@ -78,9 +77,9 @@ class FindingWriter:
             nodeid=nodeid,
             made_during=primary.made_during or owner.nodeid or nodeid,
             owner=info,
-            origin=None if origin is None else replace(origin, file=relative(origin.file, self._root)),
+            origin=origin and origin._replace(file=relative(origin.file, self._root)),
             stack=tuple(
-                replace(frame, file=relative(frame.file, self._root))
+                frame._replace(file=relative(frame.file, self._root))
                 for frame in self._reader.frames(primary.creation)
             ),
             held_by=self._held_by(group, mark),

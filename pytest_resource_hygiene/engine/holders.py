@@ -196,13 +196,23 @@ def _numbers_in(obj: Any, numbers: Collection[int]) -> set[int]:
         attributes = vars(obj)
     except TypeError:
         return set()
-    return {
-        value
-        for name, value in list(attributes.items())
-        if type(value) is int and value in numbers and _says_number(name)
-    }
+    found: set[int] = set()
+    for name, value in list(attributes.items()):
+        if _says_number(name):
+            found.update(one for one in _ints(value) if one in numbers)
+    return found
+
+
+def _ints(value: Any) -> list[int]:
+    if type(value) is int:
+        return [value]
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [one for one in value if type(one) is int]
+    return []
 
 
 def _says_number(name: Any) -> bool:
-    plain = str(name).strip("_").lower()
+    plain = str(name).strip("_").lower().removesuffix("s")
     return plain.endswith(("fd", "fileno", "handle", "pid", "sock", "pipe"))

@@ -52,7 +52,7 @@ class Judge:
     Args:
         ledger: to ask what still lives.
         reader: reads creation records.
-        settings: severities and strictness.
+        settings: returns severities and strictness; a marker may change them for one test.
         fixtures: returns the wider fixtures that are alive.
     """
 
@@ -60,7 +60,7 @@ class Judge:
         self,
         ledger: Ledger,
         reader: StackReader,
-        settings: EngineSettings,
+        settings: Callable[[], EngineSettings],
         fixtures: Callable[[], Iterable[Owner]],
     ) -> None:
         """Remember nothing yet."""
@@ -73,7 +73,6 @@ class Judge:
     def judge(self, suspects: Iterable[Entry], window: Owner) -> list[Group]:
         """Return the groups that are worth a word."""
         own = [entry for entry in suspects if not self._is_foreign(entry)]
-        own = self._hand_over(own, window)
         groups = [group for group in self._group(own) if self._severity(group) != "off"]
         for group in groups:
             self._sort(group)
@@ -89,18 +88,21 @@ class Judge:
             entry.owner.held.pop(entry, None)
         return foreign
 
-    def _hand_over(self, suspects: list[Entry], window: Owner) -> list[Entry]:
-        """Give to the live wider fixtures what can be reached from their values."""
+    def hand_over(self, suspects: list[Entry], window: Owner) -> list[Entry]:
+        """Give to the live wider fixtures what can be reached from their values.
+
+        Returns:
+            The rest.
+        """
         kept: list[Entry] = []
-        fixtures = [one for one in self._fixtures() if one is not window and self._may_keep(one)]
-        if not fixtures:
+        fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]
+        if not fixtures or not suspects:
             return suspects
         objects: dict[int, Entry] = {}
         numbers: dict[int, Entry] = {}
         anchors = []  # keeps the objects alive, so that their ids stay theirs
         for entry in suspects:
-            # That a function can be reached says nothing about who registered it.
-            if entry.by_collector or not entry.tracker.settles:
+            if not entry.tracker.settles:  # that a function can be reached says nothing
                 continue
             anchor = entry.anchor
             if anchor is not None:
@@ -112,16 +114,33 @@ class Judge:
             value = fixture.value() if fixture.value is not None else None
             for found in reachable([value], objects, numbers):
                 taken = objects.get(found) or numbers.get(found)
-                if taken is not None and taken.owner is not fixture:
+                if taken is not None and self._may_take(fixture, taken):
                     _give(taken, fixture)
                     kept.append(taken)
         gone = set(kept)
         return [entry for entry in suspects if entry not in gone]
 
-    def _may_keep(self, fixture: Owner) -> bool:
-        """Return whether a fixture has a value of the project's: a runner's loop reaches all."""
+    def _may_take(self, fixture: Owner, entry: Entry) -> bool:
+        """Return whether reaching something from a fixture's value means that it is the fixture's.
+
+        A test runner's own fixture holds the loop, which reaches everything that runs on it. Only
+        what the loop itself keeps for its tests, the workers of its executor, is the loop's.
+        """
+        if entry.owner is fixture:
+            return False
         files = {code.co_filename for code in fixture.codes}
-        return fixture.value is not None and "tool" not in map(self._reader.places.of, files)
+        if "tool" not in map(self._reader.places.of, files):
+            return True
+        from_test = entry.owner is not None and entry.owner.info.type == "test"
+        return from_test and entry.tracker.kind == "threads"
+
+    def deserves_wait(self, entry: Entry) -> bool:
+        """Return whether a suspect may turn out to be a failure, so that it is worth waiting for."""
+        kind = entry.tracker.kind
+        if self._settings().severity.get(kind, entry.tracker.severity) != "fail":
+            return False
+        site = self._reader.library_site(entry.creation)
+        return habit_of(site) is None and self._reader.importing(entry.creation) is None
 
     # --- what belongs together ---
 
@@ -175,12 +194,12 @@ class Judge:
 
     def _severity(self, group: Group) -> str:
         kind = group.primary.tracker.kind
-        return self._settings.severity.get(kind, group.primary.tracker.severity)
+        return self._settings().severity.get(kind, group.primary.tracker.severity)
 
     def _sort(self, group: Group) -> None:
         primary = group.primary
         group.severity = primary.severity or self._severity(group)
-        strict = self._settings.strict
+        strict = self._settings().strict
         if primary.tracker.kind == "unclosed" and strict:
             group.severity = "fail"
         if primary.by_collector:

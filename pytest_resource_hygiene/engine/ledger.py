@@ -38,10 +38,12 @@ class Ledger:
         self.closed_for_others: list[Entry] = []
         self._codes: dict[CodeType, list[Owner]] = {}
         # Kinds that ask the same question share one answer a test.
-        self._sensors: dict[Callable[[], object], list[Shelf]] = {}
+        sensors: dict[Callable[[], object], list[Shelf]] = {}
         for shelf in self.shelves:
-            self._sensors.setdefault(shelf.tracker.sensor(), []).append(shelf)
-        self._readings: dict[Callable[[], object], object] = {}
+            if shelf.tracker.senses:
+                sensors.setdefault(shelf.tracker.sensor(), []).append(shelf)
+        self._cells = [_Cell(sensor, shelves) for sensor, shelves in sensors.items()]
+        self._senseless = [shelf for shelf in self.shelves if not shelf.tracker.senses]
 
     # --- owners ---
 
@@ -106,19 +108,21 @@ class Ledger:
 
     def is_quiet(self) -> bool:
         """Return whether no reading differs from the last; this is the whole happy path."""
-        changed = []
-        readings = self._readings
-        for sensor, shelves in self._sensors.items():
+        changed: list[Shelf] = []
+        for cell in self._cells:
             try:
-                reading = sensor()
+                reading = cell.sensor()
             except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
-                self._fail(shelves, "reading", error)
+                self._fail(cell.shelves, "reading", error)
                 continue
-            if reading != readings.get(sensor):
-                readings[sensor] = reading
-                changed += shelves
-        self.changed = [shelf for shelf in changed if not shelf.broken] if changed else []
-        return not self.changed
+            if reading != cell.reading:
+                cell.reading = reading
+                changed += cell.shelves
+        if changed:
+            changed = [shelf for shelf in changed if not shelf.broken]
+            changed += self._senseless
+        self.changed = changed
+        return not changed
 
     def look(self, window: Owner | None, nodeid: str, *, everything: bool = False) -> list[Entry]:
         """Bring the ledger up to date; return what is new, each with its owner.
@@ -242,6 +246,17 @@ class Ledger:
             self.closed_for_others.append(entry)
         return []
 
+    def creation_of_descriptor(self, fd: int, path: str) -> Creation | None:
+        """Return how a descriptor was made that an earlier look has found, by number or path."""
+        for shelf in self.shelves:
+            if shelf.tracker.kind not in _CLOSABLE:
+                continue
+            for entry in shelf.entries.values():
+                creation = entry.creation
+                if creation is not None and (entry.value == fd or path and creation.what == path):
+                    return creation
+        return None
+
     # --- after judging ---
 
     def is_live(self, entry: Entry) -> bool:
@@ -266,6 +281,17 @@ class Ledger:
             else:
                 shelf.entries.pop(entry.key, None)
         return done
+
+
+class _Cell:
+    """One question, the last answer to it, and the kinds that it is for."""
+
+    __slots__ = ("reading", "sensor", "shelves")
+
+    def __init__(self, sensor: Callable[[], object], shelves: list[Shelf]) -> None:
+        self.sensor = sensor
+        self.shelves = shelves
+        self.reading: object = self  # which no sensor ever returns
 
 
 def _release(entry: Entry) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["EngineSettings"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EngineSettings:
     """Validated settings.
 

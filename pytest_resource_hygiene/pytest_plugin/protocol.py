@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.places import Places
-from pytest_resource_hygiene.pytest_plugin.again import Confirmer, Repeater
 from pytest_resource_hygiene.pytest_plugin.activation import (
     engine_settings,
     make_trackers,
@@ -26,7 +26,6 @@ from pytest_resource_hygiene.pytest_plugin.activation import (
 )
 from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, read_markers
 from pytest_resource_hygiene.pytest_plugin.options import value_of
-from pytest_resource_hygiene.pytest_plugin.outcome import LeakedError, Outcome, failing_text
 from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
 from pytest_resource_hygiene.trackers import kind_names
 from pytest_resource_hygiene.trackers.unclosed import UnclosedTracker
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.pytest_plugin.outcome import Outcome
     from pytest_resource_hygiene.pytest_plugin.results import Results
 
 __all__ = ["Watcher"]
@@ -50,7 +50,6 @@ class Watcher:
         self.results = results
         engine_settings(config, [])
         self.checker: LeakChecker | None = None
-        self._outcome = Outcome(results)
         self._rules: dict[pytest.Item, ItemRules] = {}
         self._owner: TestOwner | None = None
         self._leaks: list[Leak] = []
@@ -59,6 +58,13 @@ class Watcher:
         # While a test is run on trial, its leaks go here and fail nothing.
         self.trial: list[Leak] | None = None
         self.unconfirmed: dict[str, Leak] = {}
+
+    @cached_property
+    def _outcome(self) -> Outcome:
+        # Loaded with the first finding: a clean run never needs it.
+        from pytest_resource_hygiene.pytest_plugin.outcome import Outcome
+
+        return Outcome(self.results)
 
     # --- the whole run ---
 
@@ -103,9 +109,13 @@ class Watcher:
 
     def _run_again_where_asked(self) -> None:
         times, confirm = value_of(self.config, "repeat"), value_of(self.config, "confirm")
+        if not times and confirm not in {True, "true"}:
+            return
+        from pytest_resource_hygiene.pytest_plugin.again import Confirmer, Repeater
+
         if times:
             self.config.pluginmanager.register(Repeater(self, times), "resource_hygiene_repeat")
-        elif confirm in {True, "true"}:
+        else:
             self.config.pluginmanager.register(Confirmer(self), "resource_hygiene_confirm")
 
     def _finish(self) -> None:
@@ -226,6 +236,8 @@ class Watcher:
         if text and failed:
             item.add_report_section("teardown", "resource hygiene", text)
         elif text:
+            from pytest_resource_hygiene.pytest_plugin.outcome import LeakedError
+
             raise LeakedError(text)
 
     def _confirmed(self, leaks: list[Leak]) -> list[Leak]:
@@ -246,6 +258,8 @@ class Watcher:
         fails = mode == "fail" and any(leak.severity == "fail" for leak in leaks)
         self.results.add(leaks)
         self._outcome.attach(item, leaks, fails=fails)
+        from pytest_resource_hygiene.pytest_plugin.outcome import failing_text
+
         return failing_text(leaks, item.config) if fails else ""
 
     def deliver_late(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.pytest_plugin.options import value_of
-from pytest_resource_hygiene.reports.document import make_document, write_document
 from pytest_resource_hygiene.reports.terminal_report import (
     finding_lines,
     group_by_site,
@@ -56,6 +55,8 @@ class Summary:
     def _write_file(self) -> None:
         if self._file is None:
             return
+        from pytest_resource_hygiene.reports.document import make_document, write_document
+
         results = self._results
         document = make_document(
             results.findings,

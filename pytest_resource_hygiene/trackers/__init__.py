@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,11 +13,11 @@ if TYPE_CHECKING:
 __all__ = ["built_in_trackers", "kind_names"]
 
 
-def kind_names() -> list[str]:
+@cache
+def kind_names() -> tuple[str, ...]:
     """Return the names of the kinds in this folder, in alphabetical order."""
-    return sorted(
-        module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
-    )
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
 def built_in_trackers(kinds: frozenset[str] | None = None) -> list[Tracker]:

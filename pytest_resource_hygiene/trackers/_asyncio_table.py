@@ -47,6 +47,7 @@ class AsyncioTable:
         self._tasks: list[tuple[weakref.ref[Any], Any]] = []
         self._timers: list[tuple[weakref.ref[Any], Any]] = []
         self._quiet = False
+        self.sees_tasks = True
         recorder.when_imported("asyncio", self._hook_asyncio)
 
     def close(self) -> None:
@@ -64,7 +65,9 @@ class AsyncioTable:
         recorder.wrap_result(loop_class, "call_at", self._note_timer)
         recorder.wrap(loop_class, "close", self._looking_before_close)
         recorder.wrap(runners, "_cancel_all_tasks", self._looking_before_cancel)
-        every = getattr(tasks, "_scheduled_tasks", None) or getattr(tasks, "_all_tasks", None)
+        # Python 3.12 renamed it; an empty set is false, so ``or`` would not do.
+        every = getattr(tasks, "_scheduled_tasks", getattr(tasks, "_all_tasks", None))
+        self.sees_tasks = isinstance(every, weakref.WeakSet)
         if isinstance(every, weakref.WeakSet):
             # The C accelerator registers each new task by calling ``add`` of this very object.
             every.add = self._noting_tasks(every.add)  # type: ignore[method-assign]
@@ -114,6 +117,16 @@ class AsyncioTable:
                 if (task := ref()) is not None and not task.done()
             ]
         return [ref for ref, _ in tasks]
+
+    @property
+    def has_loops(self) -> bool:
+        """Return whether any loop may be alive: cheaper than to ask which."""
+        return bool(self._loops)
+
+    @property
+    def has_timers(self) -> bool:
+        """Return whether any timer may be alive: cheaper than to ask which."""
+        return bool(self._timers)
 
     def live_timers(self) -> list[weakref.ref[Any]]:
         """Return references to armed timers of loops that are not closed; a reading."""

@@ -59,6 +59,8 @@ class Descriptors:
             recorder.wrap_result(os, name, self._note_made)
         self._recorder = recorder
         recorder.wrap(os, "dup2", self._noting_dup2)
+        self.made_by_imports: set[Hashable] = set()
+        recorder.when_imported("uvloop", self._warm_uvloop)
 
     def close(self) -> None:
         """Close the one descriptor that this keeps."""
@@ -99,6 +101,16 @@ class Descriptors:
             except OSError:  # closed by another thread meanwhile
                 continue
 
+    def _warm_uvloop(self) -> None:
+        """Have uvloop make the one pipe that it keeps for the process, before a test has to."""
+        import uvloop
+
+        with self._recorder.mute():
+            before = self._scan()
+            uvloop.new_event_loop().close()
+            after = self._scan()
+        self.made_by_imports |= set(after[0]) - set(before[0])
+
     def made_as(self, fd: int, inode: int) -> Creation | None:
         """Return how the descriptor was made by a wrapped function, if it is still that one."""
         creation, recorded = self.made.get(fd, (None, -1))
@@ -120,6 +132,9 @@ class Descriptors:
         records = self._opened_as(target)
         if target not in self._found:
             fitting = [record for record in records if fits(record[4], target)]
+            # The runner opens test files, too, to show the lines of a traceback; it closes them.
+            is_foreign = self._recorder.is_foreign
+            fitting = [one for one in fitting if not is_foreign(Creation(*one))] or fitting
             creation = Creation(*fitting[-1]) if fitting else None
             if creation is not None and len({record[0] for record in fitting}) > 1:
                 creation = creation._replace(certain=False)

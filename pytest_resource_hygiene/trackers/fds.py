@@ -64,6 +64,10 @@ class FdTracker(Tracker):
         assert self._table is not None, "start() comes first"
         return self._table
 
+    def is_ours(self, key: Hashable, value: Any) -> bool:
+        """Return whether a library made it once in C, while we watched it being imported."""
+        return key in self._descriptors().made_by_imports
+
     def sensor(self) -> Callable[[], object]:
         """Ask the shared table: openings seen and descriptors open."""
         return self._descriptors().reading

@@ -23,6 +23,7 @@ class NativeThreadTracker(Tracker):
     kind = "native_threads"
     title = "native thread"
     severity = "note"
+    senses = False  # a thread of C code comes with descriptors, memory or a call; a note can wait
     rank = 5
 
     def __init__(self) -> None:

@@ -85,7 +85,8 @@ class ProcessTracker(Tracker):
 
     def reading(self) -> object:
         """Return forks seen, and whether there is any child, running or ended."""
-        return self._events, _any_child()
+        # Asking the kernel costs a microsecond and is in vain while nobody has ever forked.
+        return self._events, _any_child() if self._events else None
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List children; reap orphans that have ended."""

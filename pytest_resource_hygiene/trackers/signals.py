@@ -35,6 +35,7 @@ except ImportError:  # pragma: no cover - other interpreters, Windows
 _set_wakeup_fd = signal.set_wakeup_fd  # before anybody, we included, has wrapped it
 _MAIN = threading.main_thread().ident
 _SIG_BLOCK = int(getattr(signal, "SIG_BLOCK", 0))
+_STANDARD = tuple(sorted(int(number) for number in signal.valid_signals() if number < 32))
 _MAX_WALK = 5_000
 _MASK = "mask"
 _WAKEUP = "wakeup_fd"
@@ -53,6 +54,7 @@ class SignalTracker(Tracker):
         """Wait for `start`."""
         self._numbers = tuple(sorted(int(number) for number in signal.valid_signals()))
         self._changed: dict[Hashable, Creation] = {}
+        self._changes = 0
         self._installed: dict[int, list[tuple[weakref.ref[Any], Creation]]] = {}
         self._recorder: Recorder | None = None
         self._loops: AsyncioTable | None = None
@@ -83,6 +85,7 @@ class SignalTracker(Tracker):
         def wrapper(signalnum: Any, handler: Any) -> Any:
             result = original(signalnum, handler)
             assert self._recorder is not None
+            self._changes += int(signalnum) not in _STANDARD
             creation = self._changed[int(signalnum)] = self._recorder.creation(None)
             self._remember(int(signalnum), handler, creation)
             return result
@@ -101,13 +104,15 @@ class SignalTracker(Tracker):
             return
 
     def reading(self) -> object:
-        """Read every slot: exact, and in C, so that nothing slips past the wraps."""
+        """Read the slots of the standard signals, in C; changes of others are counted."""
+        loops: Any = self._loops
         return (
-            tuple(map(_getsignal, self._numbers)),
+            tuple(map(_getsignal, _STANDARD)),
             _sigmask(_SIG_BLOCK, ()) if _sigmask is not None else None,
             _wakeup_fd(),
-            self._loops.signal_handler_count() if self._loops is not None else 0,
-            len(self._loops.caught_handlers) if self._loops is not None else 0,
+            self._changes,
+            loops.signal_handler_count() if loops.has_loops else 0,
+            len(loops.caught_handlers),
         )
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:

@@ -98,6 +98,12 @@ class TaskTracker(Tracker):
         self._asyncio().run_loops([value.get_loop()], 0)
         return self._asyncio().run_loops([value.get_loop()], 0)
 
+    def blind_spot(self) -> str | None:
+        """Name an asyncio whose registry of tasks is not what this knows."""
+        if self._asyncio().sees_tasks:
+            return None
+        return "this Python keeps its tasks where they cannot be seen being made"
+
     def specimen(self) -> AbstractContextManager[object] | None:
         """Leave tasks to the tests: making a loop just to look costs more than all other kinds."""
         return None

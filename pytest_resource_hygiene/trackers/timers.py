@@ -27,6 +27,8 @@ _CLOCKS = {
     for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")
     if (number := getattr(signal, name, None)) is not None
 }
+_REAL = getattr(signal, "ITIMER_REAL", None)
+_getitimer = getattr(signal, "getitimer", None)
 _POSIX_TIMERS = Path("/proc/self/timers")
 
 
@@ -43,6 +45,7 @@ class TimerTracker(Tracker):
         self._loops: AsyncioTable | None = None
         self._recorder: Recorder | None = None
         self._armed: dict[Hashable, Creation] = {}
+        self._other_clocks = 0  # how often a clock but the real one was set; hardly ever
         # Only ctypes can make POSIX timers from Python; nobody else pays for reading their list.
         self._posix_possible = False
         self._posix_creation: Creation | None = None
@@ -62,7 +65,9 @@ class TimerTracker(Tracker):
             def wrapper(*args: Any, **kwargs: Any) -> Any:
                 result = original(*args, **kwargs)
                 assert self._recorder is not None
-                self._armed[key_of(*args)] = self._recorder.creation(None)
+                key = key_of(*args)
+                self._armed[key] = self._recorder.creation(None)
+                self._other_clocks += key[1] != _REAL
                 return result
 
             return wrapper
@@ -77,14 +82,14 @@ class TimerTracker(Tracker):
 
     def reading(self) -> object:
         """Return starts, asyncio events, and which clocks are armed."""
-        assert self._threads is not None
-        assert self._loops is not None
+        loops: Any = self._loops
         return (
-            self._threads.starts,
-            self._loops.live_timers(),
-            len(self._loops.caught_timers),
-            _armed_clocks(),
-            _posix_timers() if self._posix_possible else (),
+            self._threads.starts,  # type: ignore[union-attr]
+            loops.live_timers() if loops.has_timers else None,
+            len(loops.caught_timers),
+            _getitimer(_REAL)[0] > 0 if _REAL is not None else False,
+            self._other_clocks,
+            _posix_timers() if self._posix_possible else None,
         )
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:

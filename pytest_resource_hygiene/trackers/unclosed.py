@@ -110,14 +110,21 @@ class UnclosedTracker(Tracker):
                 sock = record[4]()
                 if sock is not None and sock.fileno() == int(number[1]):
                     return Creation(*record)
+            return self._known(int(number[1]), "")
         elif name and name[1] is not None:
             for record in reversed(self._table.opened):
                 if str(record[4]) == name[1]:
                     return Creation(*record)
+            return self._known(-1, name[1])
         elif name:
             made = self._table.made.get(int(name[2]))
-            return made[0] if made else None
+            return made[0] if made else self._known(int(name[2]), "")
         return None
+
+    def _known(self, fd: int, path: str) -> Creation | None:
+        """Ask the ledger: a descriptor that was open at an earlier look has its record there."""
+        assert self._recorder is not None
+        return self._recorder.creation_of(fd, path)
 
     def reading(self) -> object:
         """Return the number of warnings seen."""
