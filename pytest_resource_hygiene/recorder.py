@@ -37,6 +37,7 @@ owner_var: ContextVar[Any] = ContextVar("resource_hygiene_owner", default=None)
 _MAX_FRAMES = 64
 
 _handlers: dict[str, Callable[[tuple[Any, ...]], None]] = {}
+_active: list[Recorder] = []  # a check within a test records beside the plugin's recorder
 _hook_installed = False
 
 
@@ -79,9 +80,10 @@ class Recorder:
         self.threads: weakref.WeakKeyDictionary[Any, Creation] = weakref.WeakKeyDictionary()
         self._main_ident = threading.main_thread().ident
         self._stop_files = frozenset(stop_files)
-        self._events: dict[str, Callable[[tuple[Any, ...]], None]] = {}
+        self.events: dict[str, Callable[[tuple[Any, ...]], None]] = {}
         self._wrapped: list[tuple[Any, str, Any, Any]] = []
         self._services: dict[Any, Any] = {}
+        self._trackers: list[Any] = []
         self.started = False
         self._post_import = PostImport()
         # Set by the checker; on its own the recorder knows neither tools nor patience.
@@ -96,36 +98,30 @@ class Recorder:
 
     def on(self, event: str, handler: Callable[[tuple[Any, ...]], None]) -> None:
         """Call ``handler(args)`` at each audit event of that name; several may listen."""
-        earlier = self._events.get(event)
-        if earlier is not None:
-            first, second = earlier, handler
-
-            def both(args: tuple[Any, ...]) -> None:
-                first(args)
-                second(args)
-
-            handler = both
-        self._events[event] = handler
+        self.events[event] = _both(self.events.get(event), handler)
         if self.started:
-            _handlers[event] = handler
+            _rebuild()
 
     def start(self) -> None:
-        """Begin to record. Only one recorder of a process is active; the latest wins."""
+        """Begin to record."""
         global _hook_installed  # noqa: PLW0603 - an audit hook is per process, for ever
-        _handlers.clear()
-        _handlers.update(self._events)
         self.started = True
+        _active.append(self)
+        _rebuild()
         if not _hook_installed:
             _hook_installed = True
             sys.addaudithook(_hook)
 
     def stop(self) -> None:
-        """Stop recording, close the services, undo every wrap that nobody has replaced since."""
+        """Stop the trackers and recording; undo every wrap that nobody has replaced since."""
+        while self._trackers:
+            self._trackers.pop().stop()
         for service in self._services.values():
             service.close()
         self._post_import.stop()
         if self.started:
-            _handlers.clear()
+            _active.remove(self)
+            _rebuild()
         self.started = False
         while self._wrapped:
             target, name, original, wrapper = self._wrapped.pop()
@@ -137,6 +133,12 @@ class Recorder:
         if make not in self._services:
             self._services[make] = make(self)
         return self._services[make]
+
+    def start_tracker(self, tracker: Any) -> None:
+        """Start a tracker on this recorder, unless that was done before."""
+        if tracker not in self._trackers:
+            self._trackers.append(tracker)
+            tracker.start(self)
 
     def mute(self) -> Muted:
         """Return a context in which nothing is recorded: for what we make ourselves."""
@@ -211,13 +213,41 @@ class Recorder:
 
 
 class Muted:
-    """Context in which the audit hook records nothing."""
+    """Context in which the audit hook records nothing; may be entered within itself."""
+
+    depth = 0
 
     def __enter__(self) -> None:
         """Take the handlers away."""
-        self._saved = dict(_handlers)
+        Muted.depth += 1
         _handlers.clear()
 
     def __exit__(self, *exc: object) -> None:
         """Put them back."""
-        _handlers.update(self._saved)
+        Muted.depth -= 1
+        if not Muted.depth:
+            _rebuild()
+
+
+def _rebuild() -> None:
+    """Have the hook call the handlers of every active recorder."""
+    _handlers.clear()
+    if Muted.depth:
+        return
+    for recorder in _active:
+        for event, handler in recorder.events.items():
+            _handlers[event] = _both(_handlers.get(event), handler)
+
+
+def _both(
+    first: Callable[[tuple[Any, ...]], None] | None, second: Callable[[tuple[Any, ...]], None]
+) -> Callable[[tuple[Any, ...]], None]:
+    if first is None:
+        return second
+    earlier = first
+
+    def both(args: tuple[Any, ...]) -> None:
+        earlier(args)
+        second(args)
+
+    return both

@@ -48,7 +48,7 @@ class LeakChecker:
         trackers: one for each kind that is on.
         settings: see `EngineSettings`.
         places: sorts files into the user's, libraries' and tools'.
-        stop_files: files at whose first frame a creation stack ends.
+        recorder: one with which some of the trackers have been started already, if any.
         sleep: lets seconds pass.
     """
 
@@ -58,13 +58,13 @@ class LeakChecker:
         settings: EngineSettings | None = None,
         *,
         places: Places | None = None,
-        stop_files: Iterable[str] = (),
+        recorder: Recorder | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Prepare; nothing is watched before `start`."""
         self.settings = settings or EngineSettings()
         self.trackers = list(trackers)
-        self.recorder = Recorder(stop_files)
+        self.recorder = recorder or Recorder()
         self.reader = StackReader(places or Places())
         self.recorder.is_foreign = self.reader.is_foreign
         self.recorder.is_by_user = self.reader.is_by_user
@@ -83,7 +83,7 @@ class LeakChecker:
         """Start to record, take the baseline, and prove that each kind can see."""
         began = time.perf_counter()
         for tracker in self.trackers:
-            tracker.start(self.recorder)
+            self.recorder.start_tracker(tracker)
             if self.settings.severity.get(tracker.kind) == "fail":
                 tracker.senses = True  # whoever has it fail wants it exact
         self.recorder.start()
@@ -99,8 +99,6 @@ class LeakChecker:
 
     def stop(self) -> None:
         """Watch no more, and undo every hook that can be undone."""
-        for tracker in reversed(self.trackers):
-            tracker.stop()
         self.recorder.stop()
 
     @cached_property

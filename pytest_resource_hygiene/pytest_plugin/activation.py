@@ -19,7 +19,7 @@ from pytest_resource_hygiene.trackers.listeners import ListenerTracker, emitter_
 if TYPE_CHECKING:
     from pytest_resource_hygiene.tracker import Tracker
 
-__all__ = ["activate", "engine_settings", "make_trackers", "prepare_trackers", "stop_files", "tool_files"]
+__all__ = ["activate", "declare_emitters", "early_trackers", "engine_settings", "make_trackers", "stop_files", "tool_files"]
 
 _SEVERITIES = ("fail", "note", "off")
 
@@ -45,8 +45,25 @@ def _is_controller(config: pytest.Config) -> bool:
     return distributed and not hasattr(config, "workerinput")
 
 
-def make_trackers(config: pytest.Config) -> list[Tracker]:
+def early_trackers(config: pytest.Config) -> list[Tracker]:
+    """Make the built-in trackers that may be on, before any test module is imported.
+
+    A module that says ``from signal import signal`` has to get the function that records. Which
+    kinds there are is known only after collection: conftest files of folders may add some.
+    """
+    words = {word.strip().lstrip("+") for word in str(value_of(config, "kinds")).split(",")}
+    chosen = _on_by_default() | (words & set(kind_names()))
+    trackers = built_in_trackers(frozenset(kind_names() if "all" in words else chosen))
+    prepare_trackers(trackers, config)
+    return trackers
+
+
+def make_trackers(config: pytest.Config, early: list[Tracker]) -> list[Tracker]:
     """Make the trackers of all kinds that are on: built in, and from conftest files and plugins.
+
+    Args:
+        config: asked for the kinds.
+        early: what `early_trackers` has made.
 
     Raises:
         pytest.UsageError: an unknown kind, or two trackers of one kind.
@@ -63,23 +80,19 @@ def make_trackers(config: pytest.Config) -> list[Tracker]:
         )
     severities = _severities(config, names)
     chosen = _choose(str(value_of(config, "kinds")), default, frozenset(names), severities)
-    trackers = built_in_trackers(chosen)
-    return sorted(
-        [*trackers, *(one for one in extra if one.kind in chosen)], key=lambda one: one.kind
-    )
+    made = [one for one in early if one.kind in chosen]
+    late = built_in_trackers(chosen - {one.kind for one in early})
+    prepare_trackers(late, config)
+    trackers = [*made, *late, *(one for one in extra if one.kind in chosen)]
+    return sorted(trackers, key=lambda one: one.kind)
 
 
 def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
-    """Tell trackers what only the test runner knows.
-
-    Raises:
-        pytest.UsageError: a declared emitter cannot be used.
-    """
+    """Tell trackers what only the test runner knows."""
     for tracker in trackers:
         if isinstance(tracker, ListenerTracker):
             # pytest itself puts the warning filters back after each test, unless told not to.
             tracker.watch_warnings = not config.pluginmanager.hasplugin("warnings")
-            _declare_emitters(tracker, config)
         if isinstance(tracker, FdTracker) and config.option.capture == "fd":
             tracker.ignored = frozenset({0, 1, 2})
         ignore = getattr(tracker, "ignore_below", None)
@@ -87,7 +100,12 @@ def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
             ignore(str(config.option.basetemp))
 
 
-def _declare_emitters(tracker: ListenerTracker, config: pytest.Config) -> None:
+def declare_emitters(tracker: ListenerTracker, config: pytest.Config) -> None:
+    """Tell the tracker of listeners about the project's registries.
+
+    Raises:
+        pytest.UsageError: a declared emitter cannot be used.
+    """
     try:
         for line, _ in value_of(config, "emitters"):
             tracker.declare(*load_emitter(line))

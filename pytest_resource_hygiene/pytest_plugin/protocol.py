@@ -18,16 +18,19 @@ import pytest
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.places import Places
 from pytest_resource_hygiene.pytest_plugin.activation import (
+    declare_emitters,
+    early_trackers,
     engine_settings,
     make_trackers,
-    prepare_trackers,
     stop_files,
     tool_files,
 )
 from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, read_markers
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
+from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.trackers import kind_names
+from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 from pytest_resource_hygiene.trackers.unclosed import UnclosedTracker
 
 if TYPE_CHECKING:
@@ -49,6 +52,10 @@ class Watcher:
         self.config = config
         self.results = results
         engine_settings(config, [])
+        self._early = early_trackers(config)
+        self._recorder = Recorder(stop_files())
+        for tracker in self._early:
+            self._recorder.start_tracker(tracker)
         self.checker: LeakChecker | None = None
         self._rules: dict[pytest.Item, ItemRules] = {}
         self._owner: TestOwner | None = None
@@ -78,6 +85,10 @@ class Watcher:
         ]
         self._rules = read_markers(items, {*kind_names(), *extra})
 
+    def pytest_unconfigure(self) -> None:
+        """Undo the hooks of a run that never came to its tests."""
+        self._recorder.stop()
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Watch from the first test to the last: what collection made is taken as given."""
@@ -90,7 +101,7 @@ class Watcher:
             self._finish()
 
     def _start(self, session: pytest.Session) -> None:
-        trackers = make_trackers(self.config)
+        trackers = make_trackers(self.config, self._early)
         settings = engine_settings(self.config, trackers)
         roots = {str(self.config.rootpath), str(self.config.invocation_params.dir)}
         roots.update({str(item.path.parent) for item in session.items[:1]})
@@ -98,9 +109,11 @@ class Watcher:
         for folder in {item.path.parent for item in session.items}:
             if "-packages" in str(folder) or places.of(str(folder / "x.py")) != "user":
                 places.add_root(str(folder))
-        prepare_trackers(trackers, self.config)
+        for tracker in trackers:
+            if isinstance(tracker, ListenerTracker):
+                declare_emitters(tracker, self.config)
         self._spy = next((one for one in trackers if isinstance(one, UnclosedTracker)), None)
-        self.checker = LeakChecker(trackers, settings, places=places, stop_files=stop_files())
+        self.checker = LeakChecker(trackers, settings, places=places, recorder=self._recorder)
         self.checker.start()
         self._run_again_where_asked()
         self.results.blind_spots = [

@@ -47,14 +47,20 @@ class AsyncioTable:
         self._tasks: list[tuple[weakref.ref[Any], Any]] = []
         self._timers: list[tuple[weakref.ref[Any], Any]] = []
         self._quiet = False
+        self._registry: Any = None
+        self._registry_add: Any = None
         self.sees_tasks = True
         recorder.when_imported("asyncio", self._hook_asyncio)
 
     def close(self) -> None:
         """Give asyncio its own task list back."""
-        tasks = sys.modules.get("asyncio.tasks")
-        for name in ("_scheduled_tasks", "_all_tasks"):
-            vars(getattr(tasks, name, object)).get("add") and delattr(getattr(tasks, name), "add")
+        registry, self._registry = self._registry, None
+        if registry is None:
+            return
+        if self._registry_add is None:
+            del registry.add
+        else:  # of a recorder that was there before us
+            registry.add = self._registry_add
 
     def _hook_asyncio(self) -> None:
         from asyncio import base_events, runners, tasks
@@ -70,6 +76,7 @@ class AsyncioTable:
         self.sees_tasks = isinstance(every, weakref.WeakSet)
         if isinstance(every, weakref.WeakSet):
             # The C accelerator registers each new task by calling ``add`` of this very object.
+            self._registry, self._registry_add = every, vars(every).get("add")
             every.add = self._noting_tasks(every.add)  # type: ignore[method-assign]
 
     # --- hearing of new things ---

@@ -45,6 +45,7 @@ class ProcessTracker(Tracker):
     def __init__(self) -> None:
         """Wait for `start`."""
         self._events = 0
+        self._has_children = True
         self._made: dict[int, Creation] = {}
         self._own: set[tuple[int, int]] = set()
         self._recorder: Recorder | None = None
@@ -77,16 +78,18 @@ class ProcessTracker(Tracker):
 
     def _note_start(self, args: tuple[Any, ...]) -> None:
         self._events += 1
+        self._has_children = True
 
     def _note_pid(self, pid: int, creation: Creation) -> None:
         if pid > 0:
             self._events += 1
+            self._has_children = True
             self._made[pid] = creation
 
     def reading(self) -> object:
         """Return forks seen, and whether there is any child, running or ended."""
         # Asking the kernel costs a microsecond and is in vain while nobody has ever forked.
-        return self._events, _any_child() if self._events else None
+        return self._events, _any_child() if self._has_children else None
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List children; reap orphans that have ended."""
@@ -115,7 +118,10 @@ class ProcessTracker(Tracker):
 
     def forget(self) -> None:
         """Drop the starts of processes that have ended."""
-        self._made.clear()
+        if self._made:
+            self._made.clear()
+        if self._has_children:
+            self._has_children = _any_child() is not None
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return who forked it."""

@@ -35,7 +35,12 @@ except ImportError:  # pragma: no cover - other interpreters, Windows
 _set_wakeup_fd = signal.set_wakeup_fd  # before anybody, we included, has wrapped it
 _MAIN = threading.main_thread().ident
 _SIG_BLOCK = int(getattr(signal, "SIG_BLOCK", 0))
-_STANDARD = tuple(sorted(int(number) for number in signal.valid_signals() if number < 32))
+# Read each time, for they may be set past the wrapped function; changes of others are counted.
+_COMMON = tuple(
+    int(number)
+    for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "CHLD", "PIPE", "BREAK")
+    if (number := getattr(signal, f"SIG{name}", None)) is not None
+)
 _MAX_WALK = 5_000
 _MASK = "mask"
 _WAKEUP = "wakeup_fd"
@@ -85,7 +90,7 @@ class SignalTracker(Tracker):
         def wrapper(signalnum: Any, handler: Any) -> Any:
             result = original(signalnum, handler)
             assert self._recorder is not None
-            self._changes += int(signalnum) not in _STANDARD
+            self._changes += int(signalnum) not in _COMMON
             creation = self._changed[int(signalnum)] = self._recorder.creation(None)
             self._remember(int(signalnum), handler, creation)
             return result
@@ -104,10 +109,10 @@ class SignalTracker(Tracker):
             return
 
     def reading(self) -> object:
-        """Read the slots of the standard signals, in C; changes of others are counted."""
+        """Read the slots of the common signals, in C; changes of others are counted."""
         loops: Any = self._loops
         return (
-            tuple(map(_getsignal, _STANDARD)),
+            tuple(map(_getsignal, _COMMON)),
             _sigmask(_SIG_BLOCK, ()) if _sigmask is not None else None,
             _wakeup_fd(),
             self._changes,
