@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["LeakChecker"]
 
 
+_A_MOMENT = 0.01
+
+
 class LeakChecker:
     """Watches a process.
 
@@ -154,10 +157,11 @@ class LeakChecker:
     def _take_caught(self, window: Owner) -> None:
         for tracker in self.trackers:
             for item in tracker.drain():
+                if self.ledger.has_reported(tracker, item.key):
+                    continue
                 owner = self.ledger.owner_of(item.creation, window) or window
-                if owner.closed and tracker.kind != "unclosed":
-                    owner = window
-                owner.caught.append((tracker, item, self.nodeid))
+                judged_with = window if owner.closed else owner
+                judged_with.caught.append((tracker, item, self.nodeid))
 
     # --- judging ---
 
@@ -216,7 +220,7 @@ class LeakChecker:
         waiting = [entry for entry in suspects if judge.deserves_wait(entry)]
         patience = self._patience(entry.creation for entry in waiting)
         left, freed = self.settler.settle(waiting, owner, self.nodeid, patience)
-        left += [one for one in suspects if one not in waiting and self.ledger.is_live(one)]
+        left += self._briefly([one for one in suspects if one not in waiting], owner)
         self._remember_slow(left, patience)
         self._take_caught(owner)
         caught += [self._entry_of(*one, owner) for one in owner.caught]
@@ -227,6 +231,12 @@ class LeakChecker:
         self._put_back(groups)
         self._end(owner)
         return leaks
+
+    def _briefly(self, entries: list[Entry], owner: Owner) -> list[Entry]:
+        """Give what will be a note at most a moment: a joined thread leaves the kernel's list late."""
+        if not any(entry.tracker.kind == "native_threads" for entry in entries):
+            return [entry for entry in entries if self.ledger.is_live(entry)]
+        return self.settler.settle(entries, owner, self.nodeid, _A_MOMENT, collect=False)[0]
 
     def _is_dropped(self, entry: Entry) -> bool:
         """Leave what the test runner made out before anybody waits for it."""
@@ -249,11 +259,16 @@ class LeakChecker:
                 self._slow_sites.add(entry.creation.stack)
 
     def _entry_of(self, tracker: Tracker, item: Captured, nodeid: str, owner: Owner) -> Entry:
+        maker = owner
+        if tracker.kind == "unclosed" and item.creation is not None and item.creation.owner:
+            # Freed long after its maker ended, perhaps; he is charged all the same.
+            maker = self.ledger.owner_of(item.creation, item.creation.owner) or owner
+            nodeid = maker.nodeid or nodeid
         entry = Entry(
             tracker,
             item.key,
             item.value,
-            owner=owner,
+            owner=maker,
             creation=item.creation,
             change=item.change,
             made_during=nodeid,

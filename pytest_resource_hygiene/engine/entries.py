@@ -57,19 +57,6 @@ class Entry:
         return self.key.ref() if isinstance(self.key, IdentityKey) else self._value
 
     @property
-    def anchor(self) -> Any:
-        """The Python object behind it, for following references; None if there is none to follow.
-
-        A tracker that fails at this is not worth a run: references only add to a finding.
-        """
-        if self.change == "exceeded" or self.description is not None and self.value is None:
-            return None
-        try:
-            return self.tracker.anchor(self.key, self.value)
-        except Exception:  # noqa: BLE001 - a tracker may be anybody's
-            return None
-
-    @property
     def old(self) -> Any:
         """The value that this one replaced."""
         return self.previous.value if self.previous is not None else None

@@ -108,7 +108,7 @@ class FindingWriter:
         recorded = self._reader.origin(entry.creation)
         if recorded is not None:
             return recorded
-        place = _place_of(entry.anchor)
+        place = _place_of(self._ledger.anchor_of(entry))
         if place is None or self._reader.places.of(place[0]) != "user":
             place = owner.place() if owner.place is not None else place
         if place is None:
@@ -131,7 +131,7 @@ class FindingWriter:
         if group.severity != "fail" or group.primary.tracker.slots:
             return ()
         if mark not in self._holders and len(self._holders) < _MAX_HOLDER_SEARCHES:
-            anchor = group.primary.anchor
+            anchor = self._ledger.anchor_of(group.primary)
             with self._ledger.recorder.mute():
                 holder = find_holder(anchor) if anchor is not None else None
             self._holders[mark] = holder.path if holder is not None else ()

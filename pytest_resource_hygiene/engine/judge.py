@@ -104,7 +104,7 @@ class Judge:
         for entry in suspects:
             if not entry.tracker.settles:  # that a function can be reached says nothing
                 continue
-            anchor = entry.anchor
+            anchor = self._ledger.anchor_of(entry)
             if anchor is not None:
                 anchors.append(anchor)
                 objects[id(anchor)] = entry
@@ -170,7 +170,7 @@ class Judge:
         for group in groups:
             if group.primary.creation is None or not loose:
                 continue
-            anchor = group.primary.anchor
+            anchor = self._ledger.anchor_of(group.primary)
             found = reachable([anchor], (), loose, _NEAR)
             for number in found:
                 part = loose.pop(number)
@@ -205,7 +205,7 @@ class Judge:
         if primary.by_collector:
             group.severity = "fail" if strict else "note"
             group.why = "dropped without being closed; only the garbage collector freed it"
-        elif primary.owner is not None and primary.owner.closed:
+        elif primary.owner is not None and primary.owner.closed and primary.tracker.kind != "unclosed":
             group.severity, group.why = "note", "made by what an earlier owner left behind"
         elif group.severity == "fail":
             self._look_for_habit(group)
@@ -245,7 +245,7 @@ class Judge:
         if code is not None and self._reader.places.of(code.co_filename) == "user":
             return False
         for entry in group.entries[:5]:
-            anchor = entry.anchor
+            anchor = self._ledger.anchor_of(entry)
             if anchor is None:
                 continue
             with self._ledger.recorder.mute():

@@ -200,7 +200,7 @@ class Ledger:
         window: Owner | None,
         nodeid: str,
     ) -> Entry:
-        creation = shelf.tracker.creation(key, value)
+        creation = self._creation(shelf.tracker, key, value)
         owner = self.owner_of(creation, window)
         entry = Entry(
             shelf.tracker,
@@ -216,6 +216,13 @@ class Ledger:
         if owner is not None:
             owner.held[entry] = None
         return entry
+
+    def _creation(self, tracker: Tracker, key: Hashable, value: Any) -> Creation | None:
+        try:
+            return tracker.creation(key, value)
+        except Exception as error:  # noqa: BLE001
+            self.report(tracker, "finding the origin", error)
+            return None
 
     def _replace(
         self, shelf: Shelf, entry: Entry, value: Any, window: Owner | None, nodeid: str
@@ -257,6 +264,22 @@ class Ledger:
                     return creation
         return None
 
+    def anchor_of(self, entry: Entry) -> Any:
+        """Return the Python object behind an entry, or None if there is none to follow."""
+        if entry.change == "exceeded" or (entry.description is not None and entry.value is None):
+            return None
+        try:
+            return entry.tracker.anchor(entry.key, entry.value)
+        except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
+            self.report(entry.tracker, "finding the object behind a resource", error)
+            return None
+
+    def report(self, tracker: Tracker, action: str, error: Exception) -> None:
+        """Remember a fault of a tracker, once for each action."""
+        known = {(failure.kind, failure.action) for failure in self.failures}
+        if (tracker.kind, action) not in known:
+            self.failures.append(TrackerError(tracker.kind, action, error))
+
     # --- after judging ---
 
     def is_live(self, entry: Entry) -> bool:
@@ -266,13 +289,21 @@ class Ledger:
                 return shelf.entries.get(entry.key) is entry
         return False
 
+    def has_reported(self, tracker: Tracker, key: Hashable) -> bool:
+        """Return whether the resource has already been judged with an owner that has ended."""
+        for shelf in self.shelves:
+            if shelf.tracker is tracker:
+                entry = shelf.entries.get(key)
+                return entry is not None and entry.owner is not None and entry.owner.closed
+        return False
+
     def put_back(self, entry: Entry) -> bool:
         """Restore a slot to what it was before the entry; return whether that was done."""
         previous = entry.previous
         try:
             done = entry.tracker.restore(entry.key, entry.value, entry.old)
         except Exception as error:  # noqa: BLE001
-            self.failures.append(TrackerError(entry.tracker.kind, "restoring", error))
+            self.report(entry.tracker, "restoring", error)
             return False
         if done:
             shelf = next(s for s in self.shelves if s.tracker is entry.tracker)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.entries import Entry
-from pytest_resource_hygiene.errors import TrackerError
 from pytest_resource_hygiene.tracker import Description
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Limits:
             try:
                 counts = list(shelf.tracker.iter_limits())
             except Exception as error:  # noqa: BLE001
-                ledger.failures.append(TrackerError(shelf.tracker.kind, "counting", error))
+                ledger.report(shelf.tracker, "counting", error)
                 continue
             for emitter, event, count, creation in counts:
                 if not self._is_news(emitter, event, count):

@@ -10,8 +10,6 @@ import gc
 import time
 from typing import TYPE_CHECKING
 
-from pytest_resource_hygiene.errors import TrackerError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
@@ -42,9 +40,22 @@ class Settler:
         self.sleeps = 0
 
     def settle(
-        self, suspects: Collection[Entry], window: Owner, nodeid: str, patience: float
+        self,
+        suspects: Collection[Entry],
+        window: Owner,
+        nodeid: str,
+        patience: float,
+        *,
+        collect: bool = True,
     ) -> tuple[list[Entry], list[Entry]]:
         """Wait up to ``patience`` seconds.
+
+        Args:
+            suspects: entries of the ledger.
+            window: who is being judged.
+            nodeid: the test that runs.
+            patience: seconds.
+            collect: run the garbage collector, if waiting a little did not help.
 
         Returns:
             What is left, and what only the garbage collector freed.
@@ -53,7 +64,7 @@ class Settler:
         lasting = [entry for entry in suspects if not entry.tracker.settles]
         freed: list[Entry] = []
         waited, pause = 0.0, _FIRST_PAUSE
-        collected = False
+        collected = not collect
         while left:
             if not collected and waited >= min(_BEFORE_COLLECTING, patience):
                 collected = True
@@ -114,5 +125,5 @@ def describe(entry: Entry, ledger: Ledger) -> None:
         with ledger.recorder.mute():
             entry.description = entry.tracker.describe(entry.key, value, entry.old)
     except Exception as error:  # noqa: BLE001
-        ledger.failures.append(TrackerError(entry.tracker.kind, "describing", error))
+        ledger.report(entry.tracker, "describing", error)
         entry.description = Description(summary=f"{entry.tracker.title} (not describable)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -107,13 +108,25 @@ def declare_emitters(tracker: ListenerTracker, config: pytest.Config) -> None:
         pytest.UsageError: a declared emitter cannot be used.
     """
     try:
-        for line, _ in value_of(config, "emitters"):
-            tracker.declare(*load_emitter(line))
+        for line, source in value_of(config, "emitters"):
+            name, emitter = load_emitter(line)
+            _require_package(line, source)
+            tracker.declare(name, emitter)
         for declared in config.hook.pytest_resource_hygiene_emitters():
             for name, emitter in declared.items():
                 tracker.declare(name, emitter_from(emitter))
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _require_package(line: str, source: str) -> None:
+    """Refuse a package that is not there: its emitter would be waited for in vain, and in silence."""
+    package = line.partition("=")[2].strip().partition(":")[0].partition(".")[0]
+    if package and package not in sys.modules and importlib.util.find_spec(package) is None:
+        raise SettingsError(
+            f"{source}: {line!r}: there is no module {package!r} here. "
+            "Write 'name = package.module:attribute' of a module that can be imported."
+        )
 
 
 def _default_kinds(extra: list[Tracker]) -> frozenset[str]:

@@ -56,7 +56,7 @@ class Outcome:
                 manager.register(status, "resource_hygiene_status")
         self._pending[item] = {"leaked": fails, "findings": [leak.to_dict() for leak in leaks]}
 
-    @pytest.hookimpl(wrapper=True, trylast=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -65,6 +65,10 @@ class Outcome:
         if call.when == "teardown" and item in self._pending:
             if call.excinfo is not None and not isinstance(call.excinfo.value, LeakedError):
                 self._pending[item]["leaked"] = False  # it failed by itself, and keeps that name
+            elif call.excinfo is not None and report.skipped:
+                # An expected failure covers the test's own exception, and no leak.
+                report.outcome, report.longrepr = "failed", str(call.excinfo.value)
+                vars(report).pop("wasxfail", None)
             self.put_on(report, item)
         return report
 

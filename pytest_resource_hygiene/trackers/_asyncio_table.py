@@ -46,6 +46,7 @@ class AsyncioTable:
         self._loops: list[tuple[weakref.ref[Any], Any]] = []
         self._tasks: list[tuple[weakref.ref[Any], Any]] = []
         self._timers: list[tuple[weakref.ref[Any], Any]] = []
+        self._generators: list[tuple[weakref.ref[Any], Any]] = []
         self._quiet = False
         self._registry: Any = None
         self._registry_add: Any = None
@@ -69,6 +70,7 @@ class AsyncioTable:
         recorder = self._recorder
         recorder.wrap(loop_class, "__init__", self._noting_loops)
         recorder.wrap_result(loop_class, "call_at", self._note_timer)
+        recorder.wrap(loop_class, "_asyncgen_firstiter_hook", self._noting_generators)
         recorder.wrap(loop_class, "close", self._looking_before_close)
         recorder.wrap(runners, "_cancel_all_tasks", self._looking_before_cancel)
         # Python 3.12 renamed it; an empty set is false, so ``or`` would not do.
@@ -97,6 +99,14 @@ class AsyncioTable:
                 tasks.append((weakref.ref(task), site(None, 2)))
 
         return add
+
+    def _noting_generators(self, original: Callable[..., None]) -> Callable[..., None]:
+        def wrapper(loop: Any, generator: Any) -> None:
+            original(loop, generator)
+            self._generators = [one for one in self._generators if one[0]() is not None]
+            self._generators.append((weakref.ref(generator), self._recorder.site(None, 2)))
+
+        return wrapper
 
     def _note_timer(self, timer: Any, creation: Creation) -> None:
         if not self._quiet:
@@ -183,7 +193,7 @@ class AsyncioTable:
 
     def creation_of(self, obj: Any) -> Creation | None:
         """Return how a loop, task or timer was made."""
-        for known in (self._tasks, self._timers, self._loops):
+        for known in (self._tasks, self._timers, self._loops, self._generators):
             for ref, how in known:
                 if ref() is obj:
                     return Creation(*how)
