@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from support.inner import Project
 
 pytest_plugins = ["pytester"]

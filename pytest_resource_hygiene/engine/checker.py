@@ -26,7 +26,7 @@ from pytest_resource_hygiene.engine.settle import Settler
 from pytest_resource_hygiene.engine.stacks import StackReader
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.recorder import Creation, Recorder, owner_var
-from pytest_resource_hygiene.tracker import IdentityKey
+from pytest_resource_hygiene.tracker import Description, IdentityKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -70,6 +70,7 @@ class LeakChecker:
         self.recorder = recorder or Recorder()
         self.reader = StackReader(places or Places())
         self.recorder.is_foreign = self.reader.is_foreign
+        self.recorder.is_tool_code = self.reader.is_tool_code
         self.recorder.is_by_user = self.reader.is_by_user
         self.recorder.patience = self._patience
         self.session = Owner(OwnerInfo("session", "session", "session"))
@@ -179,11 +180,33 @@ class LeakChecker:
             self._end(owner)
             return []
         self._settle_quickly(owner, everything)
-        limits = self.limits.exceeded(self.ledger, owner, self.nodeid)
-        if not owner.held and not owner.caught and not limits:
+        others = [*self.limits.exceeded(self.ledger, owner, self.nodeid), *self._closed(owner)]
+        if not owner.held and not owner.caught and not others:
             self._end(owner)
             return []
-        return self._judge(owner, [*limits], (*allowances, *self.settings.allowances))
+        return self._judge(owner, others, (*allowances, *self.settings.allowances))
+
+    def _closed(self, owner: Owner) -> list[Entry]:
+        """Return what a test closed although a live fixture had opened it, in its own setup."""
+        closed, self.ledger.closed_for_others = self.ledger.closed_for_others, []
+        found = []
+        for entry in closed:
+            opener, creation = entry.owner, entry.creation
+            if opener is None or opener not in self.fixtures or creation is None:
+                continue
+            if creation.parent is not None or self.reader.is_foreign(creation):
+                continue
+            gone = Entry(entry.tracker, ("closed", entry.key), None, owner=owner,
+                         creation=creation, change="removed", made_during=entry.made_during)  # fmt: skip
+            gone.description = Description(
+                summary=f"{entry.tracker.title} {entry.value} of {opener.info} closed by this test",
+                target=opener.info.name,
+                details={"opened_by": opener.info.name},
+                hint="leave the closing to the fixture, or open one for this test",
+            )
+            gone.severity = "note"
+            found.append(gone)
+        return found
 
     def close_fixture(self, owner: Owner) -> list[Leak]:
         """End a wider fixture: what its teardown made is its own as well."""
@@ -221,6 +244,7 @@ class LeakChecker:
         patience = self._patience(entry.creation for entry in waiting)
         left, freed = self.settler.settle(waiting, owner, self.nodeid, patience)
         left += self._briefly([one for one in suspects if one not in waiting], owner)
+        left = [entry for entry in left if not entry.is_gone]
         self._remember_slow(left, patience)
         self._take_caught(owner)
         caught += [self._entry_of(*one, owner) for one in owner.caught]
@@ -239,8 +263,15 @@ class LeakChecker:
         return self.settler.settle(entries, owner, self.nodeid, _A_MOMENT, collect=False)[0]
 
     def _is_dropped(self, entry: Entry) -> bool:
-        """Leave what the test runner made out before anybody waits for it."""
-        if self.reader.is_foreign(entry.creation):
+        """Leave what the test runner made out before anybody waits for it.
+
+        A slot that holds the runner's own function is the runner's, whoever put it back last.
+        """
+        if (
+            self.reader.is_foreign(entry.creation)
+            or (entry.tracker.slots and self.reader.is_tool_code(entry.value))
+            or entry.tracker.is_ours(entry.key, entry.value)
+        ):
             if entry.owner is not None:
                 entry.owner.held.pop(entry, None)
             return True

@@ -57,6 +57,11 @@ class Entry:
         return self.key.ref() if isinstance(self.key, IdentityKey) else self._value
 
     @property
+    def is_gone(self) -> bool:
+        """Return whether the object behind the key has ceased to exist."""
+        return isinstance(self.key, IdentityKey) and self.key.ref() is None
+
+    @property
     def old(self) -> Any:
         """The value that this one replaced."""
         return self.previous.value if self.previous is not None else None

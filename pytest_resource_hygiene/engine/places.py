@@ -21,6 +21,7 @@ _TOOLS = (
     "pydevd", "_pydevd_bundle", "_pydevd_frame_eval", "_hypothesis_pytestplugin.py",
 )  # fmt: skip
 # Of packages that users call as well, only the files that are the test runner's.
+_DEBUGGER = ("/pdb.py", "/bdb.py")
 _TOOL_FILES = ("anyio/pytest_plugin.py",)
 
 
@@ -67,7 +68,7 @@ class Places:
             return "own"
         if file.startswith("<frozen"):
             return "frozen"
-        if file in self._tools:
+        if file in self._tools or file.endswith(_DEBUGGER):
             return "tool"
         packaged = _below(file, "/site-packages/") or _below(file, "/dist-packages/")
         if packaged:

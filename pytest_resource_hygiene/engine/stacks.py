@@ -80,6 +80,11 @@ class StackReader:
             return True
         return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
 
+    def is_tool_code(self, function: Any) -> bool:
+        """Return whether a function is written in a file of the test runner, or of the debugger."""
+        code = getattr(getattr(function, "__func__", function), "__code__", None)
+        return code is not None and self.places.of(code.co_filename) == "tool"
+
     def is_by_user(self, creation: Creation | None) -> bool:
         """Return whether the user's code made it, and not while a module was being imported."""
         return self.user_frame(creation) is not None and self.importing(creation) is None

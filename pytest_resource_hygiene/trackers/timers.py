@@ -123,6 +123,12 @@ class TimerTracker(Tracker):
         """Return the timer object."""
         return None if isinstance(key, tuple) else value
 
+    def is_ours(self, key: Hashable, value: Any) -> bool:
+        """Return whether the clock rings for a tool, such as a plugin that limits the time."""
+        if key != ("clock", _REAL) or self._recorder is None:
+            return False
+        return self._recorder.is_tool_code(signal.getsignal(signal.SIGALRM))
+
     def drain(self) -> Collection[Captured]:
         """Return the timers of loops that a runner was about to close."""
         assert self._loops is not None

@@ -280,7 +280,7 @@ HARMLESS = (
         @again
         def test_it(server, again):
             address, accepted = server
-            with socket.create_connection(address): 
+            with socket.create_connection(address):
                 while len(accepted) <= again: time.sleep(0.001)
         """),
     Harmless("asyncio_server_of_a_module_fixture", """
@@ -308,11 +308,15 @@ HARMLESS = (
                     asyncio.start_server(self.handle, "127.0.0.1", 0), self.loop).result()
                 return self.server.sockets[0].getsockname()
             async def handle(self, reader, writer):
-                await reader.read(); writer.close()
+                try: await reader.read()
+                finally: writer.close()
             def __exit__(self, *exc):
                 async def stop():
                     self.server.close()
-                    for task in asyncio.all_tasks() - {asyncio.current_task()}: task.cancel()
+                    others = asyncio.all_tasks() - {asyncio.current_task()}
+                    for task in others: task.cancel()
+                    await asyncio.gather(*others, return_exceptions=True)
+                    await asyncio.sleep(0.01)
                 asyncio.run_coroutine_threadsafe(stop(), self.loop).result()
                 self.loop.call_soon_threadsafe(self.loop.stop); self.thread.join()
                 self.loop.close()

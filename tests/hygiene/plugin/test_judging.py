@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from support.inner import Project, brief
 
 _HEAD = """
@@ -63,11 +62,14 @@ def test_what_a_fixtures_thread_makes_is_the_fixtures(project: Project) -> None:
 
 def test_what_a_tests_thread_makes_is_the_tests(project: Project) -> None:
     """A thread carries its owner: what it makes is charged to the test that started it."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_it():
             def work(): KEEP.append(open(__file__))
             thread = threading.Thread(target=work); thread.start(); thread.join()
-        """)
+        """,
+    )
     run = project.run()
 
     assert run.one()["kind"] == "fds"
@@ -77,14 +79,17 @@ def test_what_a_tests_thread_makes_is_the_tests(project: Project) -> None:
 
 def test_a_leak_of_a_test_that_uses_a_wide_fixture_is_the_tests(project: Project) -> None:
     """A live session fixture does not take what it cannot reach: the test stays accused."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         class App:
             def use(self): return open(__file__)
         @pytest.fixture(scope="session")
         def app(): return App()
         def test_leaks(app): KEEP.append(app.use())
         def test_other(app): pass
-        """)
+        """,
+    )
     run = project.run()
 
     assert run.one("test_leaks")["owner"]["type"] == "test"
@@ -93,7 +98,9 @@ def test_a_leak_of_a_test_that_uses_a_wide_fixture_is_the_tests(project: Project
 
 def test_what_a_wide_fixture_keeps_in_its_value_is_judged_at_its_end(project: Project) -> None:
     """A connection that joined a session pool in a test is the fixture's, once it is torn down."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         class Pool:
             def __init__(self): self.idle = []
             def get(self):
@@ -104,7 +111,8 @@ def test_what_a_wide_fixture_keeps_in_its_value_is_judged_at_its_end(project: Pr
         def test_first(pool): pass
         def test_grows(pool): pool.get()
         def test_last(pool): pass
-        """)
+        """,
+    )
     run = project.run()
 
     finding = run.one("test_last")
@@ -122,12 +130,15 @@ def test_an_overridden_session_fixture_is_told_from_its_override(project: Projec
         @pytest.fixture(scope="session")
         def thing(): KEEP.append(socket.socket()); return 1
         """)  # fmt: skip
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.fixture
         def thing(thing): KEEP.append(open(__file__)); return thing
         def test_first(thing): pass
         def test_last(): pass
-        """)
+        """,
+    )
     run = project.run()
 
     assert run.one("test_first")["kind"] == "fds"
@@ -139,11 +150,14 @@ def test_an_overridden_session_fixture_is_told_from_its_override(project: Projec
 
 def test_a_finding_of_a_wide_fixture_says_where_it_is_defined(project: Project) -> None:
     """The finding names the fixture's scope, file and line."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.fixture(scope="module")
         def wide(): KEEP.append(open(__file__)); return 1
         def test_it(wide): pass
-        """)
+        """,
+    )
     run = project.run()
     line = project.line("test_it.py", "def wide(): KEEP.append(open(__file__)); return 1")
 
@@ -158,16 +172,16 @@ def test_a_finding_of_a_wide_fixture_says_where_it_is_defined(project: Project) 
         ("def setup_module(): MAKE", "setup_module", "module"),
         ("def setUpModule(): MAKE", "setUpModule", "module"),
         ("def teardown_module(): MAKE", "teardown_module", "module"),
-        ("class TestA:\n    @classmethod\n    def teardown_class(cls): MAKE\n"
-         "    def test_it(self): pass", "teardown_class", "class"),
-        ("class TestA(unittest.TestCase):\n    @classmethod\n    def tearDownClass(cls): MAKE\n"
-         "    def test_it(self): pass", "tearDownClass", "class"),
+        (("class TestA:\n    @classmethod\n    def teardown_class(cls): MAKE\n"
+         "    def test_it(self): pass"), "teardown_class", "class"),
+        (("class TestA(unittest.TestCase):\n    @classmethod\n    def tearDownClass(cls): MAKE\n"
+         "    def test_it(self): pass"), "tearDownClass", "class"),
         ("class TestA:\n    def setup_method(self): MAKE\n    def test_it(self): pass",
          "setup_method", "function"),
         ("class TestA:\n    def teardown_method(self): MAKE\n    def test_it(self): pass",
          "teardown_method", "function"),
-        ("class TestA(unittest.TestCase):\n    def tearDown(self): MAKE\n"
-         "    def test_it(self): pass", "tearDown", "function"),
+        (("class TestA(unittest.TestCase):\n    def tearDown(self): MAKE\n"
+         "    def test_it(self): pass"), "tearDown", "function"),
     ],
 )  # fmt: skip
 def test_xunit_functions_go_by_their_own_names(
@@ -206,12 +220,15 @@ def test_what_an_imported_module_does_later_is_no_import(project: Project) -> No
 
 def test_a_leak_is_reported_once(project: Project) -> None:
     """What one test left is nobody else's: later tests of the run are not accused of it."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_a(): KEEP.append((leave_thread(), open(__file__), socket.socket(), os.pipe()))
         def test_b(): pass
         def test_c(): open(__file__).close()
         def test_d(): leave_thread().set()
-        """)
+        """,
+    )
     run = project.run()
 
     assert run.outcomes == {"passed": 3, "leaked": 1}
@@ -220,14 +237,17 @@ def test_a_leak_is_reported_once(project: Project) -> None:
 
 def test_a_leak_that_was_allowed_never_hurts_the_next_test(project: Project) -> None:
     """Allowed leaks join the baseline, and what was changed is put back all the same."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.mark.allow_leak(reason="a known case")
         def test_a():
             KEEP.append((leave_thread(), open(__file__), socket.socket()))
             signal.signal(signal.SIGUSR1, noop); signal.alarm(1000)
         def test_b(): assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
         def test_c(): assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
-        """)
+        """,
+    )
     run = project.run()
     run.assert_clean()
 
@@ -237,11 +257,14 @@ def test_a_leak_that_was_allowed_never_hurts_the_next_test(project: Project) -> 
 
 def test_the_end_of_an_earlier_leak_is_not_a_finding(project: Project) -> None:
     """When a later test closes what an earlier one left, that fails nothing."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_a(): KEEP.append(open(__file__))
         def test_b(): KEEP[0].close()
         def test_c(): KEEP.append(open(__file__))
-        """)
+        """,
+    )
     run = project.run()
 
     assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_a", "test_it.py::test_c"]
@@ -249,13 +272,16 @@ def test_the_end_of_an_earlier_leak_is_not_a_finding(project: Project) -> None:
 
 def test_a_swap_of_descriptors_is_seen(project: Project) -> None:
     """One closed and one opened leaves the count as it was, and is a leak."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.fixture(scope="module")
         def file():
             with open(__file__) as file: yield file
         def test_swap(file):
             file.close(); KEEP.append(open(os.devnull))
-        """)
+        """,
+    )
     finding = project.run().one(kind="fds")
 
     assert finding["owner"]["type"] == "test"
@@ -284,11 +310,14 @@ def test_what_was_changed_is_put_back_after_it_is_reported(
     project: Project, change: str, check: str
 ) -> None:
     """The next test finds handlers, clocks, mask, wakeup fd and hooks as they were."""
-    _suite(project, f"""
+    _suite(
+        project,
+        f"""
         WAKE = socket.socket(); WAKE.setblocking(False)
         def test_a(): {change}
         def test_b(): assert {check}
-        """)
+        """,
+    )
     run = project.run()
 
     run.one("test_a")
@@ -300,11 +329,14 @@ def test_with_restoring_off_everything_stays_and_is_still_reported_once(
     project: Project, change: str, check: str
 ) -> None:
     """With --no-resource-hygiene-restore nothing is put back, and no later test is blamed."""
-    _suite(project, f"""
+    _suite(
+        project,
+        f"""
         WAKE = socket.socket(); WAKE.setblocking(False)
         def test_a(): {change}
         def test_b(): assert not ({check})
-        """)
+        """,
+    )
     run = project.run("--no-resource-hygiene-restore")
 
     assert [one["nodeid"] for one in run.failing if one["made_during"].endswith("a")] == [
@@ -315,7 +347,9 @@ def test_with_restoring_off_everything_stays_and_is_still_reported_once(
 
 def test_a_handler_goes_back_to_what_the_live_fixture_set(project: Project) -> None:
     """Restoring a test's handler stops at the one that a live wider fixture has installed."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def of_module(*args): pass
         @pytest.fixture(scope="module")
         def handled():
@@ -323,7 +357,8 @@ def test_a_handler_goes_back_to_what_the_live_fixture_set(project: Project) -> N
             signal.signal(signal.SIGUSR1, before)
         def test_a(handled): signal.signal(signal.SIGUSR1, noop)
         def test_b(handled): assert signal.getsignal(signal.SIGUSR1) is of_module
-        """)
+        """,
+    )
     run = project.run()
 
     finding = run.one("test_a")
@@ -336,14 +371,17 @@ def test_a_handler_goes_back_to_what_the_live_fixture_set(project: Project) -> N
 
 def test_a_leaked_task_is_cancelled_on_a_loop_that_lives_on(project: Project) -> None:
     """A task left on a module loop is reported for its test and does not run in the next one."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         pytestmark = pytest.mark.asyncio(loop_scope="module")
         async def forever():
             try: await asyncio.sleep(1000)
             except asyncio.CancelledError: KEEP.append("cancelled"); raise
         async def test_a(): KEEP.append(asyncio.create_task(forever())); await asyncio.sleep(0)
         async def test_b(): assert KEEP[-1] == "cancelled"
-        """)
+        """,
+    )
     run = project.run(plugins=["asyncio"])
 
     assert run.one("test_a")["kind"] == "tasks"
@@ -356,11 +394,14 @@ def test_a_leaked_task_is_cancelled_on_a_loop_that_lives_on(project: Project) ->
 
 def test_a_test_that_fails_by_itself_keeps_its_failure_first_and_whole(project: Project) -> None:
     """Leaks of a failing test are added to its own failure, and never take its place."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_it():
             KEEP.append(open(__file__))
             assert [1, 2] == [1, 3], "my own words"
-        """)
+        """,
+    )
     run = project.run()
 
     assert run.code == 1
@@ -372,11 +413,14 @@ def test_a_test_that_fails_by_itself_keeps_its_failure_first_and_whole(project: 
 
 def test_a_failing_teardown_keeps_its_error(project: Project) -> None:
     """An error in a fixture's teardown is shown as it is, with the leaks beside it."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.fixture
         def fix(): yield; KEEP.append(open(__file__)); raise ValueError("my own words")
         def test_it(fix): pass
-        """)
+        """,
+    )
     run = project.run()
 
     assert run.outcomes == {"passed": 1, "error": 1}, run.text
@@ -386,12 +430,15 @@ def test_a_failing_teardown_keeps_its_error(project: Project) -> None:
 
 def test_a_failing_setup_is_checked_as_well(project: Project) -> None:
     """What a fixture made before its setup failed is found; the error stays an error."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.fixture
         def fix(): KEEP.append(open(__file__)); raise ValueError("my own words")
         def test_it(fix): pass
         def test_after(): pass
-        """)
+        """,
+    )
     run = project.run()
 
     assert "ValueError: my own words" in run.out
@@ -402,12 +449,15 @@ def test_a_failing_setup_is_checked_as_well(project: Project) -> None:
 
 def test_a_failing_wide_setup_is_checked_as_well(project: Project) -> None:
     """A module fixture whose setup fails answers for what it left before."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.fixture(scope="module")
         def fix(): KEEP.append(open(__file__)); raise ValueError("my own words")
         def test_it(fix): pass
         def test_after(): pass
-        """)
+        """,
+    )
     run = project.run()
 
     assert "ValueError: my own words" in run.out
@@ -417,11 +467,14 @@ def test_a_failing_wide_setup_is_checked_as_well(project: Project) -> None:
 
 def test_skipped_and_expected_failures_are_judged(project: Project) -> None:
     """A test that skips itself or fails as expected leaks like any other."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_skip(): KEEP.append(open(__file__)); pytest.skip("no")
         @pytest.mark.xfail(strict=True)
         def test_xfail(): KEEP.append(open(__file__)); raise AssertionError
-        """)
+        """,
+    )
     run = project.run()
 
     assert {one["nodeid"] for one in run.failing} == {
@@ -461,7 +514,9 @@ def test_what_only_the_collector_frees_fails_with_strict(project: Project) -> No
 
 def test_what_is_dropped_is_charged_to_its_maker(project: Project) -> None:
     """An unclosed file freed in a later test names the test that opened it, and the line."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.fixture(scope="module")
         def shelf():
             shelf = []; yield shelf
@@ -469,7 +524,8 @@ def test_what_is_dropped_is_charged_to_its_maker(project: Project) -> None:
             shelf.append(open(__file__))  # here
         def test_frees(shelf): shelf.clear()
         def test_last(shelf): pass
-        """)
+        """,
+    )
     run = project.run("-W", "ignore")
 
     (note,) = [one for one in run.findings if one["kind"] == "unclosed"]
@@ -503,11 +559,14 @@ def test_a_library_singleton_is_a_note_and_its_second_growth_fails(project: Proj
             thread.start()
             _all.append(thread)
         """)  # fmt: skip
-    _suite(project, """
+    _suite(
+        project,
+        """
         import somelib
         def test_first(): somelib.client()
         def test_second(): somelib.client()
-        """)
+        """,
+    )
     run = project.run(env={"PYTHONPATH": str(library)})
 
     assert [one["nodeid"] for one in run.notes] == ["test_it.py::test_first"]
@@ -545,14 +604,17 @@ def test_listeners_that_pile_up_fail_the_first_test(project: Project) -> None:
 
 def test_chained_handlers_are_reported_with_their_depth(project: Project) -> None:
     """A handler that wraps the one before, over and over, is so many handlers deep."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def wrap():
             before = signal.getsignal(signal.SIGTERM)
             def handler(number, frame): return before(number, frame)
             signal.signal(signal.SIGTERM, handler)
         def test_it():
             for _ in range(7): wrap()
-        """)
+        """,
+    )
     finding = project.run().one(change="replaced")
 
     assert "SIGTERM: 7 handlers deep" in str(finding)
@@ -560,7 +622,9 @@ def test_chained_handlers_are_reported_with_their_depth(project: Project) -> Non
 
 def test_the_limit_of_listeners_can_be_set(project: Project) -> None:
     """Twelve listeners on a declared kind of emitter pass with a limit of twelve, as far as counts go."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         import blinker
         SIGNAL = blinker.Namespace().signal("news")
         class Listener:
@@ -568,9 +632,10 @@ def test_the_limit_of_listeners_can_be_set(project: Project) -> None:
         @pytest.mark.allow_leak("listeners", match="Listener.heard", reason="counted here, not judged")
         def test_it():
             for _ in range(12): KEEP.append(Listener()); SIGNAL.connect(KEEP[-1].heard)
-        """)
+        """,
+    )
 
-    assert not [one for one in project.run("--resource-hygiene-max-listeners=12").failing]
+    assert not list(project.run("--resource-hygiene-max-listeners=12").failing)
 
     (finding,) = [one for one in project.run().failing if one["change"] == "exceeded"]
 
@@ -584,10 +649,13 @@ def test_the_limit_of_listeners_can_be_set(project: Project) -> None:
 
 def test_ten_leaks_of_one_site_are_one_finding(project: Project) -> None:
     """Ten files opened at one line are one finding with the count 10."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_it():
             for _ in range(10): KEEP.append(open(__file__))
-        """)
+        """,
+    )
     finding = project.run().one()
 
     assert finding["count"] == 10
@@ -595,11 +663,14 @@ def test_ten_leaks_of_one_site_are_one_finding(project: Project) -> None:
 
 def test_two_sites_are_two_findings(project: Project) -> None:
     """Leaks of different lines are told apart."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_it():
             KEEP.append(open(__file__))
             KEEP.append(open(os.devnull))
-        """)
+        """,
+    )
     run = project.run()
 
     assert [one["count"] for one in run.failing] == [1, 1]
@@ -622,12 +693,15 @@ _FOLDED = [
 @pytest.mark.parametrize(("leak", "kind"), _FOLDED)
 def test_what_belongs_together_is_one_finding(project: Project, leak: str, kind: str) -> None:
     """A loop, child or pool is one finding together with all that it is made of."""
-    _suite(project, f"""
+    _suite(
+        project,
+        f"""
         import multiprocessing
         from concurrent.futures import ThreadPoolExecutor
         def test_it():
             {leak}
-        """)
+        """,
+    )
     run = project.run("-W", "ignore")
 
     assert run.one()["kind"] == kind
@@ -635,11 +709,14 @@ def test_what_belongs_together_is_one_finding(project: Project, leak: str, kind:
 
 def test_a_sleeping_task_is_one_finding_with_its_timer(project: Project) -> None:
     """The timer that will wake a leaked task is part of it."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.mark.asyncio
         async def test_it():
             KEEP.append(asyncio.create_task(asyncio.sleep(1000))); await asyncio.sleep(0)
-        """)
+        """,
+    )
     run = project.run(plugins=["asyncio"])
 
     assert run.one()["kind"] == "tasks"
@@ -647,11 +724,14 @@ def test_a_sleeping_task_is_one_finding_with_its_timer(project: Project) -> None
 
 def test_one_site_in_ten_tests_fails_ten_and_is_shown_once(project: Project) -> None:
     """The closing section groups by site, while each of the tests fails."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def leak(): KEEP.append(open(__file__))
         @pytest.mark.parametrize("n", range(10))
         def test_it(n): leak()
-        """)
+        """,
+    )
     run = project.run("-q", "--tb=no", "-r", "N")
 
     assert run.outcomes == {"leaked": 10}
@@ -676,9 +756,12 @@ def test_a_thread_that_ends_within_the_grace_is_no_leak_and_ends_the_waiting(
     project: Project,
 ) -> None:
     """Waiting stops at once when the suspect is gone: far before the grace is over."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_it(): threading.Thread(target=time.sleep, args=(0.1,)).start()
-        """)
+        """,
+    )
     run = project.run(grace=20)
     run.assert_clean(notes=False)
 
@@ -687,10 +770,13 @@ def test_a_thread_that_ends_within_the_grace_is_no_leak_and_ends_the_waiting(
 
 def test_a_site_that_cost_the_full_grace_once_costs_less_later(project: Project) -> None:
     """Five leaks of one site cost one full grace and four short ones."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.mark.parametrize("n", range(5))
         def test_it(n): KEEP.append(leave_thread())
-        """)
+        """,
+    )
     run = project.run(grace=1)
 
     assert run.outcomes == {"leaked": 5}
@@ -700,12 +786,15 @@ def test_a_site_that_cost_the_full_grace_once_costs_less_later(project: Project)
 
 def test_a_slow_closer_at_a_known_slow_site_is_still_forgiven(project: Project) -> None:
     """After a site has cost the full grace, one of its threads that needs 100 ms is no leak."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def start(seconds):
             threading.Thread(target=time.sleep, args=(seconds,), daemon=True).start()
         def test_leaks(): start(30)
         def test_closes(): start(0.1)
-        """)
+        """,
+    )
     run = project.run(grace=0.5)
 
     assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_leaks"]
@@ -716,12 +805,15 @@ def test_a_slow_closer_at_a_known_slow_site_is_still_forgiven(project: Project) 
 
 def test_a_finding_says_all_that_a_stranger_needs(project: Project) -> None:
     """What, where with its source line, by whom, who holds it, how long waited, and how to close."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         class Pool: pass
         POOL = Pool()
         def test_it():
             POOL.server = socket.create_server(("127.0.0.1", 0))  # here
-        """)
+        """,
+    )
     run = project.run()
     finding = run.one()
     line = project.line("test_it.py", "# here")
@@ -744,12 +836,15 @@ def test_a_finding_says_all_that_a_stranger_needs(project: Project) -> None:
 
 def test_the_origin_is_the_innermost_frame_of_the_user(project: Project) -> None:
     """A thread that the standard library starts is charged to the line that called into it."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         import http.server
         def helper():
             KEEP.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), None))  # here
         def test_it(): helper()
-        """)
+        """,
+    )
     finding = project.run().one()
 
     assert finding["origin"]["function"] == "helper"
@@ -758,11 +853,14 @@ def test_the_origin_is_the_innermost_frame_of_the_user(project: Project) -> None
 
 def test_a_leaked_thread_shows_where_it_is_now(project: Project) -> None:
     """The present stack of a leaked thread is part of the finding."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def busy(event): event.wait()
         def test_it():
             threading.Thread(target=busy, args=[threading.Event()], daemon=True).start()
-        """)
+        """,
+    )
     finding = project.run().one()
 
     assert any(line.endswith("in busy") for line in finding["details"]["present_stack"])
@@ -770,12 +868,15 @@ def test_a_leaked_thread_shows_where_it_is_now(project: Project) -> None:
 
 def test_closing_what_others_opened_is_a_note(project: Project) -> None:
     """A test that closes a descriptor of a wider fixture is told so, and does not fail."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         @pytest.fixture(scope="module")
         def file(): return open(__file__)
         def test_closes(file): file.close()
         def test_last(file): pass
-        """)
+        """,
+    )
     run = project.run()
     run.assert_clean()
 
@@ -787,13 +888,16 @@ def test_closing_what_others_opened_is_a_note(project: Project) -> None:
 
 def test_a_task_on_a_closed_loop_is_said_to_be_on_one(project: Project) -> None:
     """A pending task whose loop was closed by hand is found, and not called running."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         async def forever(): await asyncio.sleep(1000)
         def test_it():
             loop = asyncio.new_event_loop()
             KEEP.append(loop.create_task(forever()))
             loop.run_until_complete(asyncio.sleep(0)); loop.close()
-        """)
+        """,
+    )
     finding = project.run("-W", "ignore").one()
 
     assert finding["kind"] == "tasks"
@@ -801,11 +905,14 @@ def test_a_task_on_a_closed_loop_is_said_to_be_on_one(project: Project) -> None:
 
 def test_the_outcome_has_a_letter_and_a_word_of_its_own(project: Project) -> None:
     """Progress shows the letter, verbose progress the word, the last line the count."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_a(): pass
         def test_b(): KEEP.append(open(__file__))
         def test_c(): pass
-        """)
+        """,
+    )
 
     run = project.run("-q")
     assert run.outcomes == {"passed": 2, "leaked": 1}
@@ -818,7 +925,9 @@ def test_the_outcome_has_a_letter_and_a_word_of_its_own(project: Project) -> Non
 
 def test_the_fixture_of_the_plugin_checks_in_the_middle_of_a_test(project: Project) -> None:
     """``resource_hygiene.check()`` fails a test at the very place where something is left."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_dirty(resource_hygiene):
             file = open(__file__)
             try: resource_hygiene.check(grace=0.01)
@@ -827,7 +936,8 @@ def test_the_fixture_of_the_plugin_checks_in_the_middle_of_a_test(project: Proje
             open(__file__).close(); resource_hygiene.check()
             file = open(__file__); resource_hygiene.mark(); resource_hygiene.check()
             file.close()
-        """)
+        """,
+    )
     run = project.run()
 
     assert run.outcomes == {"passed": 1, "failed": 1}, run.text
@@ -836,11 +946,14 @@ def test_the_fixture_of_the_plugin_checks_in_the_middle_of_a_test(project: Proje
 
 def test_confirming_reports_only_what_grows_again(project: Project) -> None:
     """With --resource-hygiene-confirm, what a second run of the test does not repeat is no failure."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         def test_once():
             if not KEEP: KEEP.append(open(__file__))
         def test_always(): KEEP.append(open(__file__))
-        """)
+        """,
+    )
     run = project.run("--resource-hygiene-confirm")
 
     assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_always"], run.text
@@ -848,12 +961,15 @@ def test_confirming_reports_only_what_grows_again(project: Project) -> None:
 
 def test_repeating_finds_what_grows_every_time(project: Project) -> None:
     """With --resource-hygiene-repeat=3, a leak of each run is found and a cache is not."""
-    _suite(project, """
+    _suite(
+        project,
+        """
         CACHE = {}
         def test_cache(): CACHE.setdefault("x", open(__file__))
         def test_grows(): KEEP.append(open(__file__))
         def test_clean(): pass
-        """)
+        """,
+    )
     run = project.run("--resource-hygiene-repeat=3")
 
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_grows"}, run.text

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-
 from support.inner import Project, Run, brief
 from support.leaks import END, LEAKS, PLACES, Expected, Leak, Place, expected_of, file_name, file_of
 

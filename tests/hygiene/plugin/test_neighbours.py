@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.inner import Project, Run
+if TYPE_CHECKING:
+    from support.inner import Project, Run
 
 _SUITE = """
     import asyncio, os, signal, socket, subprocess, threading
@@ -105,9 +107,7 @@ def test_with_a_neighbour_the_leak_is_found_and_nothing_else(
 
 
 @pytest.mark.parametrize("neighbour", _ALL)
-def test_with_a_neighbour_a_clean_suite_stays_clean(
-    project: Project, neighbour: Neighbour
-) -> None:
+def test_with_a_neighbour_a_clean_suite_stays_clean(project: Project, neighbour: Neighbour) -> None:
     """Without the leaking test the run passes without a finding."""
     project.write("test_it.py", _SUITE.replace("KEEP.append(open(__file__))", "pass"))
     run = _run(project, neighbour)
@@ -122,7 +122,9 @@ def test_with_a_neighbour_a_clean_suite_stays_clean(
 @pytest.mark.parametrize("mode", ["fail", "report"])
 def test_the_findings_of_all_workers_arrive_at_the_controller(project: Project, mode: str) -> None:
     """Under xdist findings, notes, allowances, figures and blind spots of all workers add up."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         import pytest
         KEEP = []
         @pytest.mark.parametrize("n", range(8))
@@ -134,10 +136,9 @@ def test_the_findings_of_all_workers_arrive_at_the_controller(project: Project, 
         def test_allowed(n): KEEP.append(open(__file__))
         @pytest.mark.allow_leak("threads", reason="never used")
         def test_clean(): pass
-        """)
-    run = project.run(
-        "-n2", f"--resource-hygiene={mode}", "-W", "ignore", plugins=["xdist"]
+        """,
     )
+    run = project.run("-n2", f"--resource-hygiene={mode}", "-W", "ignore", plugins=["xdist"])
 
     assert len(run.failing) == 8, run.text
     assert len(run.notes) == 4
@@ -155,13 +156,16 @@ def test_the_findings_of_all_workers_arrive_at_the_controller(project: Project, 
 
 def test_a_session_fixture_of_a_worker_is_judged(project: Project) -> None:
     """A session fixture that leaks in a worker arrives at the controller with its owner."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         import pytest
         KEEP = []
         @pytest.fixture(scope="session")
         def wide(): KEEP.append(open(__file__)); return 1
         def test_a(wide): pass
-        """)
+        """,
+    )
     run = project.run("-n1", plugins=["xdist"])
 
     assert run.one()["owner"] == {"type": "fixture", "name": "wide", "scope": "session"}
@@ -183,12 +187,15 @@ def test_a_rerun_that_leaks_again_is_counted_once(project: Project) -> None:
 
 def test_a_failing_test_that_is_rerun_does_not_leak_by_that(project: Project) -> None:
     """A flaky test that passes in the second run, cleanly, stays clean."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         TRIES = []
         def test_it(tmp_path):
             TRIES.append(1)
             with open(__file__): assert len(TRIES) == 2
-        """)
+        """,
+    )
     run = project.run("--reruns=2", plugins=["rerunfailures"])
     run.assert_clean()
 
@@ -200,12 +207,15 @@ def test_a_failing_test_that_is_rerun_does_not_leak_by_that(project: Project) ->
 
 def test_the_first_leak_stops_a_run_with_x(project: Project) -> None:
     """``-x`` treats a leak as a failure."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         KEEP = []
         def test_a(): pass
         def test_b(): KEEP.append(open(__file__))
         def test_c(): pass
-        """)
+        """,
+    )
     run = project.run("-x")
 
     assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
@@ -213,12 +223,15 @@ def test_the_first_leak_stops_a_run_with_x(project: Project) -> None:
 
 def test_maxfail_counts_leaks(project: Project) -> None:
     """``--maxfail=2`` stops after the second leak."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         import pytest
         KEEP = []
         @pytest.mark.parametrize("n", range(5))
         def test_it(n): KEEP.append(open(__file__))
-        """)
+        """,
+    )
     run = project.run("--maxfail=2")
 
     assert run.outcomes == {"leaked": 2}, run.text
@@ -240,9 +253,11 @@ def test_junit_xml_has_a_failure_or_error_for_a_leak(project: Project) -> None:
     """In JUnit XML the leaking test, and no other, has failed, with the finding as its text."""
     project.write("test_it.py", _SUITE)
     project.run("--junit-xml=out.xml")
-    cases = ET.parse(project.path / "out.xml").getroot().iter("testcase")  # noqa: S314 - our own
+    cases = ET.parse(project.path / "out.xml").getroot().iter("testcase")
     bad = {
-        case.get("name"): (case.find("failure") if case.find("error") is None else case.find("error"))
+        case.get("name"): (
+            case.find("failure") if case.find("error") is None else case.find("error")
+        )
         for case in cases
         if case.find("failure") is not None or case.find("error") is not None
     }
@@ -280,7 +295,10 @@ def test_a_collection_error_is_pytests(project: Project) -> None:
 
 def test_an_interrupt_is_an_interrupt(project: Project) -> None:
     """A KeyboardInterrupt in a test ends the run with 2, without a traceback of ours."""
-    project.write("test_it.py", "KEEP = []\ndef test_it():\n    KEEP.append(open(__file__))\n    raise KeyboardInterrupt\n")
+    project.write(
+        "test_it.py",
+        "KEEP = []\ndef test_it():\n    KEEP.append(open(__file__))\n    raise KeyboardInterrupt\n",
+    )
     run = project.run()
 
     assert run.code == 2, run.text
@@ -301,12 +319,15 @@ def test_an_exit_is_an_exit(project: Project) -> None:
 
 def test_a_breakpoint_that_is_continued_is_not_a_leak(project: Project) -> None:
     """What the debugger changes for itself, such as the handler of SIGINT, is the debugger's."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         def test_stops():
             breakpoint()
             open(__file__).close()
         def test_after(): pass
-        """)
+        """,
+    )
     run = project.run(typed="n\nc\n")
     run.assert_clean()
 
@@ -316,12 +337,15 @@ def test_a_breakpoint_that_is_continued_is_not_a_leak(project: Project) -> None:
 
 def test_the_debugger_stops_at_a_failure_of_the_test(project: Project) -> None:
     """With ``--pdb`` a failing test is entered as always, at its own line."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         def test_fails():
             value = 41
             assert value == 42
         def test_after(): pass
-        """)
+        """,
+    )
     run = project.run("--pdb", typed="p value\nc\n")
 
     assert "entering PDB" in run.out
@@ -382,8 +406,12 @@ def test_a_leaked_task_is_found_and_a_clean_test_is_not(
     """On each kind of loop the test that leaves a task is the one that fails."""
     text = _ASYNC.format(mark=mark, fixture=fixture)
     if "class" in mark:
-        text = text.replace("async def test_leaks()", "class TestL:\n      async def test_leaks(self)")
-        text = text.replace("async def test_clean()", "class TestC:\n      async def test_clean(self)")
+        text = text.replace(
+            "async def test_leaks()", "class TestL:\n      async def test_leaks(self)"
+        )
+        text = text.replace(
+            "async def test_clean()", "class TestC:\n      async def test_clean(self)"
+        )
     project.write("test_it.py", text)
     run = project.run(*args, plugins=plugins)
 
@@ -399,7 +427,9 @@ def test_a_leaked_task_is_found_and_a_clean_test_is_not(
 
 def test_a_leak_below_hypothesis_is_one_finding(project: Project) -> None:
     """All examples of one test are one test: one finding with a count."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         from hypothesis import given, settings, strategies as st
         KEEP = []
         @settings(max_examples=10, database=None)
@@ -408,7 +438,8 @@ def test_a_leak_below_hypothesis_is_one_finding(project: Project) -> None:
         @given(st.integers())
         @settings(max_examples=10, database=None)
         def test_clean(n): open(__file__).close()
-        """)
+        """,
+    )
     run = project.run(plugins=["hypothesispytest"])
 
     assert run.one("test_leaks")["count"] >= 5
@@ -417,7 +448,9 @@ def test_a_leak_below_hypothesis_is_one_finding(project: Project) -> None:
 
 def test_a_leak_in_a_subtest_is_its_tests(project: Project) -> None:
     """Subtests are part of their test."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         import unittest
         KEEP = []
         def test_leaks(subtests):
@@ -429,7 +462,8 @@ def test_a_leak_in_a_subtest_is_its_tests(project: Project) -> None:
                     with self.subTest(n=n): KEEP.append(open(__file__))
             def test_clean(self):
                 with self.subTest(n=1): pass
-        """)
+        """,
+    )
     run = project.run()
 
     assert run.one("test_leaks")["count"] == 3
@@ -439,7 +473,9 @@ def test_a_leak_in_a_subtest_is_its_tests(project: Project) -> None:
 
 def test_a_leak_in_a_doctest_is_found(project: Project) -> None:
     """A doctest item is a test like any other."""
-    project.write("mod.py", '''
+    project.write(
+        "mod.py",
+        '''
         import os
         def leaky():
             """
@@ -450,7 +486,8 @@ def test_a_leak_in_a_doctest_is_found(project: Project) -> None:
             """
             >>> clean()
             """
-        ''')
+        ''',
+    )
     run = project.run("--doctest-modules")
 
     assert run.one()["nodeid"].endswith("mod.leaky")
@@ -463,11 +500,14 @@ def test_a_leak_in_a_doctest_is_found(project: Project) -> None:
 @pytest.mark.parametrize("method", ["signal", "thread"])
 def test_a_timers_of_pytest_timeout_is_its_own(project: Project, method: str) -> None:
     """An own alarm left behind under pytest-timeout is found; the plugin's is not."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         import signal, threading
         def test_clean(): pass
         def test_leaks(): signal.setitimer(signal.ITIMER_VIRTUAL, 1000)
-        """)
+        """,
+    )
     run = project.run("--timeout=60", f"--timeout-method={method}", plugins=["timeout"])
 
     assert run.one("test_leaks")["kind"] == "timers"

@@ -8,7 +8,6 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
-
 from support.inner import Project, run_inside
 
 if TYPE_CHECKING:
@@ -199,9 +198,7 @@ def test_the_command_line_beats_the_environment_beats_the_file(
     run = run_inside(
         project.path, "-p", "resource_hygiene", *args, env={"RESOURCE_HYGIENE": env}, on=False
     )
-    seen = (
-        "fail" if "leaked" in run.outcomes else "report" if "fds: file" in run.out else "off"
-    )
+    seen = "fail" if "leaked" in run.outcomes else "report" if "fds: file" in run.out else "off"
 
     assert seen == mode, run.text
 
@@ -218,12 +215,15 @@ def test_a_marker_beats_the_command_line(
     project: Project, marker: str, flag: str, leaked: bool
 ) -> None:
     """``@pytest.mark.resource_hygiene`` decides for its test."""
-    project.write("test_it.py", f"""
+    project.write(
+        "test_it.py",
+        f"""
         import pytest
         KEEP = []
         @pytest.mark.resource_hygiene("{marker}")
         def test_it(): KEEP.append(open(__file__))
-        """)
+        """,
+    )
     run = project.run(f"--resource-hygiene={flag}")
 
     assert ("leaked" in run.outcomes) == leaked, run.text
@@ -295,7 +295,7 @@ _OPTIONS = [
 
 @pytest.mark.parametrize("source", ["flag", "ini", "toml", "environment"])
 @pytest.mark.parametrize(("name", "value", "text", "outcomes"), _OPTIONS)
-def test_an_option_works_from_every_source(
+def test_an_option_works_from_every_source(  # noqa: PLR0917 - one parameter each
     project: Project, name: str, value: str, text: str, outcomes: dict[str, int], source: str
 ) -> None:
     """Each option does the same as flag, in an ini file, in pyproject.toml and in the environment."""
@@ -414,7 +414,7 @@ _BAD_MARKERS = [
     pytest.param('allow_leak("threads", reson="x")', "reson", id="typo"),
     pytest.param('allow_leak("threads", match=3, reason="x")', "match", id="match of a number"),
     pytest.param('resource_hygiene("loud")', "fail, report, off", id="unknown mode"),
-    pytest.param('resource_hygiene(graze=1)', "graze", id="unknown argument"),
+    pytest.param("resource_hygiene(graze=1)", "graze", id="unknown argument"),
     pytest.param('resource_hygiene(grace="long")', "grace", id="grace in words"),
 ]  # fmt: skip
 
@@ -458,13 +458,16 @@ def test_a_marker_that_cannot_be_used_is_an_error_at_collection(
 )
 def test_a_marker_allows_what_it_matches(project: Project, arguments: str, allowed: bool) -> None:
     """Kinds restrict, and the glob is held against summary, target and creation site."""
-    project.write("test_it.py", f"""
+    project.write(
+        "test_it.py",
+        f"""
         import pytest
         KEEP = []
         @pytest.mark.allow_leak({arguments})
         def test_leaks():
             KEEP.append(open(__file__))
-        """)
+        """,
+    )
     run = project.run()
 
     assert ("leaked" not in run.outcomes) == allowed, run.text
@@ -472,27 +475,37 @@ def test_a_marker_allows_what_it_matches(project: Project, arguments: str, allow
 
 def test_an_allowance_shows_reason_and_issue(project: Project) -> None:
     """An allowed finding carries the reason and the issue into the JSON."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         import pytest
         KEEP = []
         @pytest.mark.allow_leak("fds", reason="a cache", issue="#7")
         def test_it(): KEEP.append(open(__file__))
-        """)
+        """,
+    )
     run = project.run()
     run.assert_clean()
     (finding,) = run.findings
 
-    assert (finding["severity"], finding["reason"], finding["issue"]) == ("allowed", "a cache", "#7")
+    assert (finding["severity"], finding["reason"], finding["issue"]) == (
+        "allowed",
+        "a cache",
+        "#7",
+    )
     assert run.summary["allowed"] == 1
 
 
 def test_an_allowance_that_matched_nothing_is_named(project: Project) -> None:
     """Unused allowances stand in the closing section and in the JSON, and fail a strict run."""
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         import pytest
         @pytest.mark.allow_leak("threads", reason="long gone")
         def test_it(): pass
-        """)
+        """,
+    )
     _ini(project, "resource_hygiene_allow = sockets: *pool* -- was once here")
     run = project.run()
 
@@ -539,10 +552,13 @@ def test_kinds_that_are_off_are_one_flag_away(project: Project, kind: str, leak:
 
 def test_a_conftest_may_expect_a_leak(project: Project) -> None:
     """The hook pytest_resource_hygiene_expected gives a reason, and the leak is allowed."""
-    project.write("conftest.py", """
+    project.write(
+        "conftest.py",
+        """
         def pytest_resource_hygiene_expected(item, leak):
             return "known here" if leak.kind == "fds" else None
-        """)
+        """,
+    )
     project.write("test_it.py", _LEAK)
     run = project.run()
     run.assert_clean()
@@ -566,13 +582,16 @@ def test_a_conftest_adds_a_kind(project: Project) -> None:
     """A project's own kind is judged, shown, allowed and chosen like any other."""
     project.write("app.py", "OPEN = set()\n")
     project.write("conftest.py", _TRACKER)
-    project.write("test_it.py", """
+    project.write(
+        "test_it.py",
+        """
         import app, pytest
         def test_leaks(): app.OPEN.add("one")
         @pytest.mark.allow_leak("handles", reason="x")
         def test_allowed(): app.OPEN.add("two")
         def test_clean(): app.OPEN.add("three"); app.OPEN.remove("three")
-        """)
+        """,
+    )
     env = {"PYTHONPATH": str(project.path)}
     run = project.run(env=env)
 
@@ -586,16 +605,22 @@ def test_a_conftest_adds_a_kind(project: Project) -> None:
 def test_a_fault_in_a_tracker_is_its_own(project: Project, method: str) -> None:
     """A tracker that raises is named in one line, the run ends with 3, and no test is blamed."""
     project.write("app.py", "OPEN = set()\n")
-    project.write("conftest.py", f"""{_TRACKER}
+    project.write(
+        "conftest.py",
+        f"""{_TRACKER}
     def broken(self, *args, **kwargs): raise RuntimeError("my own fault")
     Handles.{method} = broken
-    """)
-    project.write("test_it.py", """
+    """,
+    )
+    project.write(
+        "test_it.py",
+        """
         import app
         def test_a(): pass
         def test_b(): app.OPEN.add("one")
         def test_c(): pass
-        """)
+        """,
+    )
     run = project.run(env={"PYTHONPATH": str(project.path)})
 
     assert run.code == 3, run.text
