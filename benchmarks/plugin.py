@@ -144,7 +144,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=list(WORKS), help="parts of names")
     options = parser.parse_args()
     missed = 0
-    print(f"{'work':46} {'ratio':>6} {'range':>13} {'bar':>5} {'plain s':>8} {'own us/test':>11} gc")
+    print(
+        f"{'work':46} {'ratio':>6} {'range':>13} {'bar':>5} {'plain s':>8} {'own us/test':>11} gc"
+    )
     for name in WORKS:
         if not any(part in name for part in options.only):
             continue
@@ -158,7 +160,9 @@ def main() -> int:
         )
     cost = import_cost()
     missed += cost > 5
-    print(f"{'import when off, ms':46} {cost:6.2f} {'':13} {5.0:5.2f}{'' if cost <= 5 else '  MISSED'}")
+    print(
+        f"{'import when off, ms':46} {cost:6.2f} {'':13} {5.0:5.2f}{'' if cost <= 5 else '  MISSED'}"
+    )
     return 1 if missed else 0
 
 

@@ -11,7 +11,7 @@ import functools
 import inspect
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
 
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.owners import Owner
@@ -99,18 +99,16 @@ class Snapshot:
             if shelf.tracker.slots:
                 continue  # every slot has a value; only a change says something
             for entry in list(shelf.entries.values()):
-                entry.description = None
-                describe(entry, ledger)
-                words = entry.description
-                if words is not None:
-                    rows.append({"summary": words.summary, "details": dict(words.details)})
+                entry.description = None  # it may look different now
+                words = describe(entry, ledger)
+                rows.append({"summary": words.summary, "details": dict(words.details)})
         return held
 
     def close(self) -> None:
         """Unhook the watch; may be called twice."""
         self._checker.stop()
 
-    def __enter__(self) -> Snapshot:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -198,7 +196,7 @@ class no_leaks:  # noqa: N801 - used like a function
         self._before: Snapshot | None = None
         self.leaks: tuple[Leak, ...] = ()
 
-    def __enter__(self) -> no_leaks:
+    def __enter__(self) -> Self:
         self._before = Snapshot(self._kinds, grace=self._grace)
         return self
 
@@ -216,7 +214,7 @@ class no_leaks:  # noqa: N801 - used like a function
         if error is None:  # an exception of the block itself comes first
             self._act()
 
-    async def __aenter__(self) -> no_leaks:
+    async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(

@@ -31,9 +31,7 @@ class TrackerError(HygieneError):
         self.kind = kind
         self.action = action
         self.cause = cause
-        super().__init__(
-            f"tracker {kind!r} failed while {action}: {type(cause).__name__}: {cause}"
-        )
+        super().__init__(f"tracker {kind!r} failed while {action}: {type(cause).__name__}: {cause}")
 
 
 class LeaksFoundError(HygieneError, AssertionError):

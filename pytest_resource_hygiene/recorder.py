@@ -18,9 +18,9 @@ import threading
 import weakref
 from contextvars import ContextVar
 from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_resource_hygiene.post_import import PostImport
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -163,9 +163,7 @@ class Recorder:
         self._wrapped.append((target, name, original, wrapper))
         return True
 
-    def wrap_result(
-        self, target: Any, name: str, note: Callable[[Any, Creation], None]
-    ) -> bool:
+    def wrap_result(self, target: Any, name: str, note: Callable[[Any, Creation], None]) -> bool:
         """Call ``note(result, creation)`` after each call of ``target.name``."""
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:

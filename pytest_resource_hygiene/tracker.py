@@ -117,7 +117,7 @@ class Tracker:
 
     kind: ClassVar[str] = ""
     title: ClassVar[str] = ""
-    severity: ClassVar[Literal["fail", "note", "off"]] = "fail"
+    severity: Literal["fail", "note", "off"] = "fail"
     slots: ClassVar[bool] = False
     removals: ClassVar[bool] = False
     senses: bool = True

@@ -311,9 +311,7 @@ class LeakChecker:
         entry.waited = item.waited
         return entry
 
-    def _once(
-        self, caught: list[Entry], left: list[Entry], freed: list[Entry]
-    ) -> list[Entry]:
+    def _once(self, caught: list[Entry], left: list[Entry], freed: list[Entry]) -> list[Entry]:
         """Leave out what the ledger has as well, and warnings about what the collector freed."""
         for entry in caught:  # caught in the act beats freed afterwards
             freed[:] = [one for one in freed if one.key != entry.key]

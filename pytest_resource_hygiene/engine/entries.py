@@ -79,9 +79,7 @@ class Shelf:
 
     def fill(self, resources: Mapping[Hashable, Any]) -> None:
         """Take everything that exists as given: nobody will answer for it."""
-        self.entries = {
-            key: Entry(self.tracker, key, value) for key, value in resources.items()
-        }
+        self.entries = {key: Entry(self.tracker, key, value) for key, value in resources.items()}
 
 
 class _Never:

@@ -55,9 +55,7 @@ class FindingWriter:
             nodeid: the test being torn down.
         """
         primary = group.primary
-        describe(primary, self._ledger)
-        words = primary.description
-        assert words is not None
+        words = describe(primary, self._ledger)
         owner = primary.owner or window
         info = self._blame(group, owner)
         origin = self.origin(primary, owner)
@@ -93,7 +91,7 @@ class FindingWriter:
     def _blame(self, group: Group, owner: Owner) -> OwnerInfo:
         if group.module is not None:
             return OwnerInfo("module", relative(group.module, self._root), "session")
-        if owner.parts is not None and group.primary.creation is not None:
+        if group.primary.creation is not None:
             parts = owner.parts()
             maker: Creation | None = group.primary.creation
             while maker is not None:
@@ -110,7 +108,7 @@ class FindingWriter:
             return recorded
         place = _place_of(self._ledger.anchor_of(entry))
         if place is None or self._reader.places.of(place[0]) != "user":
-            place = owner.place() if owner.place is not None else place
+            place = owner.place() or place
         if place is None:
             return None
         file, line, function = place

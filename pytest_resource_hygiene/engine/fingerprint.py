@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["fingerprint", "relative"]
 
 _STDLIB = sysconfig.get_path("stdlib") + "/"
-_VARYING = re.compile(r"0x[0-9a-fA-F]+|\d+|/tmp/\S+|\[[^\]]*\]")  # noqa: S108 - looked for, not used
+_VARYING = re.compile(r"0x[0-9a-fA-F]+|\d+|/tmp/\S+|\[[^\]]*\]")
 
 
 def fingerprint(

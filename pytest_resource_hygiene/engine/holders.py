@@ -55,8 +55,7 @@ def find_holder(target: Any) -> Holder | None:
     Returns:
         None if nothing but lists of everything refers to it, within the budget.
     """
-    names = {id(vars(module)): name for name, module in list(sys.modules.items())
-             if isinstance(module, ModuleType)}  # fmt: skip
+    names = {id(vars(module)): name for name, module in _modules()}
     level = [_Node(target, _label(target), None)]
     seen = {id(target), id(level)}
     for _ in range(_MAX_DEPTH):
@@ -74,6 +73,12 @@ def find_holder(target: Any) -> Holder | None:
         if not level:
             return None
     return None
+
+
+def _modules() -> list[tuple[str, Any]]:
+    """Return what is imported; anybody may put anything, None included, into ``sys.modules``."""
+    modules: list[tuple[str, Any]] = list(sys.modules.items())
+    return [(name, module) for name, module in modules if isinstance(module, ModuleType)]
 
 
 def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
@@ -99,7 +104,9 @@ def _is_key_only(referrer: Any, child: Any) -> bool:
 
 
 def _may_pass(obj: Any) -> bool:
-    return not isinstance(obj, (ModuleType, FrameType)) and not type(obj).__module__.startswith(_OWN)
+    return not isinstance(obj, (ModuleType, FrameType)) and not type(obj).__module__.startswith(
+        _OWN
+    )
 
 
 def _is_registry(module: str) -> bool:
@@ -163,8 +170,7 @@ def reachable(
             that holds such a number under a name that says so counts as holding it.
     """
     found: set[int] = set()
-    module_dicts = {id(vars(module)) for module in list(sys.modules.values())
-                    if isinstance(module, ModuleType)}  # fmt: skip
+    module_dicts = {id(vars(module)) for _, module in _modules()}
     queue = deque(root for root in roots if root is not None)
     seen = {id(root) for root in queue}
     while queue and len(seen) < budget:

@@ -84,13 +84,10 @@ class Ledger:
             if owner is not None and not (owner.closed and maker.parent is None):
                 return owner
             if maker.parent is None and maker is not creation and maker.window is not None:
-                return self._started_in(maker, window)
+                starter: Owner = maker.window  # who was at work when the thread was started
+                return starter
             maker = maker.parent
         return window
-
-    def _started_in(self, start: Creation, window: Owner | None) -> Owner | None:
-        owner: Owner = start.window
-        return owner if owner is not None else window
 
     # --- looking ---
 
@@ -137,9 +134,7 @@ class Ledger:
         shelves = self.shelves if everything else self.changed
         return self.look_at(shelves, window, nodeid)
 
-    def look_at(
-        self, shelves: Collection[Shelf], window: Owner | None, nodeid: str
-    ) -> list[Entry]:
+    def look_at(self, shelves: Collection[Shelf], window: Owner | None, nodeid: str) -> list[Entry]:
         """Bring these shelves up to date."""
         new: list[Entry] = []
         with self.recorder.mute():
@@ -229,8 +224,10 @@ class Ledger:
     ) -> Entry | None:
         """Stack the new value on the old, unless its owner has just put the older one back."""
         below: Entry | None = entry
-        while below is not None and below.owner is not None and (
-            below.owner is window or below.owner.closed
+        while (
+            below is not None
+            and below.owner is not None
+            and (below.owner is window or below.owner.closed)
         ):
             _release(below)
             below = below.previous
@@ -260,7 +257,7 @@ class Ledger:
                 continue
             for entry in shelf.entries.values():
                 creation = entry.creation
-                if creation is not None and (entry.value == fd or path and creation.what == path):
+                if creation is not None and (entry.value == fd or (path and creation.what == path)):
                     return creation
         return None
 

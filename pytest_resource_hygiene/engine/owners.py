@@ -29,7 +29,9 @@ class Owner:
         place: file, line and function to show when no creation was seen.
     """
 
-    __slots__ = ("caught", "closed", "codes", "held", "info", "nodeid", "parts", "place", "value")
+    __slots__ = (
+        "_info", "_parts", "_place", "caught", "closed", "codes", "held", "nodeid", "value",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -42,15 +44,28 @@ class Owner:
         place: Callable[[], tuple[str, int, str] | None] | None = None,
     ) -> None:
         """Own nothing yet."""
-        self.info = info
+        self._info = info
         self.nodeid = nodeid
         self.codes = frozenset(codes)
         self.value = value
-        self.parts = parts
-        self.place = place
+        self._parts = parts
+        self._place = place
         self.held: dict[Entry, None] = {}  # a set that keeps its order
         self.caught: list[tuple[Any, Captured, str]] = []
         self.closed = False
+
+    @property
+    def info(self) -> OwnerInfo:
+        """How reports name it."""
+        return self._info
+
+    def parts(self) -> Mapping[CodeType, OwnerInfo]:
+        """Return what answers within it: the function-scoped fixtures of a test."""
+        return self._parts() if self._parts is not None else {}
+
+    def place(self) -> tuple[str, int, str] | None:
+        """Return file, line and function to show when no creation was seen."""
+        return self._place() if self._place is not None else None
 
     @property
     def code(self) -> CodeType | None:

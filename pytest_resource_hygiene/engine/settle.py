@@ -10,6 +10,8 @@ import gc
 import time
 from typing import TYPE_CHECKING
 
+from pytest_resource_hygiene.tracker import Description
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
@@ -114,12 +116,10 @@ class Settler:
         self._sleep(seconds)
 
 
-def describe(entry: Entry, ledger: Ledger) -> None:
+def describe(entry: Entry, ledger: Ledger) -> Description:
     """Put an entry in words, once; a tracker that fails at it is at fault, not the test."""
     if entry.description is not None:
-        return
-    from pytest_resource_hygiene.tracker import Description
-
+        return entry.description
     value = entry.value
     try:
         with ledger.recorder.mute():
@@ -127,3 +127,4 @@ def describe(entry: Entry, ledger: Ledger) -> None:
     except Exception as error:  # noqa: BLE001
         ledger.report(entry.tracker, "describing", error)
         entry.description = Description(summary=f"{entry.tracker.title} (not describable)")
+    return entry.description

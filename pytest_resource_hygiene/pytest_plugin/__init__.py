@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["pytest_addhooks", "pytest_addoption", "pytest_configure", "resource_hygiene"]
 
 _MARKERS = (
-    'allow_leak(*kinds, match="...", reason="...", issue="..."): '
-    "this test may leave resources of these kinds (all without kinds); the reason is required.",
-    'resource_hygiene(mode, *, grace=seconds, strict=bool): "fail", "report" or "off" '
-    "for this test, class or module.",
+    (
+        'allow_leak(*kinds, match="...", reason="...", issue="..."): '
+        "this test may leave resources of these kinds (all without kinds); the reason is required."
+    ),
+    (
+        'resource_hygiene(mode, *, grace=seconds, strict=bool): "fail", "report" or "off" '
+        "for this test, class or module."
+    ),
 )
 
 

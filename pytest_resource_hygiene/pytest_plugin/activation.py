@@ -20,7 +20,15 @@ from pytest_resource_hygiene.trackers.listeners import ListenerTracker, emitter_
 if TYPE_CHECKING:
     from pytest_resource_hygiene.tracker import Tracker
 
-__all__ = ["activate", "declare_emitters", "early_trackers", "engine_settings", "make_trackers", "stop_files", "tool_files"]
+__all__ = [
+    "activate",
+    "declare_emitters",
+    "early_trackers",
+    "engine_settings",
+    "make_trackers",
+    "stop_files",
+    "tool_files",
+]
 
 _SEVERITIES = ("fail", "note", "off")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,7 +39,8 @@ class _Runner:
 
     def trial(self, item: Any, nextitem: Any, *, again: bool) -> tuple[list[Any], list[Leak]]:
         """Run an item, and keep its leaks from failing it."""
-        self.watcher.trial = leaks = []
+        leaks: list[Leak] = []
+        self.watcher.trial = leaks
         try:
             return self.run(item, nextitem, again=again), leaks
         finally:
@@ -141,7 +143,7 @@ class Repeater(_Runner):
         if len(counts) <= self._times:
             return []
         for kind in counts[0]:
-            deltas = [b[kind] - a[kind] for a, b in zip(counts, counts[1:], strict=False)]
+            deltas = [b[kind] - a[kind] for a, b in pairwise(counts)]
             least = _NOISE_BLOCKS if kind == "memory" else 1
             if min(deltas) >= least:
                 found.append(self._leak(item, kind, deltas))

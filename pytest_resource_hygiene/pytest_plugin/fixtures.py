@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ class MidTest:
         self._item = item
         self._before: Any = None
 
-    def __enter__(self) -> MidTest:
+    def __enter__(self) -> Self:
         """Take the first snapshot."""
         from pytest_resource_hygiene.api import snapshot
 

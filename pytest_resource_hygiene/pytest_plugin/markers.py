@@ -89,9 +89,7 @@ class _Reader:
             )
         for kind in mark.args:
             if kind not in self._kinds:
-                raise ValueError(
-                    f"unknown kind {kind!r}. Kinds: {', '.join(sorted(self._kinds))}."
-                )
+                raise ValueError(f"unknown kind {kind!r}. Kinds: {', '.join(sorted(self._kinds))}.")
         reason = mark.kwargs.get("reason")
         if not isinstance(reason, str) or not reason.strip():
             raise ValueError("the reason is required: say reason='why this may leak'.")
@@ -115,7 +113,9 @@ def _mode_of(mark: pytest.Mark) -> ItemRules:
     if len(mark.args) > 1 or mode not in {*_MODES, None}:
         raise ValueError(f"mode is {', '.join(_MODES)}, not {mark.args or mode!r}.")
     grace, strict = mark.kwargs.get("grace"), mark.kwargs.get("strict")
-    if grace is not None and (isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= 3600):
+    if grace is not None and (
+        isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= 3600
+    ):
         raise ValueError(f"grace is seconds from 0 to 3600, not {grace!r}.")
     if strict is not None and not isinstance(strict, bool):
         raise ValueError(f"strict is True or False, not {strict!r}.")

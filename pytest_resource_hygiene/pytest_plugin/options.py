@@ -8,7 +8,7 @@ because its flag defaulted to False.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
@@ -38,7 +38,7 @@ class Option(NamedTuple):
     """
 
     name: str
-    form: str
+    form: Literal["text", "flag", "lines"]
     read: Callable[[str], Any]
     default: str | None
     metavar: str
@@ -154,9 +154,10 @@ def add_options(parser: pytest.Parser) -> None:
             )
         else:
             group.addoption(option.flag, dest=dest, metavar=option.metavar, help=text)
-        parser.addini(
-            option.ini, text, type="linelist" if option.form == "lines" else "string", default=None
-        )
+        if option.form == "lines":
+            parser.addini(option.ini, text, type="linelist", default=None)
+        else:
+            parser.addini(option.ini, text, type="string", default=None)
 
 
 def value_of(config: pytest.Config, name: str) -> Any:
@@ -220,4 +221,6 @@ def _is_named(config: pytest.Config) -> bool:
 
 
 def _strings(declared: Any) -> list[str]:
-    return [one for one in declared if isinstance(one, str)] if isinstance(declared, (list, tuple)) else []
+    if not isinstance(declared, (list, tuple)):
+        return []
+    return [one for one in declared if isinstance(one, str)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.outcomes import Failed
 
 from pytest_resource_hygiene.reports.terminal_report import finding_lines
 
@@ -20,7 +21,7 @@ ATTRIBUTE = "resource_hygiene"
 LETTER = "K"  # of leaK: L and M belong to plugins that look for leaks, too
 
 
-class LeakedError(pytest.fail.Exception):
+class LeakedError(Failed):
     """The failure of a test that left something behind; shown as text, without a traceback."""
 
     def __init__(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.fingerprint import relative
@@ -46,23 +47,20 @@ class TestOwner(Owner):
         self.closed = False
 
     @property
-    def info(self) -> OwnerInfo:  # type: ignore[override]
+    def info(self) -> OwnerInfo:
         """How reports name it."""
         return OwnerInfo("test", self.nodeid, "function")
 
-    @property
-    def parts(self) -> Any:
-        """Function-scoped fixtures, which answer within their test."""
-        return lambda: _function_fixtures(self.item)
+    def parts(self) -> Mapping[CodeType, OwnerInfo]:
+        """Return the function-scoped fixtures, which answer within their test."""
+        return _function_fixtures(self.item)
+
+    def place(self) -> tuple[str, int, str] | None:
+        """Return where the test is written."""
+        return _place(_function(self.item))
 
     @property
-    def place(self) -> Any:
-        """Where the test is written."""
-        return lambda: _place(_function(self.item))
-
-
-    @property
-    def code(self) -> CodeType | None:  # type: ignore[override]
+    def code(self) -> CodeType | None:
         """The test function's own code: a frame of it proves that the test was at work."""
         return _code(_function(self.item))
 
@@ -120,7 +118,9 @@ def _function_fixtures(item: Any) -> Mapping[CodeType, OwnerInfo]:
     for holder in (getattr(item, "cls", None), getattr(item, "module", None)):
         for name in _XUNIT_FUNCTIONS:
             code = _code(getattr(holder, name, None))
-            if code is not None and not code.co_filename.endswith(("unittest/case.py", "async_case.py")):
+            if code is not None and not code.co_filename.endswith(
+                ("unittest/case.py", "async_case.py")
+            ):
                 found.setdefault(code, OwnerInfo("fixture", name, "function"))
     return found
 
@@ -130,10 +130,8 @@ def _function(item: Any) -> Any:
 
 
 def _unwrapped(function: Any) -> Any:
-    try:
+    with suppress(ValueError):  # a decorator that wraps itself
         function = inspect.unwrap(function)
-    except ValueError:
-        pass
     function = getattr(function, "func", function)  # functools.partial
     return getattr(function, "__func__", function)
 

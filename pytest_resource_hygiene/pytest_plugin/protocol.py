@@ -1,5 +1,7 @@
-"""When owners begin and end: a test from before its setup to after its own fixtures' teardown, a
-wider fixture from its setup to after its teardown.
+"""When owners begin and end.
+
+A test answers from before its setup to after its own fixtures' teardown, a wider fixture from its
+setup to after its teardown.
 
 Two hooks run for every test, one of them without a generator: the budget of the happy path is some
 ten microseconds. All else is registered when the first finding comes.
@@ -166,7 +168,9 @@ class Watcher:
             if severity == "fail" and not (strict and leak.kind == "unclosed"):
                 severity = "note"
             self.results.late_failure |= severity == "fail"
-            self.results.findings.append({**replace(leak, severity=severity).to_dict(), "late": True})
+            self.results.findings.append(
+                {**replace(leak, severity=severity).to_dict(), "late": True}
+            )
 
     # --- a test ---
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["finding_lines", "group_by_site", "shown_path", "summary_of"]
 
 _WIDTH = 9
-_VARYING = re.compile(r"\d+|/tmp/\S+")  # noqa: S108 - numbers and names that differ each time
+_VARYING = re.compile(r"\d+|/tmp/\S+")
 
 
 def shown_path(file: str, root: str) -> str:
@@ -84,7 +84,7 @@ def _owner(finding: dict[str, Any]) -> str:
     return f"{owner['type']} {owner['name']}{where}{during}"
 
 
-def _parts(finding: dict[str, Any], verbose: bool) -> Iterable[tuple[str, str]]:  # noqa: FBT001
+def _parts(finding: dict[str, Any], verbose: bool) -> Iterable[tuple[str, str]]:
     parts = finding["details"].get("parts", [])
     if finding["count"] > 1 and not verbose:  # more of the same says nothing new
         plain = _VARYING.sub("#", finding["summary"])
@@ -97,7 +97,7 @@ def _parts(finding: dict[str, Any], verbose: bool) -> Iterable[tuple[str, str]]:
             yield "", f"and {len(parts) - len(shown)} more"
 
 
-def _now(finding: dict[str, Any], root: str, verbose: bool) -> Iterable[tuple[str, str]]:  # noqa: FBT001
+def _now(finding: dict[str, Any], root: str, verbose: bool) -> Iterable[tuple[str, str]]:
     stack = finding["details"].get("present_stack", [])
     shown = stack if verbose else stack[-1:]
     for position, line in enumerate(shown):
@@ -113,7 +113,9 @@ def _waited(finding: dict[str, Any]) -> str:
 def _reason(finding: dict[str, Any]) -> str:
     if not finding["reason"]:
         return ""
-    return f"{finding['reason']} ({finding['issue']})" if finding["issue"] else str(finding["reason"])
+    return (
+        f"{finding['reason']} ({finding['issue']})" if finding["issue"] else str(finding["reason"])
+    )
 
 
 def group_by_site(findings: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:

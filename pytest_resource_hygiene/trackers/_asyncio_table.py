@@ -20,6 +20,7 @@ from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
+    from types import FrameType
 
     from pytest_resource_hygiene.recorder import Recorder
 
@@ -79,7 +80,7 @@ class AsyncioTable:
         if isinstance(every, weakref.WeakSet):
             # The C accelerator registers each new task by calling ``add`` of this very object.
             self._registry, self._registry_add = every, vars(every).get("add")
-            every.add = self._noting_tasks(every.add)  # type: ignore[method-assign]
+            vars(every)["add"] = self._noting_tasks(every.add)
 
     # --- hearing of new things ---
 
@@ -129,9 +130,7 @@ class AsyncioTable:
         tasks = self._tasks
         if tasks:
             tasks[:] = [
-                (ref, how)
-                for ref, how in tasks
-                if (task := ref()) is not None and not task.done()
+                (ref, how) for ref, how in tasks if (task := ref()) is not None and not task.done()
             ]
         return [ref for ref, _ in tasks]
 
@@ -187,9 +186,7 @@ class AsyncioTable:
         """Return the number of handlers that live loops keep."""
         if not self._loops:
             return 0
-        return sum(
-            len(getattr(ref(), "_signal_handlers", None) or ()) for ref, _ in self._loops
-        )
+        return sum(len(getattr(ref(), "_signal_handlers", None) or ()) for ref, _ in self._loops)
 
     def creation_of(self, obj: Any) -> Creation | None:
         """Return how a loop, task or timer was made."""
@@ -249,10 +246,8 @@ class AsyncioTable:
         ]
 
     def _catch(self, loop: Any) -> None:
-        if not self._tasks and not self._timers:  # nearly every test
-            waited = 0.0
-        else:
-            waited = self._settle(loop)
+        nothing = not self._tasks and not self._timers  # as in nearly every test
+        waited = 0.0 if nothing else self._settle(loop)
         for task in self._pending(loop):
             self.caught_tasks.append(self._captured("tasks", task, waited))
         for generator in list(getattr(loop, "_asyncgens", ())):
@@ -327,10 +322,10 @@ def is_sleep(timer: Any) -> bool:
 
 
 def _closed_by_runner() -> bool:
-    frame = sys._getframe(2)  # noqa: SLF001 - only the stack tells who closes
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - only the stack tells who closes
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name.partition(".")[0] in _RUNNERS and frame.f_code.co_filename.endswith(_RUNNER_FILES):
             return True
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return False

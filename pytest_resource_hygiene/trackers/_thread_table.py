@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeThread", "RawThread", "ThreadTable", "present_stack"]
 
+_LINUX = bool(sys.platform == "linux")
 _TASKS = "/proc/self/task"
 _START_UP = 50  # milliseconds in which a thread has certainly begun to run
 
@@ -60,7 +61,7 @@ class ThreadTable:
         self.starts = 0
         self._recorder = recorder
         self._raw_starts: list[Creation] = []
-        self._raw: dict[tuple[int, int], RawThread] = {}
+        self._raw: dict[Hashable, RawThread] = {}
         self._native: set[tuple[int, int]] = set()
         self._python_ids: set[int | None] = set()
         self._tasks = ProcFolder(_TASKS, lambda status: status.st_nlink)
@@ -98,7 +99,7 @@ class ThreadTable:
 
     def reading(self) -> tuple[int, int]:
         """Return starts seen, and the number of threads that Python started and that live."""
-        return self.starts, _thread._count()  # type: ignore[attr-defined]  # noqa: SLF001
+        return self.starts, _thread._count()  # noqa: SLF001
 
     def total(self) -> int | None:
         """Return a number that changes with the number of kernel threads, or None."""
@@ -111,7 +112,7 @@ class ThreadTable:
 
     def _scan(self) -> _Scan:
         main = threading.main_thread()
-        known = [t for t in threading.enumerate() if not isinstance(t, threading._DummyThread)]  # type: ignore[attr-defined]  # noqa: SLF001
+        known = [t for t in threading.enumerate() if not isinstance(t, threading._DummyThread)]  # noqa: SLF001
         python: dict[Hashable, threading.Thread] = {
             IdentityKey(thread): thread for thread in known if thread is not main
         }
@@ -145,11 +146,11 @@ class ThreadTable:
     def _missing(self, listed: int, fresh: list[tuple[int, int]]) -> int:
         """Return how many Python threads are not listed; one that is just starting counts late."""
         tries = _START_UP if fresh and self._raw_starts else 0
-        missing: int = _thread._count() - listed  # type: ignore[attr-defined]  # noqa: SLF001
+        missing: int = _thread._count() - listed  # noqa: SLF001
         while missing <= 0 and tries:
             time.sleep(0.001)
             tries -= 1
-            missing = _thread._count() - listed  # type: ignore[attr-defined]  # noqa: SLF001
+            missing = _thread._count() - listed  # noqa: SLF001
         return missing
 
     def _started_raw(self, tid: int) -> RawThread:
@@ -161,7 +162,7 @@ class ThreadTable:
 
 
 def _kernel_threads() -> set[int | None]:
-    if sys.platform == "linux":
+    if _LINUX:
         return set(map(int, os.listdir(_TASKS)))  # noqa: PTH208 - 5 times faster
     import psutil
 

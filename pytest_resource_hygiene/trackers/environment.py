@@ -59,7 +59,7 @@ class EnvironmentTracker(Tracker):
 
     kind = "environment"
     title = "process setting"
-    severity: ClassVar[Literal["fail", "note", "off"]] = "off"
+    severity: Literal["fail", "note", "off"] = "off"
     slots = True
     rank = 3
     settles = False

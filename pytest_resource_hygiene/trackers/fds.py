@@ -104,7 +104,11 @@ class FdTracker(Tracker):
             flags = int(_fdinfo(value)["flags"], 8)
             details["access"] = _ACCESS.get(flags & os.O_ACCMODE, "unknown")
             details["close_on_exec"] = bool(flags & os.O_CLOEXEC)
-        access = f", open for {details['access']}" if form in {"file", "pipe"} and "access" in details else ""
+        access = (
+            f", open for {details['access']}"
+            if form in {"file", "pipe"} and "access" in details
+            else ""
+        )
         shown = "" if form == "pipe" else f" {target}"
         return Description(
             summary=f"{form} fd {value}{shown}{access}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_resource_hygiene.tracker import Moment, Tracker
 
@@ -21,7 +21,7 @@ class MemoryTracker(Tracker):
 
     kind = "memory"
     title = "memory"
-    severity = "off"
+    severity: Literal["fail", "note", "off"] = "off"
     rank = 0
 
     def reading(self) -> object:

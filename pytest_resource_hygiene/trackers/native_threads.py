@@ -5,8 +5,8 @@ A note unless asked for: number pools and event engines of libraries come and go
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._thread_table import ThreadTable
@@ -22,7 +22,7 @@ class NativeThreadTracker(Tracker):
 
     kind = "native_threads"
     title = "native thread"
-    severity = "note"
+    severity: Literal["fail", "note", "off"] = "note"
     senses = False  # a thread of C code comes with descriptors, memory or a call; a note can wait
     rank = 5
 
@@ -59,7 +59,7 @@ class NativeThreadTracker(Tracker):
 
     def blind_spot(self) -> str | None:
         """Name what psutil cannot tell."""
-        if sys.platform == "linux":
+        if Path("/proc/self/task").is_dir():
             return None
         return "no start times of threads here: a reused thread id is not noticed"
 

@@ -105,7 +105,7 @@ class ProcessTracker(Tracker):
             if orphan and _is_zombie(pid) and self._reap(pid):
                 continue
             found[key] = Child(pid, orphan)
-        self._own &= set(found)  # type: ignore[arg-type]
+        self._own &= set(found)
         return found
 
     def _reap(self, pid: int) -> bool:
@@ -198,9 +198,11 @@ def _children() -> list[int]:
     pids: list[int] = []
     try:
         for task in os.listdir(tasks):  # noqa: PTH208 - 5 times faster
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                with open(f"{tasks}/{task}/children", "rb") as file:  # noqa: PTH123
-                    pids += map(int, file.read().split())
+            with (
+                contextlib.suppress(FileNotFoundError, ProcessLookupError),
+                open(f"{tasks}/{task}/children", "rb") as file,  # noqa: PTH123
+            ):
+                pids += map(int, file.read().split())
     except OSError:
         import psutil
 

@@ -114,7 +114,7 @@ def _awaits(coroutine: Any) -> str:
     name, inner = "", coroutine
     while inner is not None:
         code = getattr(inner, "cr_code", None) or getattr(inner, "gi_code", None)
-        if code is not None and inner is not coroutine or not name:
+        if (code is not None and inner is not coroutine) or not name:
             frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
             module = frame.f_globals.get("__name__", "") if frame is not None else ""
             name = f"{module.removesuffix('.tasks').removesuffix('.locks')}.{inner.__qualname__}"

@@ -20,7 +20,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
@@ -53,7 +53,7 @@ class TempPathTracker(Tracker):
 
     kind = "temp_paths"
     title = "temporary path"
-    severity: ClassVar[Literal["fail", "note", "off"]] = "off"
+    severity: Literal["fail", "note", "off"] = "off"
     rank = 2
 
     def __init__(self, ignored: Iterable[str] = ()) -> None:

@@ -87,7 +87,7 @@ class TimerTracker(Tracker):
             self._threads.starts,  # type: ignore[union-attr]
             loops.live_timers() if loops.has_timers else None,
             len(loops.caught_timers),
-            _getitimer(_REAL)[0] > 0 if _REAL is not None else False,
+            _getitimer is not None and _getitimer(_REAL)[0] > 0,
             self._other_clocks,
             _posix_timers() if self._posix_possible else None,
         )
@@ -209,16 +209,16 @@ def _posix_timers() -> tuple[str, ...]:
 
 def _describe_clock(form: str, value: Any) -> Description:
     if form == "posix":
-        return Description(
-            summary="POSIX timer", target="timer_create", hint="call timer_delete()"
-        )
+        return Description(summary="POSIX timer", target="timer_create", hint="call timer_delete()")
     name = _CLOCKS[value]
     left, interval = signal.getitimer(value)
     return Description(
         summary=f"interval timer {name} armed",
         target=name,
         details={"clock": name, "seconds_left": round(left, 3), "interval": interval},
-        hint="call signal.alarm(0)" if name == "ITIMER_REAL" else f"call signal.setitimer({name}, 0)",
+        hint="call signal.alarm(0)"
+        if name == "ITIMER_REAL"
+        else f"call signal.setitimer({name}, 0)",
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
@@ -62,7 +62,7 @@ class UnclosedTracker(Tracker):
 
     kind = "unclosed"
     title = "object dropped without being closed"
-    severity = "note"
+    severity: Literal["fail", "note", "off"] = "note"
     rank = 1
 
     def __init__(self) -> None:
@@ -111,12 +111,12 @@ class UnclosedTracker(Tracker):
                 if sock is not None and sock.fileno() == int(number[1]):
                     return Creation(*record)
             return self._known(int(number[1]), "")
-        elif name and name[1] is not None:
+        if name and name[1] is not None:
             for record in reversed(self._table.opened):
                 if str(record[4]) == name[1]:
                     return Creation(*record)
             return self._known(-1, name[1])
-        elif name:
+        if name:
             made = self._table.made.get(int(name[2]))
             return made[0] if made else self._known(int(name[2]), "")
         return None

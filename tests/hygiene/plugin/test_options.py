@@ -295,7 +295,7 @@ _OPTIONS = [
 
 @pytest.mark.parametrize("source", ["flag", "ini", "toml", "environment"])
 @pytest.mark.parametrize(("name", "value", "text", "outcomes"), _OPTIONS)
-def test_an_option_works_from_every_source(  # noqa: PLR0917 - one parameter each
+def test_an_option_works_from_every_source(
     project: Project, name: str, value: str, text: str, outcomes: dict[str, int], source: str
 ) -> None:
     """Each option does the same as flag, in an ini file, in pyproject.toml and in the environment."""
