@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import CodeType, FrameType
 
-__all__ = ["Creation", "Recorder", "Stack", "owner_var"]
+__all__ = ["Creation", "Recorder", "Stack", "owner_var", "wrapper_file"]
 
 Stack = tuple[Any, ...]  # code, offset, code, offset, ... innermost first
 
@@ -35,6 +35,7 @@ Stack = tuple[Any, ...]  # code, offset, code, offset, ... innermost first
 owner_var: ContextVar[Any] = ContextVar("resource_hygiene_owner", default=None)
 
 _MAX_FRAMES = 64
+_FILE = (lambda: None).__code__.co_filename
 
 _handlers: dict[str, Callable[[tuple[Any, ...]], None]] = {}
 _active: list[Recorder] = []  # a check within a test records beside the plugin's recorder
@@ -188,6 +189,8 @@ class Recorder:
     def site(self, what: Any, depth: int = 3) -> tuple[Stack, Any, Any, Creation | None, Any]:
         """Do as `creation`, as a plain tuple: a third of the price in the audit hook."""
         frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001 - its purpose
+        while frame is not None and frame.f_code.co_filename is _FILE:  # two recorders: one more
+            frame = frame.f_back
         stop = self._stop_files
         stack: list[Any] = []
         add = stack.append
@@ -209,6 +212,11 @@ class Recorder:
         # Not threading.current_thread(): in a foreign thread that would make a _DummyThread.
         thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # noqa: SLF001
         return self.threads.get(thread) if thread is not None else None
+
+
+def wrapper_file() -> str:
+    """Return the file that the frames of `Recorder.wrap_result` name."""
+    return Recorder.wrap_result.__code__.co_filename
 
 
 class Muted:

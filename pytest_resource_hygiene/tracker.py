@@ -112,6 +112,7 @@ class Tracker:
         settles: False if nothing of this kind goes by itself, so that waiting is in vain.
         senses: False if the kind has no cheap reading; it is then listed whenever another kind
             has changed, and at the end of the run.
+        collectable: False if the garbage collector can never be what ends one.
         rank: in a group of things made by one call, the highest rank names the finding.
     """
 
@@ -122,6 +123,7 @@ class Tracker:
     removals: ClassVar[bool] = False
     senses: bool = True
     settles: ClassVar[bool] = True
+    collectable: ClassVar[bool] = True
     rank: ClassVar[int] = 0
 
     def start(self, recorder: Recorder) -> None:

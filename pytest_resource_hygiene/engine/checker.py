@@ -7,6 +7,7 @@ to go, is judged, and comes back as findings. Whatever was found joins the basel
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from pytest_resource_hygiene.engine.settle import Settler
 from pytest_resource_hygiene.engine.stacks import StackReader
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.recorder import Creation, Recorder, owner_var
-from pytest_resource_hygiene.tracker import Description, IdentityKey
+from pytest_resource_hygiene.tracker import Description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -151,8 +152,8 @@ class LeakChecker:
         if not everything and self.ledger.is_quiet():
             return
         shelves = self.ledger.shelves if everything else self.ledger.changed
+        self._take_caught(window)  # first: what is listed next forgets what a closed loop held
         self.ledger.look_at(shelves, window, self.nodeid)
-        self._take_caught(window)
         self.ledger.forget()
 
     def _take_caught(self, window: Owner) -> None:
@@ -211,19 +212,19 @@ class LeakChecker:
     def close_fixture(self, owner: Owner) -> list[Leak]:
         """End a wider fixture: what its teardown made is its own as well."""
         if not self.ledger.is_quiet():
+            self._take_caught(owner)
             for entry in self.ledger.look_at(self.ledger.changed, owner, self.nodeid):
                 if entry.owner is self.session:
                     self.session.held.pop(entry, None)
                     entry.owner = owner
                     owner.held[entry] = None
-            self._take_caught(owner)
             self.ledger.forget()
         return self.close(owner)
 
     def _settle_quickly(self, owner: Owner, everything: bool) -> None:
         shelves = self.ledger.shelves if everything else self._to_list(owner)
-        self.ledger.look_at(shelves, owner, self.nodeid)
         self._take_caught(owner)
+        self.ledger.look_at(shelves, owner, self.nodeid)
         self.ledger.forget()
 
     def _to_list(self, owner: Owner) -> list[Shelf]:
@@ -250,6 +251,7 @@ class LeakChecker:
         caught += [self._entry_of(*one, owner) for one in owner.caught]
         owner.caught.clear()
         caught = self._once(caught, left, freed)
+        self._judge_abandoned(caught)
         groups = judge.judge([*left, *freed, *caught, *limits], owner)
         leaks = [self._report(group, owner, allowances) for group in groups]
         self._put_back(groups)
@@ -290,10 +292,8 @@ class LeakChecker:
                 self._slow_sites.add(entry.creation.stack)
 
     def _entry_of(self, tracker: Tracker, item: Captured, nodeid: str, owner: Owner) -> Entry:
-        maker = owner
-        if tracker.kind == "unclosed" and item.creation is not None and item.creation.owner:
-            # Freed long after its maker ended, perhaps; he is charged all the same.
-            maker = self.ledger.owner_of(item.creation, item.creation.owner) or owner
+        maker = self._maker(tracker, item, owner)
+        if maker is not owner:
             nodeid = maker.nodeid or nodeid
         entry = Entry(
             tracker,
@@ -306,10 +306,31 @@ class LeakChecker:
         )
         entry.description = item.description
         entry.severity = item.severity
-        if item.abandoned and isinstance(item.key, IdentityKey) and item.key.ref() is None:
+        entry.was_caught = True
+        if item.abandoned and entry.is_gone:
             entry.severity = "note"
+        entry.abandoned = item.abandoned
         entry.waited = item.waited
         return entry
+
+    def _maker(self, tracker: Tracker, item: Captured, owner: Owner) -> Owner:
+        """Charge whoever made it, though he may have ended before it was seen.
+
+        A dropped file is freed at any time; what a fixture left on a wider loop is there when the
+        loop is closed.
+        """
+        known: Owner | None = item.creation.owner if item.creation is not None else None
+        if known is None or (tracker.kind != "unclosed" and known.info.type != "fixture"):
+            return owner
+        return self.ledger.owner_of(item.creation, known) or owner
+
+    def _judge_abandoned(self, caught: list[Entry]) -> None:
+        """Tell the task that nobody can ever finish from the one that the collector takes away."""
+        if any(entry.abandoned and not entry.is_gone for entry in caught):
+            gc.collect()
+            self.settler.collections += 1
+            for entry in caught:
+                entry.by_collector |= entry.abandoned and entry.is_gone
 
     def _once(self, caught: list[Entry], left: list[Entry], freed: list[Entry]) -> list[Entry]:
         """Leave out what the ledger has as well, and warnings about what the collector freed."""

@@ -21,8 +21,8 @@ class Entry:
     """One resource, or one value of a slot."""
 
     __slots__ = (
-        "_value", "by_collector", "change", "creation", "description", "key", "made_during",
-        "owner", "previous", "severity", "tracker", "waited",
+        "_value", "abandoned", "by_collector", "change", "creation", "description", "key", "made_during",
+        "owner", "previous", "severity", "tracker", "waited", "was_caught",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +48,8 @@ class Entry:
         self.made_during = made_during
         self.waited = 0.0
         self.by_collector = False
+        self.was_caught = False  # described and judged when it is gone
+        self.abandoned = False
         self.severity: str | None = None
         self.description: Description | None = None
 

@@ -30,6 +30,7 @@ _REGISTRIES = (
 )  # fmt: skip
 _POLLERS = ("epoll", "kqueue", "devpoll")  # no base class, no weak references, no tracking
 _OWN = "pytest_resource_hygiene"
+_OWN_FOLDER = __file__.rpartition("/engine/")[0] + "/"
 _TEST_RUNNER = ("_pytest", "pluggy", "pytest")
 
 
@@ -171,7 +172,7 @@ def reachable(
     """
     found: set[int] = set()
     module_dicts = {id(vars(module)) for _, module in _modules()}
-    queue = deque(root for root in roots if root is not None)
+    queue = deque(root for root in roots if root is not None and not _is_machinery(root))
     seen = {id(root) for root in queue}
     while queue and len(seen) < budget:
         obj = queue.popleft()
@@ -181,9 +182,19 @@ def reachable(
         for other in _referents(obj):
             if id(other) not in seen and id(other) not in module_dicts:
                 seen.add(id(other))
+                if _is_machinery(other):
+                    continue
                 if not isinstance(other, (type, ModuleType, FrameType, str, bytes, int, float)):
                     queue.append(other)
     return found
+
+
+def _is_machinery(obj: Any) -> bool:
+    """Return whether an object is ours or the test runner's: these reach every test and every leak."""
+    if isinstance(obj, FunctionType):
+        return obj.__code__.co_filename.startswith(_OWN_FOLDER)
+    module = getattr(type(obj), "__module__", None)
+    return isinstance(module, str) and module.startswith((_OWN, *_TEST_RUNNER))
 
 
 def _referents(obj: Any) -> list[Any]:

@@ -15,7 +15,7 @@ __all__ = ["Limits"]
 
 
 class Limits:
-    """Reports each crossing once, and again only when the number has grown since."""
+    """Reports each crossing once, and again only when the number has doubled since."""
 
     def __init__(self, limit: int) -> None:
         """Allow up to ``limit`` listeners."""
@@ -61,6 +61,8 @@ class Limits:
         if count <= self._limit:
             self._reported.pop(key, None)
             return False
-        news = count > self._reported.get(key, self._limit)
-        self._reported[key] = max(count, self._reported.get(key, 0))
+        before = self._reported.get(key)
+        news = before is None or count >= 2 * before
+        if news:
+            self._reported[key] = count
         return news

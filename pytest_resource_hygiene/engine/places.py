@@ -72,7 +72,7 @@ class Places:
             return "tool"
         packaged = _below(file, "/site-packages/") or _below(file, "/dist-packages/")
         if packaged:
-            if packaged.split("/", 1)[0] in _TOOLS or packaged in _TOOL_FILES:
+            if packaged.split("/", 1)[0].removesuffix(".py") in _TOOLS or packaged in _TOOL_FILES:
                 return "tool"
             return "user" if self._is_rooted_in_package(file) else "library"
         if file.startswith(self._roots):

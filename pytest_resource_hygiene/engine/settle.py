@@ -64,13 +64,17 @@ class Settler:
         """
         left = [entry for entry in suspects if entry.tracker.settles]
         lasting = [entry for entry in suspects if not entry.tracker.settles]
+        if collect and not left and any(entry.tracker.collectable for entry in lasting):
+            return self._collect(lasting, window, nodeid)  # nothing to wait for
         freed: list[Entry] = []
         waited, pause = 0.0, _FIRST_PAUSE
         collected = not collect
         while left:
             if not collected and waited >= min(_BEFORE_COLLECTING, patience):
                 collected = True
-                left, freed = self._collect(left, window, nodeid)
+                every, freed = self._collect([*left, *lasting], window, nodeid)
+                left = [entry for entry in every if entry.tracker.settles]
+                lasting = [entry for entry in every if not entry.tracker.settles]
                 continue
             if waited >= patience:
                 break

@@ -30,6 +30,7 @@ __all__ = [
     "tool_files",
 ]
 
+_NATIVE = "native_threads"
 _SEVERITIES = ("fail", "note", "off")
 
 
@@ -89,6 +90,8 @@ def make_trackers(config: pytest.Config, early: list[Tracker]) -> list[Tracker]:
         )
     severities = _severities(config, names)
     chosen = _choose(str(value_of(config, "kinds")), default, frozenset(names), severities)
+    if float(config.getini("faulthandler_timeout") or 0) > 0 and severities.get(_NATIVE) != "fail":
+        chosen -= {_NATIVE}  # pytest's own watchdog is a new native thread in every test
     made = [one for one in early if one.kind in chosen]
     late = built_in_trackers(chosen - {one.kind for one in early})
     prepare_trackers(late, config)

@@ -15,7 +15,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.recorder import Creation, owner_var
+from pytest_resource_hygiene.recorder import Creation, owner_var, wrapper_file
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = ["AsyncioTable", "is_sleep"]
 # Files whose frames mean that a test runner is closing its own loop.
 _RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", "pytest_tornasync")
 _RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py")
+_WRAPPER = wrapper_file()
 _TURNS = 16
 
 
@@ -110,6 +111,9 @@ class AsyncioTable:
         return wrapper
 
     def _note_timer(self, timer: Any, creation: Creation) -> None:
+        source = getattr(timer, "_source_traceback", None)
+        if source and source[-1].filename == _WRAPPER:
+            del source[-1]  # in debug mode asyncio cuts off its own frames by counting them
         if not self._quiet:
             self._timers.append((weakref.ref(timer), creation))
 

@@ -25,6 +25,7 @@ class ExitTracker(Tracker):
     title = "exit callback"
     rank = 20
     settles = False
+    collectable = False
 
     def __init__(self) -> None:
         """Wait for `start`."""

@@ -63,6 +63,7 @@ class EnvironmentTracker(Tracker):
     slots = True
     rank = 3
     settles = False
+    collectable = False
     # Every key is a slot, so one that vanished was changed; for kinds whose keys come and go by
     # nature, a key that vanished is a resource that was closed.
     removals: ClassVar[bool] = True

@@ -2,7 +2,7 @@
 
 A grandchild whose parent ended goes to the nearest ancestor that calls itself a subreaper, else to
 process 1, where no test would ever see it again. So on Linux this makes the test process a
-subreaper while it watches, and reaps the orphans that have ended, which process 1 would have done.
+subreaper while it watches, and reaps at the end what process 1 would have reaped.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ class ProcessTracker(Tracker):
         self._events = 0
         self._has_children = True
         self._made: dict[int, Creation] = {}
-        self._own: set[tuple[int, int]] = set()
+        self._forks: list[Creation] = []
+        self._own: set[Hashable] = set()
+        self._ended_orphans: set[int] = set()
+        self._listed_before = False
         self._recorder: Recorder | None = None
         self._was_subreaper: int | None = None
 
@@ -56,9 +59,11 @@ class ProcessTracker(Tracker):
         self._recorder = recorder
         for event in _STARTS:
             recorder.on(event, self._note_start)
-        for name in ("fork", "posix_spawn", "posix_spawnp"):
+        # Not os.fork: its warning about threads would name our wrapper as the place.
+        for name in ("posix_spawn", "posix_spawnp"):
             recorder.wrap_result(os, name, self._note_pid)
-        recorder.wrap_result(os, "forkpty", lambda result, how: self._note_pid(result[0], how))
+        recorder.on("os.fork", self._note_fork)
+        recorder.on("os.forkpty", self._note_fork)
         self._wrap_fork_exec(recorder)
         self._was_subreaper = _set_subreaper(1)
 
@@ -72,13 +77,20 @@ class ProcessTracker(Tracker):
             recorder.wrap_result(subprocess, "_fork_exec", self._note_pid)
 
     def stop(self) -> None:
-        """Adopt no longer."""
+        """Adopt no longer; reap the orphans that have ended, as process 1 would have done."""
+        for pid in self._ended_orphans:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
         if self._was_subreaper is not None:
             _set_subreaper(self._was_subreaper)
 
     def _note_start(self, args: tuple[Any, ...]) -> None:
         self._events += 1
         self._has_children = True
+
+    def _note_fork(self, args: tuple[Any, ...]) -> None:
+        assert self._recorder is not None
+        self._forks.append(self._recorder.creation(None))
 
     def _note_pid(self, pid: int, creation: Creation) -> None:
         if pid > 0:
@@ -92,40 +104,43 @@ class ProcessTracker(Tracker):
         return self._events, _any_child() if self._has_children else None
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
-        """List children; reap orphans that have ended."""
+        """List children, without orphans that have ended: process 1 would have reaped these.
+
+        They are not reaped at once: a child that C code made behind our back looks the same.
+        """
         found: dict[Hashable, Any] = {}
         for pid in _children():
             try:
                 key = pid, start_time(f"/proc/{pid}/stat") if sys.platform == "linux" else 0
             except OSError:
                 continue
-            if pid in self._made:
+            # A fork tells no process id, so what is new after one may be a child of our own.
+            if pid in self._made or self._forks or not self._listed_before:
                 self._own.add(key)
-            orphan = key not in self._own and bool(self._events)
-            if orphan and _is_zombie(pid) and self._reap(pid):
+            orphan = key not in self._own
+            if orphan and _is_zombie(pid):
+                self._ended_orphans.add(pid)
                 continue
             found[key] = Child(pid, orphan)
+        self._listed_before = True
         self._own &= set(found)
         return found
 
-    def _reap(self, pid: int) -> bool:
-        # Only under our own adoption: where somebody else made this process a reaper, it is his.
-        if self._was_subreaper != 0:
-            return False
-        with contextlib.suppress(ChildProcessError):
-            return os.waitpid(pid, os.WNOHANG)[0] == pid
-        return True
-
     def forget(self) -> None:
         """Drop the starts of processes that have ended."""
-        if self._made:
+        if self._made or self._forks:
             self._made.clear()
+            self._forks.clear()
         if self._has_children:
             self._has_children = _any_child() is not None
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return who forked it."""
-        return self._made.get(value.pid)
+        made = self._made.get(value.pid)
+        if made is not None or value.orphan or not self._forks:
+            return made
+        certain = len({fork.stack for fork in self._forks}) == 1
+        return self._forks[-1]._replace(certain=certain)
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the object that has this process id."""

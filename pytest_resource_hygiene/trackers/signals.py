@@ -52,6 +52,7 @@ class SignalTracker(Tracker):
     slots = True
     rank = 45
     settles = False
+    collectable = False
 
     def __init__(self) -> None:
         """Wait for `start`."""
@@ -99,6 +100,10 @@ class SignalTracker(Tracker):
         if not callable(handler) or isinstance(handler, (BuiltinFunctionType, int)):
             return
         known = self._installed.setdefault(number, [])
+        for ref, earlier in known:
+            # Put back what was installed in this very window: that is where it was made.
+            if ref() == handler and earlier.window is creation.window:
+                creation = self._changed[number] = earlier
         known[:] = [one for one in known if one[0]() is not None and one[0]() != handler]
         try:
             make: Any = weakref.WeakMethod if isinstance(handler, MethodType) else weakref.ref

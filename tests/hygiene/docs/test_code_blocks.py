@@ -73,6 +73,8 @@ def test_scripts_on_a_page_run(page: Path, tmp_path: Path) -> None:
 def test_settings_on_a_page_are_accepted(page: Path, project: Project) -> None:
     """A block marked ``ini`` or ``toml`` is a configuration that pytest and the plugin take."""
     project.write("test_nothing.py", "def test_nothing(): pass")
+    project.write("shop/__init__.py", "")
+    project.write("shop/events.py", "BUS = {}")  # the project that the pages speak of
     for block in blocks_of(page):
         if block.role not in {"ini", "toml"}:
             continue
