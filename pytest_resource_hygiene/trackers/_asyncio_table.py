@@ -30,6 +30,7 @@ __all__ = ["AsyncioTable", "is_sleep"]
 _RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", "pytest_tornasync")
 _RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py")
 _WRAPPER = wrapper_file()
+_PRUNE_AT = 1_000
 _TURNS = 16
 
 
@@ -49,6 +50,7 @@ class AsyncioTable:
         self._tasks: list[tuple[weakref.ref[Any], Any]] = []
         self._timers: list[tuple[weakref.ref[Any], Any]] = []
         self._generators: list[tuple[weakref.ref[Any], Any]] = []
+        self._prune_at = _PRUNE_AT
         self._quiet = False
         self._registry: Any = None
         self._registry_add: Any = None
@@ -99,6 +101,8 @@ class AsyncioTable:
             original(task)
             if not self._quiet:
                 tasks.append((weakref.ref(task), site(None, 2)))
+                if len(tasks) > self._prune_at:
+                    self._prune()
 
         return add
 
@@ -116,6 +120,14 @@ class AsyncioTable:
             del source[-1]  # in debug mode asyncio cuts off its own frames by counting them
         if not self._quiet:
             self._timers.append((weakref.ref(timer), creation))
+            if len(self._timers) > self._prune_at:
+                self._prune()
+
+    def _prune(self) -> None:
+        """Forget what has ended, where nobody asks for hours: a snapshot in a server."""
+        self.live_tasks()
+        self.live_timers()
+        self._prune_at = 2 * max(_PRUNE_AT, len(self._tasks), len(self._timers))
 
     # --- what is alive ---
 
