@@ -1,0 +1,86 @@
+"""Who a process is: a pid alone is reused, a pid with its start time and boot is not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+__all__ = ["ProcessIdentity", "boot_id", "group_members", "identify", "is_running"]
+
+RUN_VARIABLE = "CLAUDE_WRAPPER_RUN_ID"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessIdentity:
+    """One process, told apart from a later one with the same pid."""
+
+    pid: int
+    started: str
+    boot: str
+
+
+def boot_id() -> str:
+    """What changes at every boot: the kernel's id on Linux, elsewhere the boot time in seconds."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    if path.exists():
+        return path.read_text(encoding="ascii").strip()
+    return str(int(psutil.boot_time()))
+
+
+def started(pid: int) -> str:
+    """When a process started, or "" when there is none.
+
+    On Linux the ticks since boot, because the wall-clock figure moves when the clock is set.
+    """
+    if sys.platform == "linux":
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return stat.rpartition(")")[2].split()[19]
+    try:
+        return f"{psutil.Process(pid).create_time():.3f}"
+    except psutil.Error:
+        return ""
+
+
+def identify(pid: int) -> ProcessIdentity:
+    """The identity of a process that runs now; `started` is empty when it does not."""
+    return ProcessIdentity(pid=pid, started=started(pid), boot=boot_id())
+
+
+def is_running(identity: ProcessIdentity) -> bool:
+    """Whether this very process, and not a later one with its pid, still runs."""
+    if identity.boot != boot_id() or not identity.started:
+        return False
+    return started(identity.pid) == identity.started and not is_zombie(identity.pid)
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only waits to be collected."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def group_members(pgid: int, run_id: str) -> tuple[int, ...]:
+    """The living processes of a group that carry our run's mark in their environment.
+
+    The mark is what makes it safe to signal a group whose leader is gone: a stranger's group that
+    got the number does not carry it.
+    """
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) != pgid or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.environ().get(RUN_VARIABLE) == run_id:
+                members.append(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return tuple(members)

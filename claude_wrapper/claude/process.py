@@ -1,0 +1,132 @@
+"""One child process: start it as the leader of its own group, read its lines, end it for good."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from claude_wrapper.errors import CliFailedError
+
+if TYPE_CHECKING:
+    from claude_wrapper.claude.command import ClaudeCommand
+
+__all__ = ["ClaudeProcess", "signal_group", "start_process"]
+
+# The longest line the CLI may print; an image echoed back is the largest seen.
+LINE_LIMIT = 64 << 20
+STDERR_LINES = 40
+HELPER = Path(__file__).with_name("exec_helper.py")
+
+
+class ClaudeProcess:
+    """A running CLI. It says nothing about what the lines mean.
+
+    Attributes:
+        pid: Process id, and at the same time the id of its group.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self.pid = process.pid
+        self._process = process
+        self._stdin = process.stdin
+        self._stdout = process.stdout
+        self._stderr = process.stderr
+        self._stderr_tail: deque[str] = deque(maxlen=STDERR_LINES)
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit status, or None while it runs."""
+        return self._process.returncode
+
+    @property
+    def stderr(self) -> str:
+        """The last lines it printed on standard error."""
+        return "\n".join(self._stderr_tail)
+
+    async def read_line(self) -> bytes:
+        """The next output line, or b"" at the end.
+
+        Raises:
+            CliFailedError: A line is longer than 64 MiB.
+        """
+        try:
+            return await self._stdout.readline()
+        except ValueError:
+            raise CliFailedError(
+                f"the CLI printed a line longer than {LINE_LIMIT >> 20} MiB"
+            ) from None
+
+    async def drain_stderr(self) -> None:
+        """Keep the last lines of standard error until it closes."""
+        with suppress(ValueError):
+            async for line in self._stderr:
+                self._stderr_tail.append(line.decode(errors="replace").rstrip()[:2000])
+
+    def write_line(self, line: bytes) -> None:
+        """Queue one input line; a child that is gone is noticed by its end of output."""
+        if not self._stdin.is_closing():
+            self._stdin.write(line)
+
+    def close_stdin(self) -> None:
+        """Tell the child that no more input comes."""
+        if not self._stdin.is_closing():
+            self._stdin.close()
+
+    async def wait(self) -> int:
+        """Wait until it ended and was collected."""
+        return await self._process.wait()
+
+    def release_pipes(self) -> None:
+        """Close our ends although somebody else may still hold the other ones.
+
+        A grandchild that left the group can keep the output open for ever; without this the
+        transport, and with it three descriptors, would stay.
+        """
+        transport = getattr(self._process, "_transport", None)
+        if transport is not None:
+            transport.close()
+
+
+async def start_process(command: ClaudeCommand) -> ClaudeProcess:
+    """Start a child in its own session and group, tied to our life by the kernel where it can.
+
+    Raises:
+        CliFailedError: It could not be started at all.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *_tied_to_us(command.argv),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=command.cwd,
+            env=dict(command.env),
+            limit=LINE_LIMIT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CliFailedError(f"cannot start {command.argv[0]!r}: {error.strerror}") from error
+    return ClaudeProcess(process)
+
+
+def signal_group(pgid: int, number: signal.Signals) -> bool:
+    """Signal a whole group; False when it no longer exists."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pgid, number)
+        return True
+    return False
+
+
+def _tied_to_us(argv: tuple[str, ...]) -> tuple[str, ...]:
+    if sys.platform != "linux":
+        return argv
+    return (sys.executable, "-I", "-S", str(HELPER), str(os.getpid()), *argv)
