@@ -128,11 +128,10 @@ class ProcessTable:
         children = self.children
         for child in children:
             self.end(child)
-        waiting = [self._tracker.spawn(c.gone.wait(), name=f"cli-gone {c.pid}") for c in children]
-        if waiting:
-            await asyncio.wait(waiting, timeout=deadline)
-        for task in waiting:
-            task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline):
+                for child in children:
+                    await child.gone.wait()
         return len(children)
 
     def kill_all_now(self) -> None:
@@ -169,12 +168,14 @@ class ProcessTable:
         child.process.close_stdin()
         signal_group(child.pid, signal.SIGTERM)
         with suppress(TimeoutError):
-            await asyncio.wait_for(child.gone.wait(), TERM_PATIENCE)
+            async with asyncio.timeout(TERM_PATIENCE):
+                await child.gone.wait()
             return
         self.killed_total += 1
         signal_group(child.pid, signal.SIGKILL)
         with suppress(TimeoutError):
-            await asyncio.wait_for(child.gone.wait(), KILL_PATIENCE)
+            async with asyncio.timeout(KILL_PATIENCE):
+                await child.gone.wait()
             return
         logger.error("process group %d survived SIGKILL for %g s", child.pid, KILL_PATIENCE)
 

@@ -299,9 +299,8 @@ class _Run:
         with suppress(asyncio.QueueEmpty):
             return worker.inbox.get_nowait()
         try:
-            return await asyncio.wait_for(
-                worker.inbox.get(), min(self._limits.idle, self._remaining())
-            )
+            async with asyncio.timeout(min(self._limits.idle, self._remaining())):
+                return await worker.inbox.get()
         except TimeoutError:
             raise self._timeout() from None
 

@@ -103,8 +103,8 @@ class Worker:
         Raises:
             CliFailedError: The CLI refused or ended.
         """
-        await self._set_flags(request)
         await self._set_system(request)
+        await self._set_flags(request)
         if request.tools != self._offered:
             await self._set_tools(request.tools)
         self.owner = request.owner
@@ -183,6 +183,15 @@ class Worker:
             while True:
                 self.inbox.get_nowait()
 
+    async def _set_system(self, request: TurnRequest) -> None:
+        system = request.system or NEUTRAL_SYSTEM
+        if system != self._system:
+            # A model named here would be tried out with a paid request of its own. Without one
+            # the session falls back to the default model, so the flags must be set again.
+            await self.channel.ask("set_model", system_prompt=system)
+            self._system = system
+            self._flags = {}
+
     async def _set_flags(self, request: TurnRequest) -> None:
         limit = "" if request.max_tokens is None else str(request.max_tokens)
         env = {
@@ -193,14 +202,6 @@ class Worker:
         if flags != self._flags:
             await self.channel.ask("apply_flag_settings", settings=flags)
             self._flags = flags
-
-    async def _set_system(self, request: TurnRequest) -> None:
-        system = request.system or NEUTRAL_SYSTEM
-        if system != self._system:
-            # Naming the model already in force changes the prompt alone; another one would be
-            # checked with a request of its own.
-            await self.channel.ask("set_model", model=request.model, system_prompt=system)
-            self._system = system
 
     async def _set_tools(self, tools: tuple[ToolSpec, ...]) -> None:
         self._server = 1 - self._server

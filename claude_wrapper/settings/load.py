@@ -124,11 +124,6 @@ def _checked(settings: WrapperSettings) -> WrapperSettings:
             f"{settings.host} can be reached from other machines and no key is set: give "
             "--api-key-file, --generate-key or CLAUDE_WRAPPER_API_KEY, or listen on 127.0.0.1"
         )
-    if settings.pool_size > settings.max_concurrency:
-        raise SettingsError(
-            f"--pool-size is {settings.pool_size}, more than --max-concurrency "
-            f"{settings.max_concurrency}; the pool is part of the processes allowed"
-        )
     return settings
 
 

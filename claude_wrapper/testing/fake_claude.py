@@ -148,7 +148,7 @@ class FakeClaude:
         return {}
 
     def on_set_model(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.model = request["model"]
+        self.model = request.get("model", "claude-fake-default")
         self.system = request.get("system_prompt", self.system)
         return {"model": self.model}
 

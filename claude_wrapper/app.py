@@ -1,0 +1,85 @@
+"""Composition only: routes, middleware, and one handler that renders every error."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from claude_wrapper.errors import InvalidRequestError, NotFoundError, WrapperError
+from claude_wrapper.middleware.access_log import AccessLogMiddleware
+from claude_wrapper.middleware.auth import AuthMiddleware
+from claude_wrapper.middleware.body_limit import BodyLimitMiddleware
+from claude_wrapper.middleware.request_id import RequestIdMiddleware
+from claude_wrapper.openai.error_body import error_body, error_headers
+from claude_wrapper.routes import chat, health, models, sessions
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from claude_wrapper.services import Services
+
+__all__ = ["create_app"]
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(services: Services) -> Starlette:
+    """The ASGI application over these services; it starts and stops nothing itself."""
+    app = Starlette(
+        routes=_routes(),
+        middleware=[
+            Middleware(RequestIdMiddleware),
+            Middleware(AccessLogMiddleware),
+            Middleware(AuthMiddleware, keys=services.settings.api_key),
+            Middleware(BodyLimitMiddleware, limit=services.settings.max_request_size),
+        ],
+        exception_handlers={
+            WrapperError: _render,
+            HTTPException: _render_http,
+            Exception: _render_mistake,
+        },
+    )
+    app.state.services = services
+    return app
+
+
+def _routes() -> list[Route]:
+    return [
+        Route("/v1/chat/completions", chat.chat_completions, methods=["POST"]),
+        Route("/v1/models", models.list_models),
+        Route("/v1/models/{model:path}", models.show_model),
+        Route("/v1/sessions", sessions.list_sessions),
+        Route("/v1/sessions/stats", sessions.session_stats),
+        Route("/v1/sessions/{session}", sessions.show_session),
+        Route("/v1/sessions/{session}", sessions.delete_session, methods=["DELETE"]),
+        Route("/v1/sessions/{session}/messages", sessions.send_message, methods=["POST"]),
+        Route("/health", health.health),
+        Route("/health/live", health.live),
+        Route("/health/ready", health.ready),
+    ]
+
+
+async def _render(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, WrapperError)
+    return JSONResponse(error_body(error), error.http_status, error_headers(error))
+
+
+async def _render_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    text = f"{request.method} {request.url.path}: {error.detail}"
+    known: WrapperError = NotFoundError(text) if error.status_code == 404 else InvalidRequestError(text)
+    return JSONResponse(error_body(known), error.status_code, error.headers)
+
+
+async def _render_mistake(request: Request, _error: Exception) -> Response:
+    # Starlette logs the traceback itself after this answer, through the server's log.
+    mistake = WrapperError(
+        f"the server made a mistake; its log says which, at {request.state.request_id}"
+    )
+    return JSONResponse(error_body(mistake), mistake.http_status)

@@ -1,0 +1,23 @@
+"""Server-sent events, as bytes. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+__all__ = ["DONE", "HEARTBEAT", "SSE_HEADERS", "data"]
+
+DONE = b"data: [DONE]\n\n"
+HEARTBEAT = b": heartbeat\n\n"
+SSE_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    # Without it nginx collects the whole answer before it passes anything on.
+    "x-accel-buffering": "no",
+}
+
+
+def data(document: dict[str, Any]) -> bytes:
+    """One event; JSON never holds a raw line break, so one `data:` line is enough."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return f"data: {text}\n\n".encode()

@@ -1,0 +1,256 @@
+"""From a chat completion request to a turn: what can be carried, what is refused, what is ignored."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from claude_wrapper.errors import InvalidRequestError, NotFoundError
+from claude_wrapper.model import ImagePart, Message, Part, TextPart, ToolCall, ToolSpec
+from claude_wrapper.openai.schema import (
+    AssistantMessage,
+    ChatRequest,
+    ImageContent,
+    SystemMessage,
+    TextContent,
+    ToolMessage,
+    UserMessage,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ALIASES", "ChatTurn", "check_conversation", "check_model", "translate"]
+
+ALIASES = ("sonnet", "opus", "haiku", "default", "opusplan", "sonnet[1m]")
+DATA_URL = re.compile(r"data:(image/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=\s]+)")
+# Labels for the caller's own books: nothing in the answer depends on them.
+HARMLESS = frozenset(["user", "metadata", "store", "safety_identifier", "prompt_cache_key"])
+EMPTY_SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatTurn:
+    """A request in plain records, and the parameters that could not be carried."""
+
+    model: str
+    system: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...]
+    max_tokens: int | None
+    body: dict[str, Any]
+    json_schema: dict[str, Any] | None
+    ignored: tuple[str, ...]
+
+
+def translate(request: ChatRequest) -> ChatTurn:
+    """Translate a request.
+
+    Raises:
+        InvalidRequestError: Something asked for cannot be honoured; `param` says what.
+        NotFoundError: The model's name is none of Claude's.
+    """
+    check_model(request.model)
+    _refuse_what_changes_the_answer(request)
+    system = [m for m in request.messages if isinstance(m, SystemMessage)]
+    return ChatTurn(
+        model=request.model,
+        system="\n\n".join(_plain(message.content) for message in system),
+        messages=_messages(request),
+        tools=_tools(request),
+        max_tokens=request.max_completion_tokens or request.max_tokens,
+        body=_body(request),
+        json_schema=_schema(request),
+        ignored=_ignored(request),
+    )
+
+
+def check_model(name: str) -> None:
+    """Refuse names that are not Claude's; new `claude-…` names pass through.
+
+    Raises:
+        NotFoundError: With OpenAI's code `model_not_found`.
+    """
+    if not name.startswith("claude-") and name not in ALIASES:
+        raise NotFoundError(
+            f"the model {name!r} does not exist here; names begin with 'claude-', or are one of "
+            f"{', '.join(ALIASES)}",
+            param="model",
+            code="model_not_found",
+        )
+
+
+def check_conversation(messages: Sequence[Message]) -> None:
+    """Refuse a conversation that cannot be answered.
+
+    Raises:
+        InvalidRequestError: It is empty, ends with the model, or leaves a tool call open.
+    """
+    if not messages or messages[-1].role == "assistant":
+        raise InvalidRequestError(
+            "the last message must come from the user or a tool; an answer cannot be prefilled",
+            param="messages",
+        )
+    open_calls: set[str] = set()
+    for index, message in enumerate(messages):
+        if message.role == "tool":
+            if message.tool_call_id not in open_calls:
+                raise InvalidRequestError(
+                    f"messages.{index}: no tool call {message.tool_call_id!r} waits for a result",
+                    param=f"messages.{index}.tool_call_id",
+                )
+            open_calls.discard(message.tool_call_id)
+            continue
+        if open_calls:
+            raise _open_calls(open_calls, index)
+        open_calls = {call.id for call in message.tool_calls}
+    if open_calls:
+        raise _open_calls(open_calls, len(messages))
+
+
+def _open_calls(calls: set[str], index: int) -> InvalidRequestError:
+    names = ", ".join(sorted(calls))
+    return InvalidRequestError(
+        f"messages.{index}: the tool calls {names} have no 'tool' message with their result",
+        param="messages",
+    )
+
+
+def _refuse_what_changes_the_answer(request: ChatRequest) -> None:
+    extra = request.model_extra or {}
+    if request.n not in (None, 1):
+        raise InvalidRequestError(f"n is {request.n}; only one answer can be made", param="n")
+    for name, instead in (("functions", "tools"), ("function_call", "tool_choice")):
+        if extra.get(name):
+            raise InvalidRequestError(f"{name} is not supported; use {instead}", param=name)
+    if "text" not in (extra.get("modalities") or ["text"]):
+        raise InvalidRequestError("only text can be answered", param="modalities")
+
+
+def _messages(request: ChatRequest) -> tuple[Message, ...]:
+    spoken = [
+        (index, m) for index, m in enumerate(request.messages) if not isinstance(m, SystemMessage)
+    ]
+    return tuple(_message(message, f"messages.{index}") for index, message in spoken)
+
+
+def _message(message: UserMessage | AssistantMessage | ToolMessage, path: str) -> Message:
+    if isinstance(message, UserMessage):
+        return Message(role="user", parts=_parts(message.content, path))
+    if isinstance(message, ToolMessage):
+        parts = _parts(message.content, path)
+        return Message(role="tool", parts=parts, tool_call_id=message.tool_call_id)
+    calls = tuple(
+        ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments)
+        for call in message.tool_calls or ()
+    )
+    text = _plain(message.content or "")
+    return Message(
+        role="assistant", parts=(TextPart(text=text),) if text else (), tool_calls=calls
+    )
+
+
+def _parts(content: str | Sequence[TextContent | ImageContent], path: str) -> tuple[Part, ...]:
+    if isinstance(content, str):
+        return (TextPart(text=content),)
+    return tuple(
+        TextPart(text=part.text)
+        if isinstance(part, TextContent)
+        else _image(part.image_url.url, f"{path}.content.{index}.image_url")
+        for index, part in enumerate(content)
+    )
+
+
+def _image(url: str, param: str) -> ImagePart:
+    match = DATA_URL.fullmatch(url)
+    if match is not None:
+        return ImagePart(media_type=match[1], data=re.sub(r"\s", "", match[2]))
+    if url.startswith(("https://", "http://")):
+        return ImagePart(url=url)
+    raise InvalidRequestError(
+        f"{param}: must be an http(s) URL or data:image/png;base64,… (png, jpeg, gif or webp)",
+        param=param,
+    )
+
+
+def _plain(content: str | Sequence[Any]) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.text if part.type == "text" else part.refusal for part in content)
+
+
+def _tools(request: ChatRequest) -> tuple[ToolSpec, ...]:
+    # The API has a tool_choice "none" too, but without tools nothing can be called at all.
+    if request.tool_choice == "none":
+        return ()
+    return tuple(
+        ToolSpec(
+            name=tool.function.name,
+            description=tool.function.description,
+            parameters=tool.function.parameters or EMPTY_SCHEMA,
+        )
+        for tool in request.tools or ()
+    )
+
+
+def _body(request: ChatRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    if request.temperature is not None:
+        body["temperature"] = min(1.0, request.temperature)
+    if request.top_p is not None:
+        body["top_p"] = request.top_p
+    if request.stop:
+        body["stop_sequences"] = [request.stop] if isinstance(request.stop, str) else request.stop
+    choice = _tool_choice(request)
+    return {**body, "tool_choice": choice} if choice else body
+
+
+def _tool_choice(request: ChatRequest) -> dict[str, Any] | None:
+    choice = request.tool_choice
+    if choice in (None, "auto", "none"):
+        serial = request.parallel_tool_calls is False and bool(_tools(request))
+        return {"type": "auto", "disable_parallel_tool_use": True} if serial else None
+    names = [tool.function.name for tool in request.tools or ()]
+    if not names:
+        raise InvalidRequestError("tool_choice needs tools to choose from", param="tool_choice")
+    if request.response_format is not None and request.response_format.type != "text":
+        raise InvalidRequestError(
+            "a forced tool call and a JSON answer exclude each other", param="tool_choice"
+        )
+    forced: dict[str, Any] = {"type": "any"}
+    if not isinstance(choice, str) and choice is not None:
+        if choice.function.name not in names:
+            raise InvalidRequestError(
+                f"tool_choice names {choice.function.name!r}; the tools are {', '.join(names)}",
+                param="tool_choice",
+            )
+        forced = {"type": "tool", "name": choice.function.name}
+    if request.parallel_tool_calls is False:
+        forced["disable_parallel_tool_use"] = True
+    return forced
+
+
+def _schema(request: ChatRequest) -> dict[str, Any] | None:
+    wanted = request.response_format
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return {"type": "object"}
+    if wanted.json_schema is None:
+        raise InvalidRequestError(
+            "response_format.json_schema is missing", param="response_format.json_schema"
+        )
+    return wanted.json_schema.json_schema
+
+
+def _ignored(request: ChatRequest) -> tuple[str, ...]:
+    extra = request.model_extra or {}
+    names = [
+        name
+        for name, value in extra.items()
+        if name not in HARMLESS and value not in (None, False, 0, [], {}, "auto", "default")
+    ]
+    if request.temperature is not None and request.temperature > 1:
+        names.append("temperature")
+    return tuple(sorted(names))

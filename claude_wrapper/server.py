@@ -1,0 +1,257 @@
+"""The life of the server, from the settings to the exit code; reads from top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from claude_wrapper import __version__
+from claude_wrapper.app import create_app
+from claude_wrapper.claude.ledger import open_ledger
+from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_version
+from claude_wrapper.claude.orphans import reap_orphans
+from claude_wrapper.errors import SettingsError, ShuttingDownError
+from claude_wrapper.lifecycle import ResourceTracker
+from claude_wrapper.monitoring.logs import start_logging
+from claude_wrapper.services import Services, build_services
+from claude_wrapper.shutdown import (
+    ShutdownReport,
+    ShutdownStep,
+    SignalHub,
+    Verifier,
+    Watchdog,
+    run_steps,
+)
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Iterator
+
+    from claude_wrapper.settings import WrapperSettings
+
+__all__ = ["WrapperServer", "serve"]
+
+logger = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_FORCED = 1
+# Shares of the shutdown timeout. Together they leave a tenth for the verification.
+SHARE_DRAIN = 0.15
+SHARE_TURNS = 0.2
+SHARE_CHILDREN = 0.3
+SHARE_CONNECTIONS = 0.15
+SHARE_REST = 0.05
+
+
+class _UvicornServer(uvicorn.Server):
+    """uvicorn without its signal handlers: ours know what has to happen after it returns."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+class WrapperServer:
+    """One server: `run` returns the exit code when it has been stopped.
+
+    Args:
+        settings: What it was told.
+        demo: Use the fake CLI that ships with the package.
+    """
+
+    def __init__(self, settings: WrapperSettings, *, demo: bool = False) -> None:
+        self._settings = settings
+        self._demo = demo
+        self._tracker = ResourceTracker()
+        self._signals = SignalHub()
+        self._stop = asyncio.Event()
+        self._force = asyncio.Event()
+        self.port = 0
+        self.report: ShutdownReport | None = None
+
+    def stop(self) -> None:
+        """Ask the server to stop, as a signal would."""
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Serve until stopped.
+
+        Raises:
+            SettingsError: The port is taken, or another setting cannot be used.
+            CliMissingError: There is no claude executable.
+        """
+        # Before anything of ours exists: what is new at the end was ours.
+        verifier = Verifier()
+        settings = self._settings
+        undo_logging = start_logging(settings.log_level, settings.log_file, settings.api_key)
+        try:
+            binary = demo_cli() if self._demo else find_cli(settings.cli_path)
+            listener = _bind(settings)
+            with contextlib.closing(listener):
+                services = await self._build(binary)
+                self.port = listener.getsockname()[1]
+                try:
+                    await self._serve(services, listener)
+                finally:
+                    report = await self._shut_down(services)
+            self.report = self._verified(report, verifier)
+            return EXIT_FORCED if self._force.is_set() else EXIT_OK
+        finally:
+            undo_logging()
+
+    async def _build(self, binary: CliBinary) -> Services:
+        state = self._settings.state_path
+        try:
+            previous_run = await asyncio.get_running_loop().run_in_executor(None, reap_orphans, state)
+            ledger = open_ledger(state)
+        except OSError as error:
+            raise SettingsError(f"the state folder {state} cannot be used: {error.strerror}") from None
+        try:
+            return build_services(
+                self._settings, self._tracker, ledger, binary=binary,
+                cli_version=await read_version(binary), previous_run=previous_run,
+            )  # fmt: skip
+        except BaseException:
+            ledger.close()
+            raise
+
+    async def _serve(self, services: Services, listener: socket.socket) -> None:
+        self._signals.install()
+        self._signals.subscribe(self._on_signal)
+        config = uvicorn.Config(
+            create_app(services), log_config=None, access_log=False, lifespan="off",
+            server_header=False, timeout_graceful_shutdown=1, timeout_keep_alive=75,
+        )  # fmt: skip
+        self._uvicorn = _UvicornServer(config)
+        self._serving = self._tracker.spawn(self._uvicorn.serve([listener]), name="http-server")
+        services.start()
+        _announce(services, self.port)
+        stopped = self._tracker.spawn(self._stop.wait(), name="stop-waiter")
+        await asyncio.wait([stopped, self._serving], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+
+    def _on_signal(self, number: signal.Signals, count: int) -> None:
+        logger.info("received %s", number.name)
+        if count > 1:
+            self._force.set()
+        self._stop.set()
+
+    async def _shut_down(self, services: Services) -> ShutdownReport:
+        budget = self._settings.shutdown_timeout
+        watchdog = Watchdog(self._tracker, budget + 0.5, services.table.kill_all_now)
+        undo = self._signals.subscribe(lambda _n, count: self._hurry(services, count))
+        report = await run_steps(self._steps(services, budget))
+        undo()
+        self._signals.restore()
+        watchdog.call_off()
+        return report
+
+    def _hurry(self, services: Services, count: int) -> None:
+        """A second signal: no more patience with anything."""
+        if count > 1:
+            services.table.kill_all_now()
+            self._uvicorn.force_exit = True
+
+    def _steps(self, services: Services, budget: float) -> list[ShutdownStep]:
+        tracker, table, runner = self._tracker, services.table, services.runner
+        children = budget * SHARE_CHILDREN
+
+        async def stop_accepting() -> None:
+            services.phase = "draining"
+            services.pool.close()
+            self._uvicorn.should_exit = True
+
+        async def drain() -> str:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(budget * SHARE_DRAIN):
+                    for turn in runner.running:
+                        await turn.finished.wait()
+            return f"{len(runner.running)} turns still run"
+
+        async def stop_turns() -> str:
+            error = ShuttingDownError("the server is shutting down; the answer is incomplete")
+            return f"{await runner.stop(error, budget * SHARE_TURNS)} turns stopped"
+
+        async def end_children() -> str:
+            return f"{await table.end_all(children)} children ended"
+
+        async def close_connections() -> None:
+            await asyncio.wait([self._serving])
+
+        async def clean_up() -> str:
+            outcomes = await tracker.cleanup_all(budget * SHARE_REST)
+            return ", ".join(f"{o.resource.name} {o.error}".strip() for o in outcomes)
+
+        async def close_ledger() -> None:
+            if not table.children:
+                services.ledger.close()
+
+        rest = budget * SHARE_REST + 0.1
+        return [
+            ShutdownStep(name="stop accepting", action=stop_accepting, deadline=rest),
+            ShutdownStep(name="drain turns", action=drain, deadline=budget * SHARE_DRAIN + 0.1),
+            ShutdownStep(name="stop turns", action=stop_turns, deadline=budget * SHARE_TURNS + 0.1),
+            ShutdownStep(name="end children", action=end_children, deadline=children + 0.1),
+            ShutdownStep(name="close connections", action=close_connections,
+                         deadline=max(1.3, budget * SHARE_CONNECTIONS)),
+            ShutdownStep(name="close sessions", action=services.sessions.store.close, deadline=rest),
+            ShutdownStep(name="clean up", action=clean_up, deadline=rest),
+            ShutdownStep(name="close ledger", action=close_ledger, deadline=rest),
+        ]  # fmt: skip
+
+    def _verified(self, report: ShutdownReport, verifier: Verifier) -> ShutdownReport:
+        left = verifier.leaks()
+        full = ShutdownReport(outcomes=report.outcomes, seconds=report.seconds, left=left)
+        words = "not checked" if left is None else "; ".join(left) or "nothing left"
+        logger.info("stopped in %.2f s: %s", full.seconds, words)
+        return full
+
+
+def serve(settings: WrapperSettings, *, demo: bool = False) -> int:
+    """Run a server until a signal stops it; the exit code.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+        CliMissingError: There is no claude executable.
+    """
+
+    async def main() -> int:
+        return await WrapperServer(settings, demo=demo).run()
+
+    return asyncio.run(main())
+
+
+def _bind(settings: WrapperSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
+            "choose another --port (0 takes a free one), or stop what uses it"
+        ) from None
+    return listener
+
+
+def _announce(services: Services, port: int) -> None:
+    settings = services.settings
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    key = "key required" if settings.api_key else "no key needed"
+    version = services.cli_version or "version unknown"
+    sys.stdout.write(
+        f"claude-wrapper {__version__} on http://{host}:{port} · {key} · "
+        f"CLI {version} ({services.binary.origin}) · previous run: {services.previous_run}\n"
+    )
+    sys.stdout.flush()

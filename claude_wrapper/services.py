@@ -1,0 +1,116 @@
+"""What the routes share; built in order, closed in reverse by the shutdown."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from claude_wrapper.claude import CliBinary, Pool, PoolLimits, ProcessTable, TurnLimits, TurnRunner
+from claude_wrapper.errors import SettingsError
+from claude_wrapper.sessions import MemoryStore, SessionLimits, SessionService
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from claude_wrapper.claude.ledger import Ledger
+    from claude_wrapper.claude.orphans import PreviousRun
+    from claude_wrapper.lifecycle import ResourceTracker
+    from claude_wrapper.sessions import SessionStore
+    from claude_wrapper.settings import WrapperSettings
+
+__all__ = ["Services", "build_services"]
+
+Phase = Literal["starting", "ready", "draining"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """The parts of a running server.
+
+    Attributes:
+        phase: Whether turns are taken; only `ready` answers 200 on `/health/ready`.
+        started_at: Unix time.
+    """
+
+    settings: WrapperSettings
+    tracker: ResourceTracker
+    ledger: Ledger
+    binary: CliBinary
+    cli_version: str
+    previous_run: PreviousRun
+    table: ProcessTable
+    pool: Pool
+    runner: TurnRunner
+    sessions: SessionService
+    phase: Phase = "starting"
+    started_at: float = field(default_factory=time.time)
+
+    def start(self) -> None:
+        """Begin the work in the background."""
+        self.pool.start()
+        self.sessions.start(self.settings.session_cleanup_interval)
+        self.phase = "ready"
+
+
+def build_services(
+    settings: WrapperSettings,
+    tracker: ResourceTracker,
+    ledger: Ledger,
+    *,
+    binary: CliBinary,
+    cli_version: str,
+    previous_run: PreviousRun,
+    environ: Mapping[str, str] | None = None,
+) -> Services:
+    """Build every part; nothing runs before `start`.
+
+    Raises:
+        SettingsError: The session store asked for is not known.
+    """
+    env = os.environ if environ is None else environ
+    table = ProcessTable(tracker, ledger, binary, env, settings.cwd)
+    pool = Pool(table, tracker, _pool_limits(settings))
+    limits = TurnLimits(total=settings.request_timeout, idle=settings.stream_idle_timeout)
+    session_limits = _session_limits(settings)
+    return Services(
+        settings=settings,
+        tracker=tracker,
+        ledger=ledger,
+        binary=binary,
+        cli_version=cli_version,
+        previous_run=previous_run,
+        table=table,
+        pool=pool,
+        runner=TurnRunner(pool, tracker, limits),
+        sessions=SessionService(_store(settings, session_limits), session_limits, tracker),
+    )
+
+
+def _store(settings: WrapperSettings, limits: SessionLimits) -> SessionStore:
+    if settings.session_store == "memory":
+        return MemoryStore(limits)
+    raise SettingsError(f"--session-store is {settings.session_store!r}; valid is memory")
+
+
+def _session_limits(settings: WrapperSettings) -> SessionLimits:
+    return SessionLimits(
+        sessions=settings.max_sessions,
+        size=settings.session_bytes,
+        messages=settings.session_messages,
+        ttl=settings.session_ttl,
+    )
+
+
+def _pool_limits(settings: WrapperSettings) -> PoolLimits:
+    return PoolLimits(
+        warm=min(settings.pool_size, settings.max_concurrency),
+        most=settings.max_concurrency,
+        queue=settings.queue_size,
+        max_turns=settings.worker_max_turns,
+        max_age=settings.worker_max_age,
+        max_rss=settings.worker_max_rss,
+        idle_ttl=settings.worker_idle_ttl,
+        parked_ttl=settings.request_timeout,
+    )

@@ -1,0 +1,23 @@
+"""The end of the server: signals, ordered steps with deadlines, and the proof that nothing is left."""
+
+from __future__ import annotations
+
+from claude_wrapper.shutdown.sequence import (
+    ShutdownReport,
+    ShutdownStep,
+    StepOutcome,
+    run_steps,
+)
+from claude_wrapper.shutdown.signals import SignalHub
+from claude_wrapper.shutdown.verify import Verifier
+from claude_wrapper.shutdown.watchdog import Watchdog
+
+__all__ = [
+    "ShutdownReport",
+    "ShutdownStep",
+    "SignalHub",
+    "StepOutcome",
+    "Verifier",
+    "Watchdog",
+    "run_steps",
+]
