@@ -73,7 +73,9 @@ async def _render(_request: Request, error: Exception) -> Response:
 async def _render_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     text = f"{request.method} {request.url.path}: {error.detail}"
-    known: WrapperError = NotFoundError(text) if error.status_code == 404 else InvalidRequestError(text)
+    known: WrapperError = (
+        NotFoundError(text) if error.status_code == 404 else InvalidRequestError(text)
+    )
     return JSONResponse(error_body(known), error.status_code, error.headers)
 
 

@@ -37,11 +37,18 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run the server in the foreground")
     serve.add_argument("positional_port", nargs="?", metavar="PORT", help="same as --port")
-    serve.add_argument("--demo", action="store_true", help="answer from the built-in fake CLI; needs no account")
-    serve.add_argument("-k", "--generate-key", action="store_true",
-                       help="make a key, show it once, and require it")
-    serve.add_argument("-n", "--no-interactive", action="store_true",
-                       help="accepted for compatibility; nothing is ever asked")
+    serve.add_argument(
+        "--demo", action="store_true", help="answer from the built-in fake CLI; needs no account"
+    )
+    serve.add_argument(
+        "-k", "--generate-key", action="store_true", help="make a key, show it once, and require it"
+    )
+    serve.add_argument(
+        "-n",
+        "--no-interactive",
+        action="store_true",
+        help="accepted for compatibility; nothing is ever asked",
+    )
     for option in OPTIONS:
         _add_option(serve, option)
     commands.add_parser("models", help="list the model names")

@@ -63,7 +63,7 @@ class UnauthorizedError(WrapperError):
 
     http_status = 401
     type = "authentication_error"
-    code = "invalid_api_key"
+    code: str | None = "invalid_api_key"
 
 
 class NotFoundError(WrapperError):
@@ -71,7 +71,7 @@ class NotFoundError(WrapperError):
 
     http_status = 404
     type = "invalid_request_error"
-    code = "not_found"
+    code: str | None = "not_found"
 
 
 class ConflictError(WrapperError):
@@ -79,7 +79,7 @@ class ConflictError(WrapperError):
 
     http_status = 409
     type = "invalid_request_error"
-    code = "session_busy"
+    code: str | None = "session_busy"
 
 
 class TooLargeError(WrapperError):
@@ -87,7 +87,7 @@ class TooLargeError(WrapperError):
 
     http_status = 413
     type = "invalid_request_error"
-    code = "request_too_large"
+    code: str | None = "request_too_large"
 
 
 class OverloadedError(WrapperError):
@@ -95,7 +95,7 @@ class OverloadedError(WrapperError):
 
     http_status = 429
     type = "rate_limit_error"
-    code = "queue_full"
+    code: str | None = "queue_full"
 
 
 class RequestTimeoutError(WrapperError):
@@ -103,7 +103,7 @@ class RequestTimeoutError(WrapperError):
 
     http_status = 504
     type = "timeout_error"
-    code = "timeout"
+    code: str | None = "timeout"
 
 
 class ShuttingDownError(WrapperError):
@@ -111,7 +111,7 @@ class ShuttingDownError(WrapperError):
 
     http_status = 503
     type = "server_error"
-    code = "shutting_down"
+    code: str | None = "shutting_down"
 
 
 class CliFailedError(WrapperError):
@@ -119,7 +119,7 @@ class CliFailedError(WrapperError):
 
     http_status = 502
     type = "server_error"
-    code = "cli_failed"
+    code: str | None = "cli_failed"
 
 
 class CliMissingError(WrapperError):
@@ -127,13 +127,13 @@ class CliMissingError(WrapperError):
 
     http_status = 503
     type = "server_error"
-    code = "cli_not_found"
+    code: str | None = "cli_not_found"
 
 
 class UpstreamError(WrapperError):
     """The Anthropic API refused, and the CLI passed its status on."""
 
-    code = "upstream_error"
+    code: str | None = "upstream_error"
 
     def __init__(self, message: str, *, http_status: int, retry_after: float | None = None) -> None:
         super().__init__(message, retry_after=retry_after)

@@ -110,10 +110,14 @@ class WrapperServer:
     async def _build(self, binary: CliBinary) -> Services:
         state = self._settings.state_path
         try:
-            previous_run = await asyncio.get_running_loop().run_in_executor(None, reap_orphans, state)
+            previous_run = await asyncio.get_running_loop().run_in_executor(
+                None, reap_orphans, state
+            )
             ledger = open_ledger(state)
         except OSError as error:
-            raise SettingsError(f"the state folder {state} cannot be used: {error.strerror}") from None
+            raise SettingsError(
+                f"the state folder {state} cannot be used: {error.strerror}"
+            ) from None
         try:
             return build_services(
                 self._settings, self._tracker, ledger, binary=binary,
@@ -186,6 +190,9 @@ class WrapperServer:
         async def close_connections() -> None:
             await asyncio.wait([self._serving])
 
+        async def close_sessions() -> None:
+            await services.sessions.store.close()
+
         async def clean_up() -> str:
             outcomes = await tracker.cleanup_all(budget * SHARE_REST)
             return ", ".join(f"{o.resource.name} {o.error}".strip() for o in outcomes)
@@ -202,7 +209,7 @@ class WrapperServer:
             ShutdownStep(name="end children", action=end_children, deadline=children + 0.1),
             ShutdownStep(name="close connections", action=close_connections,
                          deadline=max(1.3, budget * SHARE_CONNECTIONS)),
-            ShutdownStep(name="close sessions", action=services.sessions.store.close, deadline=rest),
+            ShutdownStep(name="close sessions", action=close_sessions, deadline=rest),
             ShutdownStep(name="clean up", action=clean_up, deadline=rest),
             ShutdownStep(name="close ledger", action=close_ledger, deadline=rest),
         ]  # fmt: skip

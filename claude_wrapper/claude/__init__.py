@@ -1,4 +1,4 @@
-"""The Claude CLI behind the server: processes, their protocol, and the pool that keeps them warm."""
+"""The Claude CLI behind the server: processes, protocol, and the pool that keeps them warm."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from claude_wrapper.model import (
     FinishReason,
@@ -18,6 +18,8 @@ from claude_wrapper.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    _Handler = Callable[["AnswerReader", dict[str, Any]], tuple[TurnEvent, ...]]
 
 __all__ = ["STRUCTURED_TOOL", "AnswerReader"]
 
@@ -140,12 +142,12 @@ class AnswerReader:
         if "thinking_tokens" in details:
             self._current["thinking_tokens"] = int(details["thinking_tokens"])
 
-    _HANDLERS: dict[str, Callable[[AnswerReader, dict[str, Any]], tuple[TurnEvent, ...]]] = {
+    _HANDLERS: ClassVar[dict[str, _Handler]] = {
         "message_start": _message_start,
         "content_block_start": _block_start,
         "content_block_delta": _block_delta,
         "message_delta": _message_delta,
-    }  # noqa: RUF012  # a constant table of methods
+    }
 
 
 class _Call:

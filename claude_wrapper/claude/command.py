@@ -36,8 +36,8 @@ ARGUMENTS = (
 # What the child may see of our environment. Everything else stays out, above all the keys of this
 # server and whatever else a developer's shell holds.
 PASSED_NAMES = frozenset(
-    ["PATH", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "SHELL", "SYSTEMROOT", "NODE_EXTRA_CA_CERTS",
-     "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy",
+    ["PATH", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "SHELL", "SYSTEMROOT",
+     "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy",
      "https_proxy", "no_proxy", "ALL_PROXY", "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK",
      "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_SKIP_BEDROCK_AUTH", "CLAUDE_CODE_SKIP_VERTEX_AUTH",
      "CLOUD_ML_REGION", "GOOGLE_APPLICATION_CREDENTIALS"]
@@ -110,9 +110,7 @@ def build_command(
         "TMPDIR": str(workspace.temp),
         RUN_VARIABLE: run_id,
     }
-    return ClaudeCommand(
-        argv=(*binary.prefix, *ARGUMENTS, *bare), env=env, cwd=workspace.cwd
-    )
+    return ClaudeCommand(argv=(*binary.prefix, *ARGUMENTS, *bare), env=env, cwd=workspace.cwd)
 
 
 def _is_passed(name: str) -> bool:

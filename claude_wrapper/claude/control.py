@@ -47,7 +47,9 @@ class ControlChannel:
         reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = reply
         request = {"subtype": subtype, **body}
-        self._write(encode({"type": "control_request", "request_id": request_id, "request": request}))
+        self._write(
+            encode({"type": "control_request", "request_id": request_id, "request": request})
+        )
         try:
             return await asyncio.wait_for(reply, deadline)
         except TimeoutError:

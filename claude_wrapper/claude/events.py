@@ -147,7 +147,8 @@ def _control_reply(document: dict[str, Any]) -> CliEvent:
 def _rate_limit(document: dict[str, Any]) -> CliEvent:
     info = document.get("rate_limit_info") or {}
     return RateLimitEvent(
-        status=str(info.get("status") or ""), resets_at=info.get("resetsAt") or info.get("resets_at")
+        status=str(info.get("status") or ""),
+        resets_at=info.get("resetsAt") or info.get("resets_at"),
     )
 
 

@@ -13,9 +13,12 @@ import shutil
 import time
 import uuid
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from claude_wrapper.claude.identity import ProcessIdentity, boot_id, identify, is_running
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["ChildRecord", "Ledger", "RunRecord", "abandoned_runs", "open_ledger"]
 
@@ -118,7 +121,9 @@ def _read_run(folder: Path) -> RunRecord | None:
     except (OSError, ValueError, KeyError):
         # A folder without a readable run.json is a start that died half-way, or one that is
         # starting at this moment; the latter writes its file within moments, so look at its age.
-        return RunRecord(run_id=folder.name, folder=folder, children=()) if _is_old(folder) else None
+        return (
+            RunRecord(run_id=folder.name, folder=folder, children=()) if _is_old(folder) else None
+        )
     return RunRecord(run_id=folder.name, folder=folder, children=_read_children(folder))
 
 

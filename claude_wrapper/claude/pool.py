@@ -61,9 +61,7 @@ class Ticket:
 class Pool:
     """Owns the workers. Requests take tickets; workers are handed out in the order of arrival."""
 
-    def __init__(
-        self, table: ProcessTable, tracker: ResourceTracker, limits: PoolLimits
-    ) -> None:
+    def __init__(self, table: ProcessTable, tracker: ResourceTracker, limits: PoolLimits) -> None:
         self._table = table
         self._tracker = tracker
         self.limits = limits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections import deque
 from contextlib import suppress
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 from claude_wrapper.errors import CliFailedError
 
 if TYPE_CHECKING:
+    import signal
+
     from claude_wrapper.claude.command import ClaudeCommand
 
 __all__ = ["ClaudeProcess", "signal_group", "start_process"]

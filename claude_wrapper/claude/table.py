@@ -117,7 +117,7 @@ class ProcessTable:
         return child
 
     def end(self, child: Child) -> None:
-        """Begin to end a child and return at once: group TERM, then group KILL; twice is harmless."""
+        """Begin to end a child, group TERM then group KILL, and return at once."""
         if child.is_ending or child.gone.is_set():
             return
         child.is_ending = True

@@ -68,9 +68,7 @@ class ResourceTracker:
         self._numbers = itertools.count()
         self._held: dict[int, Tracking] = {}
 
-    def track(
-        self, kind: str, name: str, close: Callable[[], Awaitable[None] | None]
-    ) -> Tracking:
+    def track(self, kind: str, name: str, close: Callable[[], Awaitable[None] | None]) -> Tracking:
         """List a resource made elsewhere, with the way to close it."""
         number = next(self._numbers)
         resource = TrackedResource(kind=kind, name=name, since=time.monotonic())

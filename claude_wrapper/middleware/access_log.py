@@ -1,4 +1,4 @@
-"""One log line per request: what was asked, how it ended, how long it took. Never bodies or keys."""
+"""One log line per request: what was asked and how it ended. Never bodies or keys."""
 
 from __future__ import annotations
 

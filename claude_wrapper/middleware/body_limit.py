@@ -36,9 +36,7 @@ class BodyLimitMiddleware:
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdigit() and int(declared) > self._limit:
             error = self._error()
-            response = JSONResponse(
-                error_body(error), error.http_status, {"connection": "close"}
-            )
+            response = JSONResponse(error_body(error), error.http_status, {"connection": "close"})
             await response(scope, receive, send)
             return
         received = 0

@@ -48,7 +48,9 @@ def start_logging(level: str, file: str, secrets: tuple[str, ...]) -> Callable[[
     """
     handler = _handler(file)
     handler.setFormatter(RedactingFormatter(secrets))
-    before = [(logger, logger.level, logger.propagate) for logger in map(logging.getLogger, LOGGER_NAMES)]
+    before = [
+        (logger, logger.level, logger.propagate) for logger in map(logging.getLogger, LOGGER_NAMES)
+    ]
     for logger, _, _ in before:
         logger.addHandler(handler)
         logger.setLevel(level.upper())
@@ -69,6 +71,8 @@ def _handler(file: str) -> logging.Handler:
         return logging.StreamHandler(sys.stderr)
     path = Path(file).expanduser()
     try:
-        return RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=OLD_FILES, encoding="utf-8")
+        return RotatingFileHandler(
+            path, maxBytes=FILE_BYTES, backupCount=OLD_FILES, encoding="utf-8"
+        )
     except OSError as error:
         raise SettingsError(f"--log-file {file!r} cannot be written: {error.strerror}") from None

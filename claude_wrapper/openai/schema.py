@@ -184,7 +184,9 @@ def parse_request(document: Any) -> ChatRequest:
         InvalidRequestError: A field is wrong; `param` says which.
     """
     if not isinstance(document, dict):
-        raise InvalidRequestError("the body must be a JSON object like {\"model\": …, \"messages\": […]}")
+        raise InvalidRequestError(
+            'the body must be a JSON object like {"model": …, "messages": […]}'
+        )
     try:
         return ChatRequest.model_validate(document)
     except ValidationError as error:

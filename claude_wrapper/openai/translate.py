@@ -1,4 +1,4 @@
-"""From a chat completion request to a turn: what can be carried, what is refused, what is ignored."""
+"""From a chat completion request to a turn: what is carried, refused, or ignored."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from claude_wrapper.openai.schema import (
     AssistantMessage,
     ChatRequest,
     ImageContent,
+    RefusalContent,
     SystemMessage,
     TextContent,
     ToolMessage,
@@ -146,9 +147,7 @@ def _message(message: UserMessage | AssistantMessage | ToolMessage, path: str) -
         for call in message.tool_calls or ()
     )
     text = _plain(message.content or "")
-    return Message(
-        role="assistant", parts=(TextPart(text=text),) if text else (), tool_calls=calls
-    )
+    return Message(role="assistant", parts=(TextPart(text=text),) if text else (), tool_calls=calls)
 
 
 def _parts(content: str | Sequence[TextContent | ImageContent], path: str) -> tuple[Part, ...]:
@@ -174,10 +173,10 @@ def _image(url: str, param: str) -> ImagePart:
     )
 
 
-def _plain(content: str | Sequence[Any]) -> str:
+def _plain(content: str | Sequence[TextContent | RefusalContent]) -> str:
     if isinstance(content, str):
         return content
-    return "".join(part.text if part.type == "text" else part.refusal for part in content)
+    return "".join(part.text if isinstance(part, TextContent) else part.refusal for part in content)
 
 
 def _tools(request: ChatRequest) -> tuple[ToolSpec, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from claude_wrapper.errors import ConflictError, InvalidRequestError
 from claude_wrapper.model import Message, TurnEnd, TurnEvent, TurnRequest
@@ -57,7 +57,7 @@ class Conversation:
         assert self._turn.answer is not None
         return self._turn.answer
 
-    async def __aenter__(self) -> Conversation:
+    async def __aenter__(self) -> Self:
         tracker = self._services.tracker
         self._watcher = tracker.spawn(self._watch_client(), name="disconnect-watcher")
         return self
@@ -138,9 +138,7 @@ async def read_json(request: Request) -> Any:
         raise InvalidRequestError(f"the body is not JSON: {error}") from None
 
 
-def _new_messages(
-    stored: tuple[Message, ...], given: tuple[Message, ...]
-) -> tuple[Message, ...]:
+def _new_messages(stored: tuple[Message, ...], given: tuple[Message, ...]) -> tuple[Message, ...]:
     """What the request adds; a client that sends the whole history again means the same."""
     if stored and given[: len(stored)] == stored:
         return given[len(stored) :]

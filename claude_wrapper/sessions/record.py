@@ -70,7 +70,9 @@ class SessionStats:
 def message_bytes(message: Message) -> int:
     """An estimate that needs no serialising: lengths, and a fixed cost for each record."""
     parts = sum(_part_bytes(part) for part in message.parts)
-    calls = sum(MESSAGE_OVERHEAD + len(call.arguments) + len(call.name) for call in message.tool_calls)
+    calls = sum(
+        MESSAGE_OVERHEAD + len(call.arguments) + len(call.name) for call in message.tool_calls
+    )
     return MESSAGE_OVERHEAD + parts + calls
 
 

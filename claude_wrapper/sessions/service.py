@@ -50,7 +50,9 @@ class SessionService:
         tracker: Runs the periodic removal.
     """
 
-    def __init__(self, store: SessionStore, limits: SessionLimits, tracker: ResourceTracker) -> None:
+    def __init__(
+        self, store: SessionStore, limits: SessionLimits, tracker: ResourceTracker
+    ) -> None:
         self.store = store
         self._limits = limits
         self._tracker = tracker
@@ -74,7 +76,7 @@ class SessionService:
         """
         if session_id in self._turns:
             raise ConflictError(
-                f"session {session_id!r} is in the middle of a turn; wait for it or delete the session",
+                f"session {session_id!r} is in the middle of a turn; wait, or delete it",
                 retry_after=1,
             )
         now = time.time()

@@ -1,4 +1,4 @@
-"""The end of the server: signals, ordered steps with deadlines, and the proof that nothing is left."""
+"""The end of the server: signals, ordered steps, and the proof that nothing is left."""
 
 from __future__ import annotations
 

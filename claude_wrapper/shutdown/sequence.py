@@ -58,7 +58,12 @@ class ShutdownReport:
             for o in self.outcomes
         ]
         left = None if self.left is None else list(self.left)
-        return {"clean": self.is_clean, "seconds": round(self.seconds, 4), "steps": steps, "left": left}
+        return {
+            "clean": self.is_clean,
+            "seconds": round(self.seconds, 4),
+            "steps": steps,
+            "left": left,
+        }
 
 
 async def run_steps(steps: Sequence[ShutdownStep]) -> ShutdownReport:
@@ -76,7 +81,9 @@ async def _run_step(step: ShutdownStep) -> StepOutcome:
     seconds = time.monotonic() - began
     if not task.done():
         task.cancel()
-        logger.warning("shutdown step %r is not done after %g s; going on", step.name, step.deadline)
+        logger.warning(
+            "shutdown step %r is not done after %g s; going on", step.name, step.deadline
+        )
         return StepOutcome(name=step.name, result="late", seconds=seconds)
     if task.cancelled() or (error := task.exception()) is not None:
         detail = "cancelled" if task.cancelled() else f"{type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ __all__ = ["SignalHub"]
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+
+# `timeout` and some supervisors signal the process and then its group: the same signal again
+# within this many seconds is an echo, not impatience.
+ECHO = 0.1
 
 
 class SignalHub:
@@ -34,6 +39,7 @@ class SignalHub:
         self.received = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._previous: dict[signal.Signals, Any] = {}
+        self._last: dict[int, float] = {}
         self._subscribers: list[Callable[[signal.Signals, int], None]] = []
 
     @property
@@ -60,7 +66,7 @@ class SignalHub:
         self._loop = None
 
     def subscribe(self, callback: Callable[[signal.Signals, int], None]) -> Callable[[], None]:
-        """Call back in the loop at each signal with its number and how many came; returns the undo."""
+        """Call back at each signal, with it and how many came; returns the undo."""
         self._subscribers.append(callback)
 
         def undo() -> None:
@@ -70,6 +76,11 @@ class SignalHub:
         return undo
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        is_echo = now - self._last.get(number, -ECHO) < ECHO
+        self._last[number] = now
+        if is_echo:
+            return
         self.received += 1
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._tell, signal.Signals(number), self.received)

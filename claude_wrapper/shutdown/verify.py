@@ -1,4 +1,4 @@
-"""Compares the process with what it was before the start; one of the two users of the leak engine."""
+"""Compares the process with what it was before the start, by the leak engine."""
 
 from __future__ import annotations
 

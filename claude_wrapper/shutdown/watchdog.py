@@ -43,6 +43,8 @@ class Watchdog:
         if self._called_off.wait(self._seconds):
             return
         self._last_words()
-        sys.stderr.write(f"claude-wrapper: shutdown took longer than {self._seconds:g} s; exiting\n")
+        sys.stderr.write(
+            f"claude-wrapper: shutdown took longer than {self._seconds:g} s; exiting\n"
+        )
         sys.stderr.flush()
         os._exit(EXIT_FORCED)

@@ -42,8 +42,7 @@ RESULT_TEXT = "Structured output provided successfully"
 CONTINUE = "Output token limit hit. Resume directly"
 
 
-
-class Conversation:
+class _Conversation:
     """What the model would be sent: turns that can be taken back, newest first."""
 
     def __init__(self) -> None:
@@ -73,13 +72,13 @@ class Conversation:
         return {"rewound": True, "targetMessageUuid": name}
 
 
-class FakeClaude:
+class _FakeClaude:
     """One process: reads lines, answers lines."""
 
     def __init__(self, word_delay: float) -> None:
         self.word_delay = word_delay
         self.session = str(uuid.uuid4())
-        self.conversation = Conversation()
+        self.conversation = _Conversation()
         self.system = ""
         self.schema: dict[str, Any] | None = None
         self.model = "claude-fake"
@@ -175,7 +174,8 @@ class FakeClaude:
     async def rpc(self, server: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
         message = {"jsonrpc": "2.0", "id": next(self.numbers), "method": method, "params": params}
         reply = await self.ask(subtype="mcp_message", server_name=server, message=message)
-        return reply.get("mcp_response", {}).get("result", {})
+        result: dict[str, Any] = reply.get("mcp_response", {}).get("result", {})
+        return result
 
     # -- turns
 
@@ -191,15 +191,22 @@ class FakeClaude:
                 await self.turn
             except asyncio.CancelledError:
                 self.conversation.add("user", "[Request interrupted by user]")
-                self.result(is_error=True, subtype="error_during_execution",
-                            terminal_reason="aborted_streaming")
+                self.result(
+                    is_error=True,
+                    subtype="error_during_execution",
+                    terminal_reason="aborted_streaming",
+                )
             self.turn = None
 
     async def answer(self) -> None:
         if self.servers and not self.is_connected:
             await self.connect()
-        self.send(type="system", subtype="init", model=self.model,
-                  tools=[tool["name"] for tool in self.tools])
+        self.send(
+            type="system",
+            subtype="init",
+            model=self.model,
+            tools=[tool["name"] for tool in self.tools],
+        )
         directives = DIRECTIVE.findall(self.newest_text())
         await self.obey(dict(directives), [value for name, value in directives if name == "tool"])
 
@@ -237,7 +244,7 @@ class FakeClaude:
             return [str(os.getpid())]
         if "grandchild" in flags:
             command = [sys.executable, "-c", "import time; time.sleep(600)"]
-            return [str(subprocess.Popen(command, stdout=subprocess.DEVNULL).pid)]  # noqa: S603
+            return [str(subprocess.Popen(command, stdout=subprocess.DEVNULL).pid)]
         if "huge" in flags:
             return ["x" * int(flags["huge"])]
         if "chunks" in flags:
@@ -248,14 +255,22 @@ class FakeClaude:
 
     def demo(self) -> list[str]:
         text = self.newest_text().strip()
-        return re.findall(r"\S+\s*", (
-            f"This is the demo: no model was asked. You said: {text or 'nothing'}. "
-            "Start the server without --demo to talk to Claude."
-        ))
+        return re.findall(
+            r"\S+\s*",
+            (
+                f"This is the demo: no model was asked. You said: {text or 'nothing'}. "
+                "Start the server without --demo to talk to Claude."
+            ),
+        )
 
     def request(self) -> dict[str, Any]:
-        return {"model": self.model, "system": self.system, "messages": self.conversation.messages(),
-                "tools": self.tools, "env": self.env}
+        return {
+            "model": self.model,
+            "system": self.system,
+            "messages": self.conversation.messages(),
+            "tools": self.tools,
+            "env": self.env,
+        }
 
     def newest_text(self) -> str:
         users = [m for m in self.conversation.messages() if m["role"] == "user"]
@@ -281,8 +296,9 @@ class FakeClaude:
                 await asyncio.Event().wait()
         self.event("content_block_stop", index=0)
         text = "".join(pieces)
-        self.finish_message([{"type": "text", "text": text}],
-                            "max_tokens" if "maxtok" in flags else "end_turn")
+        self.finish_message(
+            [{"type": "text", "text": text}], "max_tokens" if "maxtok" in flags else "end_turn"
+        )
         if "maxtok" in flags:
             self.conversation.add("user", CONTINUE)
             await asyncio.sleep(0.05)
@@ -307,8 +323,11 @@ class FakeClaude:
     async def call_tool(self, block: dict[str, Any], known: set[str]) -> dict[str, Any]:
         content: Any = [{"type": "text", "text": f"No such tool available: {block['name']}"}]
         if block["name"] in known:
-            params = {"name": block["name"], "arguments": block["input"],
-                      "_meta": {"claudecode/toolUseId": block["id"]}}
+            params = {
+                "name": block["name"],
+                "arguments": block["input"],
+                "_meta": {"claudecode/toolUseId": block["id"]},
+            }
             content = (await self.rpc(self.servers[0], "tools/call", params)).get("content", [])
         return {"type": "tool_result", "tool_use_id": block["id"], "content": content}
 
@@ -346,13 +365,28 @@ class FakeClaude:
         if status == 429:
             self.send(type="rate_limit_event", rate_limit_info={"status": "rejected"})
         self.conversation.add("assistant", [{"type": "text", "text": f"API Error: {status}"}])
-        self.result(is_error=True, api_error_status=status, text=f"API Error: {status} fake error",
-                    terminal_reason="api_error")
+        self.result(
+            is_error=True,
+            api_error_status=status,
+            text=f"API Error: {status} fake error",
+            terminal_reason="api_error",
+        )
 
     def result(self, *, text: str = "", **more: Any) -> None:
-        self.send(**{"type": "result", "subtype": "success", "is_error": False, "result": text,
-                     "api_error_status": None, "structured_output": None, "num_turns": 1,
-                     "terminal_reason": "completed", "usage": {}, **more})
+        self.send(
+            **{
+                "type": "result",
+                "subtype": "success",
+                "is_error": False,
+                "result": text,
+                "api_error_status": None,
+                "structured_output": None,
+                "num_turns": 1,
+                "terminal_reason": "completed",
+                "usage": {},
+                **more,
+            }
+        )
 
 
 def main() -> None:
@@ -366,7 +400,7 @@ def main() -> None:
     delay = 0.0
     if "--fake-delay" in arguments:
         delay = float(arguments[arguments.index("--fake-delay") + 1])
-    asyncio.run(FakeClaude(delay).run())
+    asyncio.run(_FakeClaude(delay).run())
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ def tool_results(body: dict[str, Any]) -> list[str]:
     if isinstance(content, str):
         return []
     results = [p for p in content if p["type"] == "tool_result"]
-    return [r["content"] if isinstance(r["content"], str) else json.dumps(r["content"]) for r in results]
+    return [
+        r["content"] if isinstance(r["content"], str) else json.dumps(r["content"]) for r in results
+    ]
 
 
 def event(name: str, **data: Any) -> bytes:
@@ -63,8 +65,16 @@ async def answer(body: dict[str, Any], directives: list[tuple[str, str]]) -> Asy
     """The events of one answer, steered by the directives."""
     flags = dict(directives)
     usage = {"input_tokens": 11, "output_tokens": 1}
-    message = {"id": "msg_fake", "type": "message", "role": "assistant", "model": body["model"],
-               "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+    message = {
+        "id": "msg_fake",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage,
+    }
     yield event("message_start", message=message)
     index = -1
     calls = [value for name, value in directives if name == "tool"]
@@ -82,7 +92,9 @@ async def answer(body: dict[str, Any], directives: list[tuple[str, str]]) -> Asy
         for number in range(count):
             await asyncio.sleep(float(flags.get("delay", "0")))
             piece = text if count == 1 else f"{text}{number} "
-            yield event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
+            yield event(
+                "content_block_delta", index=index, delta={"type": "text_delta", "text": piece}
+            )
             if "drop" in flags:
                 raise ConnectionResetError
             if "midhang" in flags:
@@ -91,7 +103,12 @@ async def answer(body: dict[str, Any], directives: list[tuple[str, str]]) -> Asy
     for call in calls:
         index += 1
         name, _, arguments = call.partition(" ")
-        block = {"type": "tool_use", "id": f"toolu_{index}_{abs(hash(call)) % 10**8}", "name": name, "input": {}}
+        block = {
+            "type": "tool_use",
+            "id": f"toolu_{index}_{abs(hash(call)) % 10**8}",
+            "name": name,
+            "input": {},
+        }
         yield event("content_block_start", index=index, content_block=block)
         half = len(arguments) // 2
         for piece in (arguments[:half], arguments[half:]):
@@ -99,15 +116,26 @@ async def answer(body: dict[str, Any], directives: list[tuple[str, str]]) -> Asy
             yield event("content_block_delta", index=index, delta=delta)
         yield event("content_block_stop", index=index)
     reason = "tool_use" if calls else "max_tokens" if "maxtok" in flags else "end_turn"
-    yield event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage={"output_tokens": 7})
+    yield event(
+        "message_delta",
+        delta={"stop_reason": reason, "stop_sequence": None},
+        usage={"output_tokens": 7},
+    )
     yield event("message_stop")
 
 
 def whole_message(body: dict[str, Any]) -> dict[str, Any]:
     """The answer to a request that does not stream: the CLI checks model names with one."""
-    return {"id": "msg_fake", "type": "message", "role": "assistant", "model": body["model"],
-            "content": [{"type": "text", "text": "pong"}], "stop_reason": "end_turn",
-            "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}
+    return {
+        "id": "msg_fake",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [{"type": "text", "text": "pong"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
 
 
 class FakeApi:
@@ -135,10 +163,12 @@ class FakeApi:
         return JSONResponse(self.recorded)
 
     def app(self) -> Starlette:
-        return Starlette(routes=[
-            Route("/v1/messages", self.messages, methods=["POST"]),
-            Route("/recorded", self.list_recorded),
-        ])
+        return Starlette(
+            routes=[
+                Route("/v1/messages", self.messages, methods=["POST"]),
+                Route("/recorded", self.list_recorded),
+            ]
+        )
 
 
 def main() -> None:
