@@ -17,13 +17,13 @@ from claude_wrapper.app import create_app
 from claude_wrapper.claude.ledger import open_ledger
 from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_version
 from claude_wrapper.claude.orphans import reap_orphans
-from claude_wrapper.errors import SettingsError, ShuttingDownError
+from claude_wrapper.closing import Closing
+from claude_wrapper.errors import SettingsError
 from claude_wrapper.lifecycle import ResourceTracker
 from claude_wrapper.monitoring.logs import start_logging
 from claude_wrapper.services import Services, build_services
 from claude_wrapper.shutdown import (
     ShutdownReport,
-    ShutdownStep,
     SignalHub,
     Verifier,
     Watchdog,
@@ -42,12 +42,6 @@ logger = logging.getLogger(__name__)
 
 EXIT_OK = 0
 EXIT_FORCED = 1
-# Shares of the shutdown timeout. Together they leave a tenth for the verification.
-SHARE_DRAIN = 0.15
-SHARE_TURNS = 0.2
-SHARE_CHILDREN = 0.3
-SHARE_CONNECTIONS = 0.15
-SHARE_REST = 0.05
 
 
 class _UvicornServer(uvicorn.Server):
@@ -74,6 +68,8 @@ class WrapperServer:
         self._signals = SignalHub()
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
+        self._http: uvicorn.Server | None = None
+        self._serving: asyncio.Task[None] | None = None
         self.port = 0
         self.report: ShutdownReport | None = None
 
@@ -134,8 +130,8 @@ class WrapperServer:
             create_app(services), log_config=None, access_log=False, lifespan="off",
             server_header=False, timeout_graceful_shutdown=1, timeout_keep_alive=75,
         )  # fmt: skip
-        self._uvicorn = _UvicornServer(config)
-        self._serving = self._tracker.spawn(self._uvicorn.serve([listener]), name="http-server")
+        self._http = _UvicornServer(config)
+        self._serving = self._tracker.spawn(self._http.serve([listener]), name="http-server")
         services.start()
         _announce(services, self.port)
         stopped = self._tracker.spawn(self._stop.wait(), name="stop-waiter")
@@ -151,68 +147,20 @@ class WrapperServer:
     async def _shut_down(self, services: Services) -> ShutdownReport:
         budget = self._settings.shutdown_timeout
         watchdog = Watchdog(self._tracker, budget + 0.5, services.table.kill_all_now)
-        undo = self._signals.subscribe(lambda _n, count: self._hurry(services, count))
-        report = await run_steps(self._steps(services, budget))
+        closing = Closing(services, self._http, self._serving, budget)
+        if self._force.is_set():
+            closing.hurry()
+
+        def hurry_at_second(_number: signal.Signals, count: int) -> None:
+            if count > 1:
+                closing.hurry()
+
+        undo = self._signals.subscribe(hurry_at_second)
+        report = await run_steps(closing.steps())
         undo()
         self._signals.restore()
         watchdog.call_off()
         return report
-
-    def _hurry(self, services: Services, count: int) -> None:
-        """A second signal: no more patience with anything."""
-        if count > 1:
-            services.table.kill_all_now()
-            self._uvicorn.force_exit = True
-
-    def _steps(self, services: Services, budget: float) -> list[ShutdownStep]:
-        tracker, table, runner = self._tracker, services.table, services.runner
-        children = budget * SHARE_CHILDREN
-
-        async def stop_accepting() -> None:
-            services.phase = "draining"
-            services.pool.close()
-            self._uvicorn.should_exit = True
-
-        async def drain() -> str:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(budget * SHARE_DRAIN):
-                    for turn in runner.running:
-                        await turn.finished.wait()
-            return f"{len(runner.running)} turns still run"
-
-        async def stop_turns() -> str:
-            error = ShuttingDownError("the server is shutting down; the answer is incomplete")
-            return f"{await runner.stop(error, budget * SHARE_TURNS)} turns stopped"
-
-        async def end_children() -> str:
-            return f"{await table.end_all(children)} children ended"
-
-        async def close_connections() -> None:
-            await asyncio.wait([self._serving])
-
-        async def close_sessions() -> None:
-            await services.sessions.store.close()
-
-        async def clean_up() -> str:
-            outcomes = await tracker.cleanup_all(budget * SHARE_REST)
-            return ", ".join(f"{o.resource.name} {o.error}".strip() for o in outcomes)
-
-        async def close_ledger() -> None:
-            if not table.children:
-                services.ledger.close()
-
-        rest = budget * SHARE_REST + 0.1
-        return [
-            ShutdownStep(name="stop accepting", action=stop_accepting, deadline=rest),
-            ShutdownStep(name="drain turns", action=drain, deadline=budget * SHARE_DRAIN + 0.1),
-            ShutdownStep(name="stop turns", action=stop_turns, deadline=budget * SHARE_TURNS + 0.1),
-            ShutdownStep(name="end children", action=end_children, deadline=children + 0.1),
-            ShutdownStep(name="close connections", action=close_connections,
-                         deadline=max(1.3, budget * SHARE_CONNECTIONS)),
-            ShutdownStep(name="close sessions", action=close_sessions, deadline=rest),
-            ShutdownStep(name="clean up", action=clean_up, deadline=rest),
-            ShutdownStep(name="close ledger", action=close_ledger, deadline=rest),
-        ]  # fmt: skip
 
     def _verified(self, report: ShutdownReport, verifier: Verifier) -> ShutdownReport:
         left = verifier.leaks()

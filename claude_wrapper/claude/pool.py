@@ -113,7 +113,7 @@ class Pool:
         ticket = Ticket(request)
         self._queue.appendleft(ticket) if first else self._queue.append(ticket)
         self._dispatch()
-        if not ticket.worker.done() and not first and self._waiting() > self.limits.queue:
+        if not ticket.worker.done() and not first and self._is_overfull():
             self._queue.remove(ticket)
             raise OverloadedError(
                 f"{self.limits.most} turns run and {self.limits.queue} wait; try again later",
@@ -145,8 +145,10 @@ class Pool:
         self._table.end(worker.child)
         self._dispatch()
 
-    def _waiting(self) -> int:
-        return sum(not ticket.worker.done() for ticket in self._queue)
+    def _is_overfull(self) -> bool:
+        # Those for whom a process is starting have their place already.
+        waiting = sum(not ticket.worker.done() for ticket in self._queue)
+        return waiting - self._starting > self.limits.queue
 
     def _dispatch(self) -> None:
         for ticket in tuple(self._queue):

@@ -15,6 +15,7 @@ import psutil
 
 from claude_wrapper.claude.command import ClaudeCommand, Workspace, build_command
 from claude_wrapper.claude.process import ClaudeProcess, signal_group, start_process
+from claude_wrapper.errors import ShuttingDownError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 TERM_PATIENCE = 0.3
 KILL_PATIENCE = 1.0
+BIRTH_INTERVAL = 0.005
 
 
 class Child:
@@ -85,6 +87,8 @@ class ProcessTable:
         self._environ = environ
         self._cwd = cwd
         self._children: dict[int, Child] = {}
+        self._births = 0
+        self._is_closed = False
         self.started_total = 0
         self.killed_total = 0
 
@@ -98,13 +102,22 @@ class ProcessTable:
 
         Raises:
             CliFailedError: The executable could not be started.
+            ShuttingDownError: No more children are started.
         """
+        if self._is_closed:
+            raise ShuttingDownError("the server is shutting down")
         folder, command = self._prepare()
+        self._births += 1
         try:
             process = await start_process(command)
+            return self._adopt(process, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        finally:
+            self._births -= 1
+
+    def _adopt(self, process: ClaudeProcess, folder: Path) -> Child:
         # From here to the table nothing awaits: a child that runs is a child that is listed.
         self._ledger.add(process.pid)
         name = f"cli {process.pid}"
@@ -114,6 +127,8 @@ class ProcessTable:
         self.started_total += 1
         self._tracker.spawn(process.drain_stderr(), name=f"cli-stderr {process.pid}")
         self._tracker.spawn(self._reap(child), name=f"cli-reaper {process.pid}")
+        if self._is_closed:
+            self.end(child)
         return child
 
     def end(self, child: Child) -> None:
@@ -124,15 +139,19 @@ class ProcessTable:
         self._tracker.spawn(self._escalate(child), name=f"cli-end {child.pid}")
 
     async def end_all(self, deadline: float) -> int:
-        """End every child within `deadline` seconds; how many were still there."""
-        children = self.children
-        for child in children:
+        """Start no more, and end every child within `deadline` seconds; how many there were."""
+        self._is_closed = True
+        count = len(self._children)
+        for child in self.children:
             self.end(child)
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline):
-                for child in children:
-                    await child.gone.wait()
-        return len(children)
+                # One that was just being started joins the table in a moment.
+                while self._births or self._children:
+                    for child in self.children:
+                        await child.gone.wait()
+                    await asyncio.sleep(BIRTH_INTERVAL)
+        return count
 
     def kill_all_now(self) -> None:
         """Kill every group without waiting for anything: the last resort before an exit."""

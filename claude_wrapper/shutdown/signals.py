@@ -40,7 +40,7 @@ class SignalHub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._previous: dict[signal.Signals, Any] = {}
         self._last: dict[int, float] = {}
-        self._subscribers: list[Callable[[signal.Signals, int], None]] = []
+        self._subscribers: list[Callable[[signal.Signals, int], object]] = []
 
     @property
     def is_installed(self) -> bool:
@@ -65,7 +65,7 @@ class SignalHub:
         self._subscribers.clear()
         self._loop = None
 
-    def subscribe(self, callback: Callable[[signal.Signals, int], None]) -> Callable[[], None]:
+    def subscribe(self, callback: Callable[[signal.Signals, int], object]) -> Callable[[], None]:
         """Call back at each signal, with it and how many came; returns the undo."""
         self._subscribers.append(callback)
 

@@ -11,7 +11,7 @@ user text; without any it answers in a friendly way, word by word, which is what
     [[json:{"a": 1}]]           the object for a JSON schema
     [[status:429]]              an API error
     [[hang]] [[midhang]]        silence before or after the first piece
-    [[stuck]]                   silence, and interrupts are not obeyed
+    [[stuck]]                   silence; neither interrupts nor the end of input are obeyed
     [[maxtok]]                  stop at the token limit, then go on by itself as the real one does
     [[crash]]                   die after the first piece
     [[huge:2000000]]            one piece of so many characters, so one very long line
@@ -106,6 +106,8 @@ class _FakeClaude:
         worker = asyncio.create_task(self.work())
         while line := await reader.readline():
             self.take(json.loads(line))
+        if self.is_stuck:
+            await asyncio.Event().wait()
         worker.cancel()
 
     def take(self, line: dict[str, Any]) -> None:
