@@ -1,0 +1,128 @@
+"""Servers built and closed in one process leave it as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from claude_wrapper.server import WrapperServer
+from claude_wrapper.settings import load_settings
+from claude_wrapper.shutdown import ShutdownStep, SignalHub, Verifier, run_steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+
+WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def facts() -> dict[str, Any]:
+    """What a server must leave exactly as it found it."""
+    gc.collect()
+    loggers = [
+        logging.getLogger(name) for name in ("", "claude_wrapper", "uvicorn", "uvicorn.error")
+    ]
+    return {
+        "signals": [signal.getsignal(number) for number in WATCHED],
+        "exit callbacks": atexit._ncallbacks(),  # type: ignore[attr-defined]
+        "handlers": [list(logger.handlers) for logger in loggers],
+        "levels": [(logger.level, logger.propagate) for logger in loggers],
+        "tasks": {task.get_name() for task in asyncio.all_tasks()},
+        "threads": {t.name for t in threading.enumerate() if not t.name.startswith("asyncio_")},
+        "hooks": (sys.excepthook, threading.excepthook),
+        "fds": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0,
+    }
+
+
+async def run_once(folder: Path) -> WrapperServer:
+    flags = {"state_dir": str(folder), "port": "0", "pool_size": "1"}
+    server = WrapperServer(load_settings(flags, {}), demo=True)
+    running = asyncio.ensure_future(server.run())
+    while not server.port:
+        await asyncio.sleep(0.001)
+    server.stop()
+    assert await running == 0
+    return server
+
+
+async def test_twenty_one_servers_leave_no_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The first one imports modules and fills caches that rightly stay.
+    await run_once(tmp_path)
+    before = facts()
+    for _ in range(21):
+        server = await run_once(tmp_path)
+        assert server.report is not None
+        assert [outcome.result for outcome in server.report.outcomes] == ["done"] * 8
+    assert facts() == before
+
+
+async def test_every_step_runs_whatever_the_others_do() -> None:
+    ran = []
+
+    async def fail() -> None:
+        raise ValueError("broken")
+
+    async def hang() -> None:
+        while True:
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                ran.append("cancelled")
+                raise
+
+    async def work() -> str:
+        ran.append("worked")
+        return "3 things"
+
+    report = await run_steps([
+        ShutdownStep(name="a", action=fail, deadline=5),
+        ShutdownStep(name="b", action=hang, deadline=0.01),
+        ShutdownStep(name="c", action=work, deadline=5),
+    ])  # fmt: skip
+    assert [(o.name, o.result, o.detail) for o in report.outcomes] == [
+        ("a", "failed", "ValueError: broken"), ("b", "late", ""), ("c", "done", "3 things"),
+    ]  # fmt: skip
+    assert not report.is_clean
+    assert "worked" in ran
+
+
+async def test_handlers_of_others_are_restored_and_not_overwritten() -> None:
+    def mine(_number: int, _frame: object) -> None: ...
+
+    def later(_number: int, _frame: object) -> None: ...
+
+    original = signal.signal(signal.SIGTERM, mine)
+    try:
+        hub = SignalHub()
+        hub.install()
+        hub.install()
+        signal.signal(signal.SIGINT, later)
+        hub.restore()
+        assert signal.getsignal(signal.SIGTERM) is mine
+        assert signal.getsignal(signal.SIGINT) is later
+    finally:
+        signal.signal(signal.SIGTERM, original)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+async def test_the_engine_names_what_is_left(tmp_path: Path) -> None:
+    verifier = Verifier()
+    if verifier.leaks(grace=0) is None:
+        pytest.skip("pytest_resource_hygiene has no leaks_since yet: nothing can be verified")
+    kept = (tmp_path / "left").open("w")
+    try:
+        assert any("left" in leak for leak in verifier.leaks(grace=0) or ())
+    finally:
+        kept.close()
