@@ -82,7 +82,8 @@ class TurnRequest:
     """One turn to run, in no dialect.
 
     `owner` separates clients: a warm conversation is only ever continued for the owner that began
-    it. `body` holds fields merged into the API request (temperature, stop_sequences, tool_choice).
+    it. `session` names the session, if any, that the process is kept for. `body` holds fields
+    merged into the API request (temperature, stop_sequences, tool_choice).
     """
 
     model: str
@@ -93,7 +94,7 @@ class TurnRequest:
     body: dict[str, Any] = field(default_factory=dict)
     json_schema: dict[str, Any] | None = None
     owner: str = ""
-    sticky: bool = False
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,13 +84,13 @@ def build_services(
         table=table,
         pool=pool,
         runner=TurnRunner(pool, tracker, limits),
-        sessions=SessionService(_store(settings, session_limits), session_limits, tracker),
+        sessions=SessionService(_store(settings, session_limits, pool), session_limits, tracker),
     )
 
 
-def _store(settings: WrapperSettings, limits: SessionLimits) -> SessionStore:
+def _store(settings: WrapperSettings, limits: SessionLimits, pool: Pool) -> SessionStore:
     if settings.session_store == "memory":
-        return MemoryStore(limits)
+        return MemoryStore(limits, on_removed=lambda gone: pool.drop_session(gone.owner, gone.id))
     raise SettingsError(f"--session-store is {settings.session_store!r}; valid is memory")
 
 

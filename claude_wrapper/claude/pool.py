@@ -145,6 +145,15 @@ class Pool:
         self._table.end(worker.child)
         self._dispatch()
 
+    def drop_session(self, owner: str, session: str) -> None:
+        """A session is gone: end the processes that still hold its conversation.
+
+        A turn that runs is not touched here: whoever removed the session has abandoned it.
+        """
+        for worker in (*self._idle, *self._parked):
+            if worker.session == session and worker.owner == owner:
+                self.discard(worker)
+
     def _is_overfull(self) -> bool:
         # Those for whom a process is starting have their place already.
         waiting = sum(not ticket.worker.done() for ticket in self._queue)
@@ -171,7 +180,7 @@ class Pool:
         holding = [w for w in fitting if w.holds(ticket.request)]
         if holding:
             return max(holding, key=lambda w: (len(w.context.fingerprints), w.last_used))
-        free = [w for w in fitting if not w.is_sticky or self.size >= self.limits.most]
+        free = [w for w in fitting if not w.session or self.size >= self.limits.most]
         return min(free, key=lambda w: w.last_used, default=None)
 
     def _take(self, worker: Worker) -> None:

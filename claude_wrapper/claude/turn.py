@@ -207,6 +207,8 @@ class _Run:
             await worker.load(history)
             worker.discard_inbox()
         self._turn.runs_on(worker)
+        if self._turn.is_abandoned:
+            return
         self._is_in_flight = True
         worker.give_results(prompt) if is_resumed else worker.ask(prompt)
         if await self._follow(worker):

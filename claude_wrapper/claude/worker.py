@@ -43,6 +43,7 @@ NEUTRAL_SYSTEM = "You are a helpful assistant."
 START_DEADLINE = 30.0
 LOAD_DEADLINE = 10.0
 INTERRUPT_DEADLINE = 2.0
+INTERRUPT_AGAIN = 0.25
 # Taking back a very long conversation turn by turn takes longer than a fresh process.
 MAX_REWINDS = 100
 
@@ -59,6 +60,7 @@ class Worker:
         inbox: What the process says during a turn, in order.
         context: The conversation it holds.
         owner: Whose conversation that is.
+        session: The session it belongs to, or "".
         turns: How many turns it has run.
     """
 
@@ -68,7 +70,7 @@ class Worker:
         self.inbox: asyncio.Queue[CliEvent] = asyncio.Queue()
         self.context = Context()
         self.owner = ""
-        self.is_sticky = False
+        self.session = ""
         self.turns = 0
         self.born = self.last_used = time.monotonic()
         self.has_ended = False
@@ -108,7 +110,7 @@ class Worker:
         if request.tools != self._offered:
             await self._set_tools(request.tools)
         self.owner = request.owner
-        self.is_sticky = request.sticky
+        self.session = request.session
 
     async def load(self, history: tuple[Message, ...]) -> None:
         """Add the part of a conversation that is not held yet; nothing is asked of the model."""
@@ -136,8 +138,7 @@ class Worker:
         """Stop the running turn; False when the process does not obey in time."""
         try:
             async with asyncio.timeout(INTERRUPT_DEADLINE):
-                await self.channel.ask("interrupt", deadline=INTERRUPT_DEADLINE)
-                return await self._drain_turn()
+                return await self._interrupt_until_it_ends()
         except (CliFailedError, TimeoutError):
             return False
         finally:
@@ -223,6 +224,14 @@ class Worker:
         name = str(uuid.uuid4())
         self.context.begin(name)
         self._write(user_line(messages, name, ask=ask))
+
+    async def _interrupt_until_it_ends(self) -> bool:
+        # An interrupt that arrives just before its turn begins is answered and has no effect.
+        while True:
+            await self.channel.ask("interrupt", deadline=INTERRUPT_DEADLINE)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(INTERRUPT_AGAIN):
+                    return await self._drain_turn()
 
     async def _drain_turn(self) -> bool:
         while True:

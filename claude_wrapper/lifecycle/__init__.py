@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claude_wrapper.lifecycle.audit import AuditReport, audit
 from claude_wrapper.lifecycle.emitter import (
     Emitter,
     EmitterClosedError,
@@ -10,9 +11,11 @@ from claude_wrapper.lifecycle.emitter import (
 from claude_wrapper.lifecycle.tracker import ResourceTracker, TrackedResource
 
 __all__ = [
+    "AuditReport",
     "Emitter",
     "EmitterClosedError",
     "MaxListenersExceededWarning",
     "ResourceTracker",
     "TrackedResource",
+    "audit",
 ]

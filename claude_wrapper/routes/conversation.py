@@ -118,7 +118,7 @@ async def begin(
         messages = (*stored.messages, *new)
         check_conversation(messages)
         system = chat.system or stored.system
-        turn = services.runner.start(_turn_request(chat, messages, system, owner, sticky=True))
+        turn = services.runner.start(_turn_request(chat, messages, system, owner, session_id))
     except BaseException:
         session.release()
         raise
@@ -146,7 +146,7 @@ def _new_messages(stored: tuple[Message, ...], given: tuple[Message, ...]) -> tu
 
 
 def _turn_request(
-    chat: ChatTurn, messages: tuple[Message, ...], system: str, owner: str, *, sticky: bool = False
+    chat: ChatTurn, messages: tuple[Message, ...], system: str, owner: str, session: str = ""
 ) -> TurnRequest:
     return TurnRequest(
         model=chat.model,
@@ -157,5 +157,5 @@ def _turn_request(
         body=chat.body,
         json_schema=chat.json_schema,
         owner=owner,
-        sticky=sticky,
+        session=session,
     )

@@ -30,10 +30,17 @@ class MemoryStore:
     Args:
         limits: The bounds.
         clock: Monotonic seconds; tests pass their own.
+        on_removed: Told of every session that is deleted, expired or evicted.
     """
 
-    def __init__(self, limits: SessionLimits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limits: SessionLimits,
+        clock: Callable[[], float] = time.monotonic,
+        on_removed: Callable[[Session], None] = lambda _session: None,
+    ) -> None:
         self._limits = limits
+        self._on_removed = on_removed
         self._clock = clock
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._size = 0
@@ -45,7 +52,7 @@ class MemoryStore:
         if held is None:
             return None
         if held.expires_at <= self._clock():
-            self._drop(session_id)
+            self._remove(session_id)
             self._expired += 1
             return None
         return held.session
@@ -58,12 +65,12 @@ class MemoryStore:
         self._size += session.size
         self._drop_expired(len(self._held))
         while len(self._held) > self._limits.sessions or self._size > self._limits.size:
-            self._drop(next(iter(self._held)))
+            self._remove(next(iter(self._held)))
             self._evicted += 1
 
     async def delete(self, session_id: str) -> bool:
         """Remove a session; False when there was none."""
-        return self._drop(session_id)
+        return self._remove(session_id)
 
     async def newest(self, owner: str, limit: int) -> tuple[Session, ...]:
         """The owner's sessions, most recently used first."""
@@ -91,6 +98,14 @@ class MemoryStore:
         self._held.clear()
         self._size = 0
 
+    def _remove(self, session_id: str) -> bool:
+        """Take a session out for good, and tell who holds more of it."""
+        held = self._held.get(session_id)
+        if held is not None:
+            self._drop(session_id)
+            self._on_removed(held.session)
+        return held is not None
+
     def _drop(self, session_id: str) -> bool:
         held = self._held.pop(session_id, None)
         if held is None:
@@ -104,7 +119,7 @@ class MemoryStore:
             first = next(iter(self._held))
             if self._held[first].expires_at > now:
                 break
-            self._drop(first)
+            self._remove(first)
             count += 1
         self._expired += count
         return count

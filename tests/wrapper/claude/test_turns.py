@@ -182,7 +182,7 @@ async def test_a_turn_abandoned_in_the_queue_gives_its_place_up(tmp_path: Path) 
 
 async def test_a_process_that_ignores_interrupts_is_replaced(tmp_path: Path) -> None:
     async with engine(tmp_path, ONE, TurnLimits(total=30, idle=0.3)) as cli:
-        with pytest.raises(RequestTimeoutError, match="silent for 0.3 s"):
+        with pytest.raises(RequestTimeoutError, match=r"silent for 0\.3 s"):
             await cli.text(user("[[stuck]] [[ignore-sigterm]]"))
         assert await cli.text(user("[[text:fine]]")) == "fine"
         assert cli.table.started_total == 2

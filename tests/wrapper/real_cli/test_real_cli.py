@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(120)
 
 MODEL = "claude-sonnet-4-5"
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhf"
+    "DwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
 TOOLS: Any = [
     {
         "type": "function",

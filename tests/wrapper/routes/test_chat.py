@@ -26,8 +26,12 @@ TOOLS: Any = [
         },
     }
 ]
+LOCAL_IMAGE = {"type": "image_url", "image_url": {"url": "file:///x"}}
 TWO_CALLS = '[[tool:weather {"city": "Oslo"}]] [[tool:weather {"city": "Rome"}]]'
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhf"
+    "DwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
 
 
 def ask(client: openai.OpenAI, text: str, **more: Any) -> Any:
@@ -162,7 +166,7 @@ def test_a_json_schema_gives_an_object(client: openai.OpenAI) -> None:
             id="result of nothing",
         ),
         pytest.param(
-            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///x"}}]}]},
+            {"messages": [{"role": "user", "content": [LOCAL_IMAGE]}]},
             "messages.0.content.0.image_url",
             id="image from a file",
         ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from wrapper.support.servers import running_server, wait_until
+from wrapper.support.servers import is_alive, running_server, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +86,20 @@ def test_the_session_endpoints(http: httpx.Client, session: str) -> None:
     assert http.get("/v1/sessions/stats").json()["active"] >= 1
     assert http.delete(f"/v1/sessions/{session}").status_code == 200
     assert http.delete(f"/v1/sessions/{session}").status_code == 404
+
+
+@pytest.mark.parametrize("text", ["[[pid]]", "[[tool:f {}]]"])
+def test_deleting_a_session_ends_the_process_that_holds_it(tmp_path: Path, text: str) -> None:
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    with (
+        running_server(tmp_path, "--max-concurrency", "1") as server,
+        httpx.Client(base_url=server.url, timeout=20) as http,
+    ):
+        say(http, "s", text, tools=tools)
+        [holder] = server.children()
+        http.delete("/v1/sessions/s")
+        wait_until(lambda: not is_alive(holder.pid), what="the process of the session is gone")
+        assert say(http, "s", "[[text:new]]").status_code == 200
 
 
 def test_cap_and_expiry_hold_in_the_wired_server(tmp_path: Path) -> None:

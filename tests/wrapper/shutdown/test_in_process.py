@@ -6,11 +6,11 @@ import asyncio
 import atexit
 import gc
 import logging
-import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +18,9 @@ from claude_wrapper.server import WrapperServer
 from claude_wrapper.settings import load_settings
 from claude_wrapper.shutdown import ShutdownStep, SignalHub, Verifier, run_steps
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
+FDS = Path("/proc/self/fd")
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -40,7 +38,7 @@ def facts() -> dict[str, Any]:
         "tasks": {task.get_name() for task in asyncio.all_tasks()},
         "threads": {t.name for t in threading.enumerate() if not t.name.startswith("asyncio_")},
         "hooks": (sys.excepthook, threading.excepthook),
-        "fds": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0,
+        "fds": len(list(FDS.iterdir())) if FDS.is_dir() else 0,
     }
 
 
