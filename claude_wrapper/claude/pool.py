@@ -136,6 +136,9 @@ class Pool:
         """The worker waits for the results of its tool calls."""
         self._busy.discard(worker)
         worker.last_used = time.monotonic()
+        if worker.is_doomed:
+            self.discard(worker)
+            return
         self._parked[worker] = worker.last_used
         self._dispatch()
 
@@ -148,11 +151,13 @@ class Pool:
     def drop_session(self, owner: str, session: str) -> None:
         """A session is gone: end the processes that still hold its conversation.
 
-        A turn that runs is not touched here: whoever removed the session has abandoned it.
+        One that is just finishing its turn is ended when the turn has left it.
         """
-        for worker in (*self._idle, *self._parked):
+        for worker in (*self._idle, *self._parked, *self._busy):
             if worker.session == session and worker.owner == owner:
-                self.discard(worker)
+                worker.is_doomed = True
+                if worker not in self._busy:
+                    self.discard(worker)
 
     def _is_overfull(self) -> bool:
         # Those for whom a process is starting have their place already.
@@ -290,6 +295,7 @@ class Pool:
     def _is_used_up(self, worker: Worker) -> bool:
         return (
             worker.has_ended
+            or worker.is_doomed
             or worker.turns >= self.limits.max_turns
             or time.monotonic() - worker.born >= self.limits.max_age
             or worker.child.rss() >= self.limits.max_rss

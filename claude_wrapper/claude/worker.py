@@ -62,6 +62,7 @@ class Worker:
         owner: Whose conversation that is.
         session: The session it belongs to, or "".
         turns: How many turns it has run.
+        is_doomed: It must not be used again after the turn that runs.
     """
 
     def __init__(self, child: Child, tracker: ResourceTracker, schema: str) -> None:
@@ -74,6 +75,7 @@ class Worker:
         self.turns = 0
         self.born = self.last_used = time.monotonic()
         self.has_ended = False
+        self.is_doomed = False
         self.channel = ControlChannel(child.process.write_line)
         self.tools = ToolBridge(self.channel)
         self._flags: dict[str, Any] = {}

@@ -62,7 +62,10 @@ def test_a_stream_comes_piece_by_piece_with_true_usage(client: openai.OpenAI) ->
 def test_nothing_of_one_request_reaches_the_next(client: openai.OpenAI, api: FakeApi) -> None:
     client.chat.completions.create(
         model=MODEL, max_tokens=123, temperature=0.4, tools=TOOLS,
-        messages=[{"role": "system", "content": "first system"}, {"role": "user", "content": "first secret"}],
+        messages=[
+            {"role": "system", "content": "first system"},
+            {"role": "user", "content": "first secret"},
+        ],
     )  # fmt: skip
     first = api.last()
     assert (first["max_tokens"], first["temperature"]) == (123, 0.4)

@@ -97,7 +97,10 @@ def test_two_tool_calls_stream_and_resume(client: openai.OpenAI) -> None:
                 for c in calls.values()
             ],
         },
-        *({"role": "tool", "tool_call_id": c["id"], "content": f"dry {i}"} for i, c in calls.items()),
+        *(
+            {"role": "tool", "tool_call_id": call["id"], "content": f"dry {index}"}
+            for index, call in calls.items()
+        ),
     ]  # fmt: skip
     reply = client.chat.completions.create(model="sonnet", messages=history, tools=TOOLS)
     assert reply.choices[0].message.content == "results: dry 0 | dry 1"
@@ -153,13 +156,13 @@ def test_a_json_schema_gives_an_object(client: openai.OpenAI) -> None:
     ("change", "param"),
     [
         pytest.param({"messages": []}, "messages", id="no messages"),
-        pytest.param({"messages": [{"role": "user", "content": 5}]}, "messages.0.content", id="number"),
-        pytest.param({"messages": [{"role": "king", "content": "x"}]}, "messages.0", id="unknown role"),
+        pytest.param({"messages": [{"role": "user", "content": 5}]}, "messages.0.content", id="int"),
+        pytest.param({"messages": [{"role": "king", "content": "x"}]}, "messages.0", id="role"),
         pytest.param({"n": 2}, "n", id="two answers"),
         pytest.param({"temperature": 3}, "temperature", id="too hot"),
         pytest.param({"tool_choice": "required"}, "tool_choice", id="choice without tools"),
         pytest.param({"functions": [{"name": "f"}]}, "functions", id="old functions"),
-        pytest.param({"messages": [{"role": "assistant", "content": "I"}]}, "messages", id="prefill"),
+        pytest.param({"messages": [{"role": "assistant", "content": "I"}]}, "messages", id="end"),
         pytest.param(
             {"messages": [{"role": "tool", "tool_call_id": "t", "content": "x"}]},
             "messages.0.tool_call_id",
@@ -239,7 +242,7 @@ def test_ignored_parameters_are_named(http: httpx.Client) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_leaves_frees_its_process(server: RunningServer, stream: bool) -> None:
-    """Twice as many clients leave as there are processes; the next request must not wait for them."""
+    """Twice as many clients leave as there are processes; the next request must not wait."""
     body = {
         "model": "sonnet",
         "stream": stream,

@@ -95,9 +95,11 @@ def test_deleting_a_session_ends_the_process_that_holds_it(tmp_path: Path, text:
         running_server(tmp_path, "--max-concurrency", "1") as server,
         httpx.Client(base_url=server.url, timeout=20) as http,
     ):
-        say(http, "s", text, tools=tools)
-        [holder] = server.children()
-        http.delete("/v1/sessions/s")
+        assert say(http, "s", text, tools=tools).status_code == 200
+        children = server.children()
+        assert len(children) == 1, [child.cmdline() for child in children]
+        [holder] = children
+        assert http.delete("/v1/sessions/s").status_code == 200
         wait_until(lambda: not is_alive(holder.pid), what="the process of the session is gone")
         assert say(http, "s", "[[text:new]]").status_code == 200
 
