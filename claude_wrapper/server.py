@@ -186,7 +186,7 @@ def serve(settings: WrapperSettings, *, demo: bool = False) -> int:
 
 def _bind(settings: WrapperSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # With the protocol left out asyncio does not turn TCP_NODELAY on for what is accepted, and every
+    # With the protocol left out asyncio does not set TCP_NODELAY on what is accepted, and every
     # answer then waits 40 ms for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
