@@ -45,7 +45,11 @@ async def test_a_fired_timer_is_no_longer_listed() -> None:
 
 async def test_a_thread_vanishes_when_it_returns() -> None:
     tracker, go = ResourceTracker(), threading.Event()
-    thread = tracker.thread(lambda: go.wait() and None, name="worker")
+
+    def work() -> None:
+        go.wait()
+
+    thread = tracker.thread(work, name="worker")
     assert tracker.count("thread") == 1
     go.set()
     await asyncio.get_running_loop().run_in_executor(None, thread.join)

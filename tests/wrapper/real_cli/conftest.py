@@ -36,7 +36,8 @@ class FakeApi:
     url: str
 
     def requests(self) -> list[dict[str, Any]]:
-        return httpx.get(f"{self.url}/recorded").json()
+        recorded: list[dict[str, Any]] = httpx.get(f"{self.url}/recorded").json()
+        return recorded
 
     def last(self) -> dict[str, Any]:
         return self.requests()[-1]

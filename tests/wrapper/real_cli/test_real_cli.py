@@ -35,8 +35,8 @@ TWO_CALLS = '[[tool:weather {"city": "Oslo"}]] [[tool:weather {"city": "Rome"}]]
 
 
 def ask(client: openai.OpenAI, text: Any, **more: Any) -> Any:
-    messages = [{"role": "user", "content": text}]
-    return client.chat.completions.create(model=MODEL, messages=messages, **more)  # type: ignore[call-overload]
+    messages: Any = [{"role": "user", "content": text}]
+    return client.chat.completions.create(model=MODEL, messages=messages, **more)
 
 
 def texts(body: dict[str, Any]) -> list[str]:
@@ -126,13 +126,13 @@ def test_parallel_tool_calls_resume_in_the_same_turn(client: openai.OpenAI, api:
             for c in message.tool_calls
         ),
     ]
-    reply = client.chat.completions.create(model=MODEL, messages=history, tools=TOOLS)
-    assert all(f"dry in {c.id}" in reply.choices[0].message.content for c in message.tool_calls)
+    again: Any = client.chat.completions.create(model=MODEL, messages=history, tools=TOOLS)
+    assert all(f"dry in {c.id}" in again.choices[0].message.content for c in message.tool_calls)
     results = api.last()["messages"][-1]["content"]
     assert [part["tool_use_id"] for part in results] == [c.id for c in message.tool_calls]
     # Once more, when no process holds the calls any longer: replayed from the history.
-    reply = client.chat.completions.create(model=MODEL, messages=history, tools=TOOLS)
-    assert all(f"dry in {c.id}" in reply.choices[0].message.content for c in message.tool_calls)
+    again = client.chat.completions.create(model=MODEL, messages=history, tools=TOOLS)
+    assert all(f"dry in {c.id}" in again.choices[0].message.content for c in message.tool_calls)
 
 
 def test_a_forced_tool_reaches_the_api(client: openai.OpenAI, api: FakeApi) -> None:

@@ -32,7 +32,7 @@ def facts() -> dict[str, Any]:
     ]
     return {
         "signals": [signal.getsignal(number) for number in WATCHED],
-        "exit callbacks": atexit._ncallbacks(),  # type: ignore[attr-defined]
+        "exit callbacks": atexit._ncallbacks(),
         "handlers": [list(logger.handlers) for logger in loggers],
         "levels": [(logger.level, logger.propagate) for logger in loggers],
         "tasks": {task.get_name() for task in asyncio.all_tasks()},
