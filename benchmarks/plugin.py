@@ -1,0 +1,166 @@
+"""Measure what the plugin costs: paired runs with and without it, in turn, median of the ratios.
+
+Usage::
+
+    python benchmarks/plugin.py [--pairs N] [--only NAME ...]
+
+Each work is a generated suite. A pair is one run of plain pytest and one with ``-p
+resource_hygiene``, in alternating order, so that a machine that slows down or warms up hurts both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+EMPTY = "def test_{i}(): pass\n"
+ASYNC = "async def test_{i}(): pass\n"
+BUSY = """
+def test_{i}(tmp_path_factory):
+    for n in range(100):
+        open(__file__).close()
+    for n in range(20):
+        socket.socket().close()
+"""
+CROWD = """
+import os, threading, pytest
+
+@pytest.fixture(scope="session", autouse=True)
+def crowd():
+    done = threading.Event()
+    threads = [threading.Thread(target=done.wait) for _ in range({threads})]
+    for thread in threads:
+        thread.start()
+    fds = [os.open(os.devnull, os.O_RDONLY) for _ in range({fds})]
+    yield
+    done.set()
+    for thread in threads:
+        thread.join()
+    for fd in fds:
+        os.close(fd)
+"""
+
+# name: (bar, files, extra arguments)
+WORKS = {
+    "5,000 empty tests": (1.05, {"test_empty.py": "".join(EMPTY.format(i=i) for i in range(5000))}, []),
+    "2,000 empty async tests": (
+        1.05,
+        {"test_async.py": "".join(ASYNC.format(i=i) for i in range(2000))},
+        ["-p", "asyncio", "--asyncio-mode=auto",
+         "-o", "asyncio_default_fixture_loop_scope=function"],
+    ),
+    "500 tests, 100 files and 20 sockets each": (
+        1.15,
+        {"test_busy.py": "import socket\n" + "".join(BUSY.format(i=i) for i in range(500))},
+        [],
+    ),
+    "2,000 empty tests, 10,000 fds, 200 threads": (
+        1.15,
+        {
+            "conftest.py": CROWD.format(threads=200, fds=10_000),
+            "test_crowd.py": "".join(EMPTY.format(i=i) for i in range(2000)),
+        },
+        [],
+    ),
+    "2,000 empty tests, few fds and threads": (
+        1.15,
+        {
+            "conftest.py": CROWD.format(threads=2, fds=10),
+            "test_few.py": "".join(EMPTY.format(i=i) for i in range(2000)),
+        },
+        [],
+    ),
+}  # fmt: skip
+
+
+def run(folder: Path, extra: list[str], plugin: bool) -> float:
+    """Run one suite; return its seconds.
+
+    Raises:
+        RuntimeError: the suite did not pass.
+    """
+    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": ""}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *extra]
+    if plugin:
+        command += ["-p", "resource_hygiene", "--resource-hygiene-json=out.json"]
+    began = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - began
+    if done.returncode != 0:
+        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
+    return seconds
+
+
+def measure(name: str, pairs: int) -> dict[str, object]:
+    """Return the figures of one work."""
+    bar, files, extra = WORKS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        for file, text in files.items():
+            Path(folder, file).write_text(text)
+        run(Path(folder), extra, plugin=False)  # compile once
+        ratios, plain_times = [], []
+        for number in range(pairs):
+            order = (False, True) if number % 2 else (True, False)
+            times = {plugin: run(Path(folder), extra, plugin) for plugin in order}
+            ratios.append(times[True] / times[False])
+            plain_times.append(times[False])
+        summary = json.loads(Path(folder, "out.json").read_text())["summary"]
+    return {
+        "bar": bar,
+        "ratio": statistics.median(ratios),
+        "low": min(ratios),
+        "high": max(ratios),
+        "plain": statistics.median(plain_times),
+        "own_us": summary["overhead_seconds"] / summary["tests"] * 1e6,
+        "collections": summary["gc_collections"],
+        "findings": summary["findings"],
+    }
+
+
+def import_cost(times: int = 21) -> float:
+    """Return the milliseconds that importing the switched-off plugin adds to having pytest."""
+    code = (
+        "import pytest, time; a = time.perf_counter(); "
+        "import pytest_resource_hygiene.pytest_plugin; print((time.perf_counter() - a) * 1e3)"
+    )
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+        for _ in range(times)
+    ]
+    return statistics.median(runs)
+
+
+def main() -> int:
+    """Print the table; return 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=7, help="paired runs of each work (7)")
+    parser.add_argument("--only", nargs="*", default=list(WORKS), help="parts of names")
+    options = parser.parse_args()
+    missed = 0
+    print(f"{'work':46} {'ratio':>6} {'range':>13} {'bar':>5} {'plain s':>8} {'own us/test':>11} gc")
+    for name in WORKS:
+        if not any(part in name for part in options.only):
+            continue
+        m = measure(name, options.pairs)
+        ok = m["ratio"] <= m["bar"]  # type: ignore[operator]
+        missed += not ok
+        print(
+            f"{name:46} {m['ratio']:6.3f} {m['low']:6.3f}-{m['high']:.3f} {m['bar']:5.2f} "
+            f"{m['plain']:8.2f} {m['own_us']:11.1f} {m['collections']}{'' if ok else '  MISSED'}",
+            flush=True,
+        )
+    cost = import_cost()
+    missed += cost > 5
+    print(f"{'import when off, ms':46} {cost:6.2f} {'':13} {5.0:5.2f}{'' if cost <= 5 else '  MISSED'}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,3 @@
+"""Snapshot, compare, settle, judge: everything that decides, without knowing pytest."""
+
+from __future__ import annotations

@@ -1,0 +1,77 @@
+"""Leaks that somebody has allowed, and said why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from pytest_resource_hygiene.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = ["Allowance", "find_allowance", "parse_allowance"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """One permission.
+
+    Attributes:
+        kinds: the kinds it is for; empty for all.
+        match: a glob, with ``*`` implied at both ends.
+        reason: why; never empty.
+        issue: a ticket or link, if there is one.
+        source: where it is written, for messages.
+    """
+
+    kinds: frozenset[str]
+    match: str
+    reason: str
+    issue: str | None = None
+    source: str = ""
+
+    def fits(self, kind: str, texts: Iterable[str]) -> bool:
+        """Return whether the kind fits, and the glob any of the texts."""
+        if self.kinds and kind not in self.kinds:
+            return False
+        glob = f"*{self.match}*" if self.match else "*"
+        return any(fnmatchcase(text, glob) for text in texts)
+
+    def __str__(self) -> str:
+        kinds = ", ".join(sorted(self.kinds)) or "*"
+        return f"{kinds}: {self.match or '*'} -- {self.reason}"
+
+
+def find_allowance(
+    allowances: Iterable[Allowance], kind: str, texts: Collection[str]
+) -> Allowance | None:
+    """Return the first that fits."""
+    return next((one for one in allowances if one.fits(kind, texts)), None)
+
+
+def parse_allowance(line: str, kinds: Collection[str], source: str) -> Allowance:
+    """Read ``kind: glob -- reason``; the kind may be ``*``.
+
+    Raises:
+        SettingsError: a part is missing, or the kind is unknown.
+    """
+    head, dashes, reason = line.partition(" -- ")
+    kind, colon, glob = head.partition(":")
+    kind, glob, reason = kind.strip(), glob.strip(), reason.strip()
+    if not colon or not dashes or not reason:
+        raise SettingsError(
+            f"{source}: {line!r} is no allowance. Write 'kind: glob -- reason', "
+            "e.g. 'threads: tqdm -- one monitor for the process'; the reason is required."
+        )
+    if kind != "*" and kind not in kinds:
+        raise SettingsError(
+            f"{source}: unknown kind {kind!r} in {line!r}. Kinds: {', '.join(sorted(kinds))}, or *."
+        )
+    return Allowance(
+        kinds=frozenset() if kind == "*" else frozenset({kind}),
+        match=glob,
+        reason=reason,
+        source=source,
+    )

@@ -1,0 +1,154 @@
+"""Turns judged groups into `Leak` records: the words, the origin, the holder, the fingerprint."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative
+from pytest_resource_hygiene.engine.holders import find_holder
+from pytest_resource_hygiene.engine.settle import describe
+from pytest_resource_hygiene.model import Leak, Origin, OwnerInfo
+
+if TYPE_CHECKING:
+    from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.judge import Group
+    from pytest_resource_hygiene.engine.ledger import Ledger
+    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.stacks import StackReader
+    from pytest_resource_hygiene.model import Severity
+    from pytest_resource_hygiene.recorder import Creation
+
+__all__ = ["FindingWriter"]
+
+_MAX_PARTS = 10
+_MAX_HOLDER_SEARCHES = 50  # each walks the heap a few times
+
+
+class FindingWriter:
+    """Writes findings.
+
+    Args:
+        ledger: to describe what is not described yet.
+        reader: reads creation records.
+        root: the project's folder.
+    """
+
+    def __init__(self, ledger: Ledger, reader: StackReader, root: str) -> None:
+        """Have searched for nobody's holder yet."""
+        self._ledger = ledger
+        self._reader = reader
+        self._root = root
+        self._holders: dict[str, tuple[str, ...]] = {}
+
+    def write(self, group: Group, window: Owner, nodeid: str) -> Leak:
+        """Make the record of one group.
+
+        Args:
+            group: judged; its first entry names it.
+            window: the owner that is being closed.
+            nodeid: the test being torn down.
+        """
+        primary = group.primary
+        describe(primary, self._ledger)
+        words = primary.description
+        assert words is not None
+        owner = primary.owner or window
+        info = self._blame(group, owner)
+        origin = self.origin(primary, owner)
+        mark = fingerprint(
+            primary.tracker.kind, primary.change, info, origin, words.target, self._root
+        )
+        details = dict(words.details)
+        if group.why:
+            details["why"] = group.why
+        return Leak(
+            kind=primary.tracker.kind,
+            severity=cast("Severity", group.severity),
+            change=primary.change,
+            count=_count(group),
+            summary=words.summary,
+            details=details,
+            nodeid=nodeid,
+            made_during=primary.made_during or owner.nodeid or nodeid,
+            owner=info,
+            origin=None if origin is None else replace(origin, file=relative(origin.file, self._root)),
+            stack=tuple(
+                replace(frame, file=relative(frame.file, self._root))
+                for frame in self._reader.frames(primary.creation)
+            ),
+            held_by=self._held_by(group, mark),
+            present_stack=tuple(relative(line, self._root) for line in words.present_stack),
+            waited_seconds=primary.waited,
+            hint=words.hint,
+            fingerprint=mark,
+            parts=self._parts(group),
+        )
+
+    def _blame(self, group: Group, owner: Owner) -> OwnerInfo:
+        if group.module is not None:
+            return OwnerInfo("module", relative(group.module, self._root), "session")
+        if owner.parts is not None and group.primary.creation is not None:
+            parts = owner.parts()
+            maker: Creation | None = group.primary.creation
+            while maker is not None:
+                for code in maker.stack[::2]:
+                    if code in parts:
+                        return parts[code]
+                maker = maker.parent
+        return owner.info
+
+    def origin(self, entry: Entry, owner: Owner) -> Origin | None:
+        """Return where it was made; concluded from the thing or its owner if nobody saw it."""
+        recorded = self._reader.origin(entry.creation)
+        if recorded is not None:
+            return recorded
+        place = _place_of(entry.anchor)
+        if place is None or self._reader.places.of(place[0]) != "user":
+            place = owner.place() if owner.place is not None else place
+        if place is None:
+            return None
+        file, line, function = place
+        text = linecache.getline(file, line).strip()
+        return Origin(file, line, function, "inferred", text)
+
+    def _parts(self, group: Group) -> tuple[str, ...]:
+        parts = []
+        for entry in group.entries[1 : _MAX_PARTS + 1]:
+            describe(entry, self._ledger)
+            if entry.description is not None:
+                parts.append(entry.description.summary)
+        return tuple(parts)
+
+    def _held_by(self, group: Group, mark: str) -> tuple[str, ...]:
+        if group.holder is not None:
+            return group.holder.path
+        if group.severity != "fail" or group.primary.tracker.slots:
+            return ()
+        if mark not in self._holders and len(self._holders) < _MAX_HOLDER_SEARCHES:
+            anchor = group.primary.anchor
+            with self._ledger.recorder.mute():
+                holder = find_holder(anchor) if anchor is not None else None
+            self._holders[mark] = holder.path if holder is not None else ()
+        return self._holders.get(mark, ())
+
+
+def _count(group: Group) -> int:
+    kind, form = group.primary.tracker.kind, type(group.primary.key)
+    return sum(
+        1 for entry in group.entries if entry.tracker.kind == kind and type(entry.key) is form
+    )
+
+
+def _place_of(function: Any) -> tuple[str, int, str] | None:
+    """Return where a function (or a partial, method or handle around one) is written."""
+    function = getattr(function, "_callback", function)
+    function = getattr(function, "func", function)
+    function = getattr(function, "__func__", function)
+    try:
+        code = inspect.unwrap(function).__code__ if callable(function) else None
+    except (AttributeError, ValueError):
+        return None
+    return (code.co_filename, code.co_firstlineno, code.co_name) if code is not None else None

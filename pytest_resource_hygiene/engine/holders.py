@@ -1,0 +1,208 @@
+"""Follows references: from a suspect up to who keeps it, and from a fixture's value down.
+
+Both are walks over the garbage collector's graph, far too dear for the happy path: they run for
+suspects that outlived their grace period, with a budget.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import deque
+from types import FrameType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = ["Holder", "find_holder", "reachable"]
+
+_MAX_DEPTH = 7
+_MAX_WIDTH = 200
+_MAX_REACHED = 100_000
+
+# Modules that list everything of a kind: being in such a list holds nothing and says nothing.
+_REGISTRIES = (
+    "threading", "_threading_local", "weakref", "_weakrefset", "atexit", "gc", "warnings",
+    "asyncio", "_asyncio", "subprocess", "selectors", "signal", "concurrent.futures", "logging",
+    "multiprocessing.process", "multiprocessing.util", "contextvars", "functools", "linecache",
+    "builtins", "abc", "_abc", "typing", "contextlib", "tempfile", "uvloop",
+)  # fmt: skip
+_POLLERS = ("epoll", "kqueue", "devpoll")  # no base class, no weak references, no tracking
+_OWN = "pytest_resource_hygiene"
+_TEST_RUNNER = ("_pytest", "pluggy", "pytest")
+
+
+class Holder(NamedTuple):
+    """What keeps an object alive: the module whose global is the root, and the path from it."""
+
+    module: str
+    path: tuple[str, ...]
+
+
+class _Node(NamedTuple):
+    obj: Any
+    label: str
+    towards: _Node | None
+
+
+def find_holder(target: Any) -> Holder | None:
+    """Return the shortest way from a module's global, or from a running function, to an object.
+
+    Args:
+        target: the object behind a resource.
+
+    Returns:
+        None if nothing but lists of everything refers to it, within the budget.
+    """
+    names = {id(vars(module)): name for name, module in list(sys.modules.items())
+             if isinstance(module, ModuleType)}  # fmt: skip
+    level = [_Node(target, _label(target), None)]
+    seen = {id(target), id(level)}
+    for _ in range(_MAX_DEPTH):
+        level = _referrers(level, seen)
+        for node in level:
+            if id(node.obj) in names:
+                name = names[id(node.obj)]
+                if not name.startswith((_OWN, *_TEST_RUNNER)) and not _is_registry(name):
+                    return Holder(name, _path(node, name))
+        for node in level:
+            if isinstance(node.obj, FrameType) and not _is_ours(node.obj):
+                code = node.obj.f_code
+                return Holder("", _path(node, f"running {code.co_qualname}()"))
+        level = [node for node in level if id(node.obj) not in names and _may_pass(node.obj)]
+        if not level:
+            return None
+    return None
+
+
+def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
+    wanted = {id(node.obj): node for node in level[:_MAX_WIDTH]}
+    objects = [node.obj for node in wanted.values()]
+    found: list[_Node] = []
+    internals = {id(level), id(objects), id(wanted), id(found)}
+    for referrer in gc.get_referrers(*objects):
+        if id(referrer) in seen or id(referrer) in internals or isinstance(referrer, _Node):
+            continue
+        seen.add(id(referrer))
+        for child in gc.get_referents(referrer):
+            node = wanted.get(id(child))
+            if node is not None and not _is_key_only(referrer, child):
+                found.append(_Node(referrer, _step(referrer, child), node))
+                break
+    return found
+
+
+def _is_key_only(referrer: Any, child: Any) -> bool:
+    # A registry keyed by the thing itself notes that it exists, not that it should.
+    return isinstance(referrer, dict) and not any(v is child for v in list(referrer.values()))
+
+
+def _may_pass(obj: Any) -> bool:
+    return not isinstance(obj, (ModuleType, FrameType)) and not type(obj).__module__.startswith(_OWN)
+
+
+def _is_registry(module: str) -> bool:
+    return any(module == name or module.startswith(name + ".") for name in _REGISTRIES)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    return str(name).startswith((_OWN, *_TEST_RUNNER))
+
+
+def _path(node: _Node, root: str) -> tuple[str, ...]:
+    """Put the way in words: ``module app``, ``app._pool``, ``ConnectionPool``, ``socket``."""
+    if isinstance(node.obj, dict):
+        key = node.label
+        steps = [f"module {root}", f"{root}.{key}"]
+    else:
+        steps = [root]
+    inner = node.towards
+    while inner is not None:
+        if inner.towards is None or not isinstance(inner.obj, (dict, tuple)):
+            steps.append(_label(inner.obj) if inner.towards is None else inner.label)
+        inner = inner.towards
+    return tuple(dict.fromkeys(steps))
+
+
+def _label(obj: Any) -> str:
+    return type(obj).__qualname__
+
+
+def _step(referrer: Any, child: Any) -> str:
+    """Name how the referrer refers to the child."""
+    if isinstance(referrer, dict):
+        for key, value in list(referrer.items()):
+            if value is child:
+                return str(key) if isinstance(key, str) else f"[{type(key).__qualname__}]"
+        return "{}"
+    if isinstance(referrer, type):
+        return f"class {referrer.__qualname__}"
+    if isinstance(referrer, FunctionType):
+        return f"function {referrer.__qualname__}"
+    for name, value in list(getattr(referrer, "__dict__", {}).items()):
+        if value is child:
+            return f"{type(referrer).__qualname__}.{name}"
+    return type(referrer).__qualname__
+
+
+def reachable(
+    roots: Iterable[Any],
+    targets: Collection[int],
+    numbers: Collection[int],
+    budget: int = _MAX_REACHED,
+) -> set[int]:
+    """Return which targets can be reached from the roots, without passing through a module.
+
+    Args:
+        roots: values, e.g. of fixtures.
+        budget: how many objects to visit at most.
+        targets: ids of objects behind resources.
+        numbers: descriptor numbers and process ids of resources without an object; an attribute
+            that holds such a number under a name that says so counts as holding it.
+    """
+    found: set[int] = set()
+    module_dicts = {id(vars(module)) for module in list(sys.modules.values())
+                    if isinstance(module, ModuleType)}  # fmt: skip
+    queue = deque(root for root in roots if root is not None)
+    seen = {id(root) for root in queue}
+    while queue and len(seen) < budget:
+        obj = queue.popleft()
+        if id(obj) in targets:
+            found.add(id(obj))
+        found |= _numbers_in(obj, numbers)
+        for other in _referents(obj):
+            if id(other) not in seen and id(other) not in module_dicts:
+                seen.add(id(other))
+                if not isinstance(other, (type, ModuleType, FrameType, str, bytes, int, float)):
+                    queue.append(other)
+    return found
+
+
+def _referents(obj: Any) -> list[Any]:
+    if isinstance(obj, FunctionType):  # not its globals: every function reaches its whole module
+        return [*(obj.__closure__ or ()), obj.__defaults__, obj.__kwdefaults__]
+    return gc.get_referents(obj)
+
+
+def _numbers_in(obj: Any, numbers: Collection[int]) -> set[int]:
+    if not numbers:
+        return set()
+    if type(obj).__name__ in _POLLERS:
+        number = -1 if obj.closed else obj.fileno()
+        return {number} & set(numbers)
+    try:
+        attributes = vars(obj)
+    except TypeError:
+        return set()
+    return {
+        value
+        for name, value in list(attributes.items())
+        if type(value) is int and value in numbers and _says_number(name)
+    }
+
+
+def _says_number(name: Any) -> bool:
+    plain = str(name).strip("_").lower()
+    return plain.endswith(("fd", "fileno", "handle", "pid", "sock", "pipe"))

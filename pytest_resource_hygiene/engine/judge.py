@@ -1,0 +1,268 @@
+"""Decides what a suspect is: a leak, a note, somebody else's, or nothing at all.
+
+In this order, because each step is surer than the next: the test runner's own things are dropped;
+what a live wider fixture keeps is handed to it; what belongs together becomes one group; then each
+group is sorted by *how* it came to be (an import, a habit of a library) and by who holds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_resource_hygiene.engine.holders import Holder, find_holder, reachable
+from pytest_resource_hygiene.engine.settle import describe
+from pytest_resource_hygiene.engine.singletons import habit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.ledger import Ledger
+    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.settings import EngineSettings
+    from pytest_resource_hygiene.engine.stacks import StackReader
+
+__all__ = ["Group", "Judge"]
+
+_NEAR = 2_000  # objects within which something counts as part of another
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Suspects that belong together, the one that names them first."""
+
+    entries: list[Entry]
+    severity: str = "fail"
+    why: str = ""
+    module: str | None = None
+    holder: Holder | None = None
+    site: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def primary(self) -> Entry:
+        """The entry that names the group."""
+        return self.entries[0]
+
+
+class Judge:
+    """Sorts suspects; remembers what libraries have made once already.
+
+    Args:
+        ledger: to ask what still lives.
+        reader: reads creation records.
+        settings: severities and strictness.
+        fixtures: returns the wider fixtures that are alive.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        reader: StackReader,
+        settings: EngineSettings,
+        fixtures: Callable[[], Iterable[Owner]],
+    ) -> None:
+        """Remember nothing yet."""
+        self._ledger = ledger
+        self._reader = reader
+        self._settings = settings
+        self._fixtures = fixtures
+        self._made_once: dict[tuple[object, ...], list[Entry]] = {}
+
+    def judge(self, suspects: Iterable[Entry], window: Owner) -> list[Group]:
+        """Return the groups that are worth a word."""
+        own = [entry for entry in suspects if not self._is_foreign(entry)]
+        own = self._hand_over(own, window)
+        groups = [group for group in self._group(own) if self._severity(group) != "off"]
+        for group in groups:
+            self._sort(group)
+        return groups
+
+    # --- whose ---
+
+    def _is_foreign(self, entry: Entry) -> bool:
+        foreign = self._reader.is_foreign(entry.creation) or entry.tracker.is_ours(
+            entry.key, entry.value
+        )
+        if foreign and entry.owner is not None:
+            entry.owner.held.pop(entry, None)
+        return foreign
+
+    def _hand_over(self, suspects: list[Entry], window: Owner) -> list[Entry]:
+        """Give to the live wider fixtures what can be reached from their values."""
+        kept: list[Entry] = []
+        fixtures = [one for one in self._fixtures() if one is not window and self._may_keep(one)]
+        if not fixtures:
+            return suspects
+        objects: dict[int, Entry] = {}
+        numbers: dict[int, Entry] = {}
+        anchors = []  # keeps the objects alive, so that their ids stay theirs
+        for entry in suspects:
+            # That a function can be reached says nothing about who registered it.
+            if entry.by_collector or not entry.tracker.settles:
+                continue
+            anchor = entry.anchor
+            if anchor is not None:
+                anchors.append(anchor)
+                objects[id(anchor)] = entry
+            elif (number := _number(entry)) is not None:
+                numbers[number] = entry
+        for fixture in fixtures:
+            value = fixture.value() if fixture.value is not None else None
+            for found in reachable([value], objects, numbers):
+                taken = objects.get(found) or numbers.get(found)
+                if taken is not None and taken.owner is not fixture:
+                    _give(taken, fixture)
+                    kept.append(taken)
+        gone = set(kept)
+        return [entry for entry in suspects if entry not in gone]
+
+    def _may_keep(self, fixture: Owner) -> bool:
+        """Return whether a fixture has a value of the project's: a runner's loop reaches all."""
+        files = {code.co_filename for code in fixture.codes}
+        return fixture.value is not None and "tool" not in map(self._reader.places.of, files)
+
+    # --- what belongs together ---
+
+    def _group(self, entries: list[Entry]) -> list[Group]:
+        groups: dict[object, list[Entry]] = {}
+        for entry in entries:
+            groups.setdefault(self._together(entry), []).append(entry)
+        result = []
+        for members in groups.values():
+            members.sort(key=_rank, reverse=True)
+            result += [
+                Group(part, site=self._reader.library_site(part[0].creation))
+                for part in _split_slots(members)
+            ]
+        return self._absorb(result)
+
+    def _absorb(self, groups: list[Group]) -> list[Group]:
+        """Add what nobody saw being made to the group whose object holds it, e.g. a loop's epoll."""
+        loose = {
+            number: group
+            for group in groups
+            if group.primary.creation is None and (number := _number(group.primary)) is not None
+        }
+        if not loose:
+            return groups
+        absorbed: list[Group] = []
+        for group in groups:
+            if group.primary.creation is None or not loose:
+                continue
+            anchor = group.primary.anchor
+            found = reachable([anchor], (), loose, _NEAR)
+            for number in found:
+                part = loose.pop(number)
+                group.entries += part.entries
+                absorbed.append(part)
+        return [group for group in groups if group not in absorbed]
+
+    def _together(self, entry: Entry) -> object:
+        describe(entry, self._ledger)
+        call = self._reader.call(entry.creation)
+        if call is None:
+            target = entry.description.target if entry.description else ""
+            return entry.tracker.kind, entry.change, target
+        if call[2] is None or entry.by_collector or entry.change == "exceeded":
+            # made by the user's own hand, or apart from what one call makes
+            event = entry.key if entry.change == "exceeded" else None
+            return entry.tracker.kind, entry.by_collector, event, call
+        return call
+
+    # --- how bad ---
+
+    def _severity(self, group: Group) -> str:
+        kind = group.primary.tracker.kind
+        return self._settings.severity.get(kind, group.primary.tracker.severity)
+
+    def _sort(self, group: Group) -> None:
+        primary = group.primary
+        group.severity = primary.severity or self._severity(group)
+        strict = self._settings.strict
+        if primary.tracker.kind == "unclosed" and strict:
+            group.severity = "fail"
+        if primary.by_collector:
+            group.severity = "fail" if strict else "note"
+            group.why = "dropped without being closed; only the garbage collector freed it"
+        elif primary.owner is not None and primary.owner.closed:
+            group.severity, group.why = "note", "made by what an earlier owner left behind"
+        elif group.severity == "fail":
+            self._look_for_habit(group)
+
+    def _look_for_habit(self, group: Group) -> None:
+        """Tell what libraries make once and keep from what grows."""
+        module = self._reader.importing(group.primary.creation)
+        if module is not None:
+            group.module = module
+            self._note_unless_grown(group, ("import", module, *self._key(group)))
+            group.why = group.why or "made while a module was first imported"
+            return
+        habit = habit_of(group.site)
+        if habit == "pool":
+            group.severity, group.why = "note", "an idle worker of a pool that keeps them"
+            return
+        if habit == "singleton" or self._is_held_by_library(group):
+            self._note_unless_grown(group, self._key(group))
+            group.why = group.why or "made once by a library, which keeps it"
+
+    def _key(self, group: Group) -> tuple[object, ...]:
+        origin = self._reader.origin(group.primary.creation) if not group.site else None
+        return group.primary.tracker.kind, group.site, origin
+
+    def _note_unless_grown(self, group: Group, key: tuple[object, ...]) -> None:
+        earlier = [one for one in self._made_once.get(key, ()) if self._ledger.is_live(one)]
+        self._made_once[key] = [*earlier, *group.entries]
+        if earlier:
+            group.why = "made again at a place that made one before: it grows"
+        else:
+            group.severity = "note"
+
+    def _is_held_by_library(self, group: Group) -> bool:
+        if not group.site:
+            return False
+        code = group.primary.tracker.code(group.primary.key, group.primary.value)
+        if code is not None and self._reader.places.of(code.co_filename) == "user":
+            return False
+        for entry in group.entries[:5]:
+            anchor = entry.anchor
+            if anchor is None:
+                continue
+            with self._ledger.recorder.mute():
+                group.holder = find_holder(anchor)
+            del anchor
+            if group.holder is not None and group.holder.module:
+                return self._reader.places.is_library_module(group.holder.module)
+        return False
+
+
+def _rank(entry: Entry) -> int:
+    # Of the signal changes that one call of a loop makes, the loop's own handler names them.
+    return entry.tracker.rank + (1 if isinstance(entry.key, tuple) and entry.tracker.slots else 0)
+
+
+def _split_slots(members: list[Entry]) -> list[list[Entry]]:
+    """Keep two signals apart that one line sets; what a loop sets for one signal stays together."""
+    if not members[0].tracker.slots or isinstance(members[0].key, tuple):
+        return [members]
+    slots: dict[object, list[Entry]] = {}
+    for entry in members:
+        slots.setdefault(entry.key, []).append(entry)
+    return list(slots.values())
+
+
+def _number(entry: Entry) -> int | None:
+    value = entry.value
+    if entry.change == "exceeded":
+        return None
+    if isinstance(value, int):
+        return value if entry.tracker.kind in {"fds", "sockets"} else None
+    pid = getattr(value, "pid", None)
+    return pid if isinstance(pid, int) else None
+
+
+def _give(entry: Entry, owner: Owner) -> None:
+    if entry.owner is not None:
+        entry.owner.held.pop(entry, None)
+    entry.owner = owner
+    owner.held[entry] = None

@@ -1,0 +1,273 @@
+"""Knows every live resource and its owner; looks again only where a reading has changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.engine.entries import Entry, Shelf, same
+from pytest_resource_hygiene.errors import TrackerError
+from pytest_resource_hygiene.tracker import Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+    from types import CodeType
+
+    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.recorder import Creation, Recorder
+    from pytest_resource_hygiene.tracker import Tracker
+
+__all__ = ["Ledger"]
+
+_CLOSABLE = frozenset({"fds", "sockets"})  # kinds in which closing another's is worth a note
+
+
+class Ledger:
+    """The shelves of all kinds.
+
+    Args:
+        trackers: one for each kind.
+        recorder: started by the checker; muted while we look.
+    """
+
+    def __init__(self, trackers: Iterable[Tracker], recorder: Recorder) -> None:
+        """Know nothing; see `take_baseline`."""
+        self.recorder = recorder
+        self.shelves = [Shelf(tracker) for tracker in trackers]
+        self.failures: list[TrackerError] = []
+        self.changed: list[Shelf] = []
+        self.closed_for_others: list[Entry] = []
+        self._codes: dict[CodeType, list[Owner]] = {}
+        # Kinds that ask the same question share one answer a test.
+        self._sensors: dict[Callable[[], object], list[Shelf]] = {}
+        for shelf in self.shelves:
+            self._sensors.setdefault(shelf.tracker.sensor(), []).append(shelf)
+        self._readings: dict[Callable[[], object], object] = {}
+
+    # --- owners ---
+
+    def admit(self, owner: Owner) -> None:
+        """Recognise an owner by its code objects from now on."""
+        for code in owner.codes:
+            self._codes.setdefault(code, []).append(owner)
+
+    def dismiss(self, owner: Owner) -> None:
+        """Recognise it no longer."""
+        owner.closed = True
+        for code in owner.codes:
+            owners = self._codes.get(code, [])
+            if owner in owners:
+                owners.remove(owner)
+            if not owners:
+                self._codes.pop(code, None)
+
+    def owner_of(self, creation: Creation | None, window: Owner | None) -> Owner | None:
+        """Decide who made something.
+
+        A frame of a known test or fixture decides first, for it cannot lie. Then the context, which
+        tasks and callbacks inherit from whoever scheduled them, then the thread's own maker. What
+        nobody saw being made belongs to whoever was at work.
+        """
+        own_code = window.code if window is not None else None
+        maker = creation
+        while maker is not None:
+            for code in maker.stack[::2]:
+                owners = self._codes.get(code)
+                if owners:
+                    return owners[-1]
+                if code is own_code:
+                    return window
+            owner: Owner | None = maker.owner
+            # A runner that lives through several tests keeps the context of the first of them. Of
+            # a thread, the context is its own, and what an ended owner left behind stays his.
+            if owner is not None and not (owner.closed and maker.parent is None):
+                return owner
+            if maker.parent is None and maker is not creation and maker.window is not None:
+                return self._started_in(maker, window)
+            maker = maker.parent
+        return window
+
+    def _started_in(self, start: Creation, window: Owner | None) -> Owner | None:
+        owner: Owner = start.window
+        return owner if owner is not None else window
+
+    # --- looking ---
+
+    def take_baseline(self) -> None:
+        """Take everything that exists as given."""
+        self.is_quiet()
+        with self.recorder.mute():
+            moment = Moment()
+            for shelf in self.shelves:
+                resources = self._list(shelf, moment)
+                if resources is not None:
+                    shelf.fill(resources)
+                shelf.tracker.forget()
+        self.is_quiet()
+
+    def is_quiet(self) -> bool:
+        """Return whether no reading differs from the last; this is the whole happy path."""
+        changed = []
+        readings = self._readings
+        for sensor, shelves in self._sensors.items():
+            try:
+                reading = sensor()
+            except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
+                self._fail(shelves, "reading", error)
+                continue
+            if reading != readings.get(sensor):
+                readings[sensor] = reading
+                changed += shelves
+        self.changed = [shelf for shelf in changed if not shelf.broken] if changed else []
+        return not self.changed
+
+    def look(self, window: Owner | None, nodeid: str, *, everything: bool = False) -> list[Entry]:
+        """Bring the ledger up to date; return what is new, each with its owner.
+
+        Args:
+            window: who was at work since the last look.
+            nodeid: the test that runs.
+            everything: look at kinds without a changed reading, too.
+        """
+        if self.is_quiet() and not everything:
+            return []
+        shelves = self.shelves if everything else self.changed
+        return self.look_at(shelves, window, nodeid)
+
+    def look_at(
+        self, shelves: Collection[Shelf], window: Owner | None, nodeid: str
+    ) -> list[Entry]:
+        """Bring these shelves up to date."""
+        new: list[Entry] = []
+        with self.recorder.mute():
+            moment = Moment()
+            for shelf in shelves:
+                if not shelf.broken:
+                    resources = self._list(shelf, moment)
+                    if resources is not None:
+                        new += self._compare(shelf, resources, window, nodeid)
+        return new
+
+    def forget(self) -> None:
+        """Tell the trackers that all they recorded has been put into entries."""
+        for shelf in self.shelves:
+            shelf.tracker.forget()
+
+    def _list(self, shelf: Shelf, moment: Moment) -> Mapping[Hashable, Any] | None:
+        try:
+            return shelf.tracker.list_resources(moment)
+        except Exception as error:  # noqa: BLE001
+            self._fail([shelf], "listing", error)
+            return None
+
+    def _fail(self, shelves: Iterable[Shelf], action: str, error: Exception) -> None:
+        for shelf in shelves:
+            if not shelf.broken:
+                shelf.broken = True
+                self.failures.append(TrackerError(shelf.tracker.kind, action, error))
+
+    def _compare(
+        self,
+        shelf: Shelf,
+        current: Mapping[Hashable, Any],
+        window: Owner | None,
+        nodeid: str,
+    ) -> list[Entry]:
+        known = shelf.entries
+        new: list[Entry] = []
+        for key, value in current.items():
+            entry = known.get(key)
+            if entry is None:
+                new.append(self._add(shelf, key, value, None, window, nodeid))
+            elif shelf.tracker.slots and not same(entry.value, value):
+                replaced = self._replace(shelf, entry, value, window, nodeid)
+                if replaced is not None:
+                    new.append(replaced)
+        if len(known) > len(current):
+            for key in [key for key in known if key not in current]:
+                new += self._remove(shelf, key, window, nodeid)
+        return new
+
+    def _add(
+        self,
+        shelf: Shelf,
+        key: Hashable,
+        value: Any,
+        previous: Entry | None,
+        window: Owner | None,
+        nodeid: str,
+    ) -> Entry:
+        creation = shelf.tracker.creation(key, value)
+        owner = self.owner_of(creation, window)
+        entry = Entry(
+            shelf.tracker,
+            key,
+            value,
+            owner=owner,
+            creation=creation,
+            change="added" if previous is None else "replaced",
+            previous=previous,
+            made_during=nodeid,
+        )
+        shelf.entries[key] = entry
+        if owner is not None:
+            owner.held[entry] = None
+        return entry
+
+    def _replace(
+        self, shelf: Shelf, entry: Entry, value: Any, window: Owner | None, nodeid: str
+    ) -> Entry | None:
+        """Stack the new value on the old, unless its owner has just put the older one back."""
+        below: Entry | None = entry
+        while below is not None and below.owner is not None and (
+            below.owner is window or below.owner.closed
+        ):
+            _release(below)
+            below = below.previous
+            if below is not None and same(below.value, value):
+                shelf.entries[entry.key] = below
+                return None
+        return self._add(shelf, entry.key, value, below or entry, window, nodeid)
+
+    def _remove(
+        self, shelf: Shelf, key: Hashable, window: Owner | None, nodeid: str
+    ) -> list[Entry]:
+        entry = shelf.entries.pop(key)
+        _release(entry)
+        if shelf.tracker.removals and entry.previous is None and entry.owner is None:
+            gone = self._add(shelf, key, None, entry, window, nodeid)
+            gone.change = "removed"
+            return [gone]
+        foreign = entry.owner is not window and (entry.owner is None or not entry.owner.closed)
+        if foreign and shelf.tracker.kind in _CLOSABLE:
+            self.closed_for_others.append(entry)
+        return []
+
+    # --- after judging ---
+
+    def is_live(self, entry: Entry) -> bool:
+        """Return whether the entry is still what the ledger has for its key."""
+        for shelf in self.shelves:
+            if shelf.tracker is entry.tracker:
+                return shelf.entries.get(entry.key) is entry
+        return False
+
+    def put_back(self, entry: Entry) -> bool:
+        """Restore a slot to what it was before the entry; return whether that was done."""
+        previous = entry.previous
+        try:
+            done = entry.tracker.restore(entry.key, entry.value, entry.old)
+        except Exception as error:  # noqa: BLE001
+            self.failures.append(TrackerError(entry.tracker.kind, "restoring", error))
+            return False
+        if done:
+            shelf = next(s for s in self.shelves if s.tracker is entry.tracker)
+            if previous is not None:
+                shelf.entries[entry.key] = previous
+            else:
+                shelf.entries.pop(entry.key, None)
+        return done
+
+
+def _release(entry: Entry) -> None:
+    if entry.owner is not None:
+        entry.owner.held.pop(entry, None)

@@ -1,0 +1,61 @@
+"""Who answers for what: a test, a wider fixture, or the process itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import CodeType
+
+    from pytest_resource_hygiene.model import OwnerInfo
+    from pytest_resource_hygiene.tracker import Captured
+
+    from .entries import Entry
+
+__all__ = ["Owner"]
+
+
+class Owner:
+    """One test or wider fixture at work.
+
+    Args:
+        info: how reports name it.
+        nodeid: the test during which it began.
+        codes: code objects whose frames prove that it was at work.
+        value: returns the fixture's value once there is one; what that holds is its own.
+        parts: returns code objects of function-scoped fixtures that answer within a test, and how
+            to name them; asked only when something leaked.
+        place: file, line and function to show when no creation was seen.
+    """
+
+    __slots__ = ("caught", "closed", "codes", "held", "info", "nodeid", "parts", "place", "value")
+
+    def __init__(
+        self,
+        info: OwnerInfo,
+        nodeid: str = "",
+        *,
+        codes: Iterable[CodeType] = (),
+        value: Callable[[], Any] | None = None,
+        parts: Callable[[], Mapping[CodeType, OwnerInfo]] | None = None,
+        place: Callable[[], tuple[str, int, str] | None] | None = None,
+    ) -> None:
+        """Own nothing yet."""
+        self.info = info
+        self.nodeid = nodeid
+        self.codes = frozenset(codes)
+        self.value = value
+        self.parts = parts
+        self.place = place
+        self.held: dict[Entry, None] = {}  # a set that keeps its order
+        self.caught: list[tuple[Any, Captured, str]] = []
+        self.closed = False
+
+    @property
+    def code(self) -> CodeType | None:
+        """Code that proves this owner at work without having been admitted; a test's function."""
+        return None
+
+    def __repr__(self) -> str:
+        return f"<Owner {self.info}>"

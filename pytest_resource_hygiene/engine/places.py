@@ -1,0 +1,120 @@
+"""Whose code a file is: the user's, a library's, the standard library's, or a tool's."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Place", "Places"]
+
+Place = Literal["user", "library", "stdlib", "tool", "own", "frozen"]
+
+_OWN = str(Path(__file__).resolve().parent.parent) + "/"
+_TOOLS = (
+    "_pytest", "pytest", "pluggy", "xdist", "execnet", "coverage", "pytest_cov", "pytest_timeout",
+    "pytest_asyncio", "pytest_rerunfailures", "pytest_randomly", "pytest_subtests", "debugpy",
+    "pydevd", "_pydevd_bundle", "_pydevd_frame_eval", "_hypothesis_pytestplugin.py",
+)  # fmt: skip
+# Of packages that users call as well, only the files that are the test runner's.
+_TOOL_FILES = ("anyio/pytest_plugin.py",)
+
+
+class Places:
+    """Sorts file names, and remembers the answers.
+
+    Args:
+        roots: folders of the user's own code, e.g. the project and the folders of collected tests.
+        tools: further files that belong to the test runner, e.g. those of installed plugins.
+    """
+
+    def __init__(self, roots: Iterable[str] = (), tools: Iterable[str] = ()) -> None:
+        """Find out where libraries live on this machine."""
+        paths = sysconfig.get_paths()
+        self._stdlib = _prefixes({paths["stdlib"], paths["platstdlib"]})
+        self._libraries = _prefixes({paths["purelib"], paths["platlib"]})
+        self._roots: tuple[str, ...] = _prefixes(set(roots))
+        self._tools = set(tools)
+        self._cache: dict[str, Place] = {}
+        self._projects: set[str] | None = None
+
+    def add_root(self, folder: str) -> None:
+        """Count a folder as the user's, e.g. tests that are shipped inside a package."""
+        prefixes = _prefixes({folder})
+        if prefixes[0] not in self._roots:
+            self._roots += prefixes
+            self._cache.clear()
+
+    def add_tools(self, files: Iterable[str]) -> None:
+        """Count files as the test runner's."""
+        self._tools.update(files)
+        self._cache.clear()
+
+    def of(self, file: str) -> Place:
+        """Return whose a file is, by its name as the code object gives it."""
+        try:
+            return self._cache[file]
+        except KeyError:
+            place = self._cache[file] = self._sort(file)
+            return place
+
+    def _sort(self, file: str) -> Place:
+        if file.startswith(_OWN):
+            return "own"
+        if file.startswith("<frozen"):
+            return "frozen"
+        if file in self._tools:
+            return "tool"
+        packaged = _below(file, "/site-packages/") or _below(file, "/dist-packages/")
+        if packaged:
+            if packaged.split("/", 1)[0] in _TOOLS or packaged in _TOOL_FILES:
+                return "tool"
+            return "user" if self._is_rooted_in_package(file) else "library"
+        if file.startswith(self._roots):
+            return "user"
+        return "stdlib" if file.startswith(self._stdlib) else "user"
+
+    def _is_rooted_in_package(self, file: str) -> bool:
+        # A root above site-packages (a project with its .venv inside) does not make libraries ours.
+        return any(file.startswith(root) and "-packages/" in root for root in self._roots)
+
+    def is_library_module(self, name: str) -> bool:
+        """Return whether a module is the standard library's or an installed package's.
+
+        A package whose source lies in one of the user's folders is the user's, also when what runs
+        is its installed copy.
+        """
+        top = name.partition(".")[0]
+        if top in self._project_packages():
+            return False
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        if file is None:
+            return top in sys.stdlib_module_names
+        return self.of(file) in {"library", "stdlib", "tool"}
+
+    def _project_packages(self) -> set[str]:
+        if self._projects is None:
+            self._projects = {
+                path.name.removesuffix(".py")
+                for root in self._roots
+                if "-packages/" not in root
+                for folder in (Path(root), Path(root) / "src")
+                if folder.is_dir()
+                for path in folder.iterdir()
+                if path.suffix == ".py" or (path / "__init__.py").exists()
+            }
+        return self._projects
+
+
+def _prefixes(folders: set[str]) -> tuple[str, ...]:
+    every = folders | {str(Path(folder).resolve()) for folder in folders}
+    return tuple(sorted(folder.rstrip("/") + "/" for folder in every if folder))
+
+
+def _below(file: str, marker: str) -> str:
+    return file.rpartition(marker)[2] if marker in file else ""

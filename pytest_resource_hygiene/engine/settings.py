@@ -1,0 +1,38 @@
+"""What the engine can be told; hosts make this from flags, files or arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_resource_hygiene.engine.allowances import Allowance
+
+__all__ = ["EngineSettings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """Validated settings.
+
+    Attributes:
+        severity: kind to ``fail``, ``note`` or ``off``, for those that differ from their default.
+        grace: seconds that a suspect has to go by itself.
+        repeat_grace: seconds for a creation site that has once cost the full grace.
+        strict: what only the collector freed, and what was dropped unclosed, fails too.
+        restore: put signals, clocks, hooks and filters back after they are reported.
+        max_listeners: more listeners than this on one event of one emitter are a finding.
+        allowances: leaks allowed everywhere.
+        root: the project's folder, for paths that are the same on every machine.
+    """
+
+    severity: Mapping[str, str] = field(default_factory=dict)
+    grace: float = 0.5
+    repeat_grace: float = 0.15
+    strict: bool = False
+    restore: bool = True
+    max_listeners: int = 10
+    allowances: tuple[Allowance, ...] = ()
+    root: str = ""

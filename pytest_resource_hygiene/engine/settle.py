@@ -1,0 +1,118 @@
+"""Gives suspects time to go, and stops at once when they are gone.
+
+Nothing waits unless something looks leaked. The collector runs once, after a few milliseconds: what
+only it could free was dropped but never closed, which is a note and no failure.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import TYPE_CHECKING
+
+from pytest_resource_hygiene.errors import TrackerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from pytest_resource_hygiene.engine.entries import Entry, Shelf
+    from pytest_resource_hygiene.engine.ledger import Ledger
+    from pytest_resource_hygiene.engine.owners import Owner
+
+__all__ = ["Settler"]
+
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.05
+_BEFORE_COLLECTING = 0.004
+
+
+class Settler:
+    """Waits for suspects.
+
+    Args:
+        ledger: is asked again and again.
+        sleep: lets seconds pass; tests give a clock of their own.
+    """
+
+    def __init__(self, ledger: Ledger, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Count nothing yet."""
+        self._ledger = ledger
+        self._sleep = sleep
+        self.collections = 0
+        self.sleeps = 0
+
+    def settle(
+        self, suspects: Collection[Entry], window: Owner, nodeid: str, patience: float
+    ) -> tuple[list[Entry], list[Entry]]:
+        """Wait up to ``patience`` seconds.
+
+        Returns:
+            What is left, and what only the garbage collector freed.
+        """
+        left = [entry for entry in suspects if entry.tracker.settles]
+        lasting = [entry for entry in suspects if not entry.tracker.settles]
+        freed: list[Entry] = []
+        waited, pause = 0.0, _FIRST_PAUSE
+        collected = False
+        while left:
+            if not collected and waited >= min(_BEFORE_COLLECTING, patience):
+                collected = True
+                left, freed = self._collect(left, window, nodeid)
+                continue
+            if waited >= patience:
+                break
+            pause = min(pause, patience - waited)
+            self._pause(left, pause)
+            waited += pause
+            pause = min(pause * 2, _LONGEST_PAUSE)
+            left = self._still_there(left, window, nodeid)
+            for entry in left:
+                entry.waited = waited
+        return [*lasting, *left], freed
+
+    def _collect(
+        self, left: list[Entry], window: Owner, nodeid: str
+    ) -> tuple[list[Entry], list[Entry]]:
+        for entry in left:  # while it can still be described
+            describe(entry, self._ledger)
+        gc.collect()
+        self.collections += 1
+        after = self._still_there(left, window, nodeid)
+        kept = set(after)
+        freed = [entry for entry in left if entry not in kept]
+        for entry in freed:
+            entry.by_collector = True
+        return after, freed
+
+    def _still_there(self, left: list[Entry], window: Owner, nodeid: str) -> list[Entry]:
+        shelves: list[Shelf] = [
+            shelf
+            for shelf in self._ledger.shelves
+            if any(entry.tracker is shelf.tracker for entry in left)
+        ]
+        self._ledger.look_at(shelves, window, nodeid)
+        return [entry for entry in left if self._ledger.is_live(entry)]
+
+    def _pause(self, left: list[Entry], seconds: float) -> None:
+        self.sleeps += 1
+        with self._ledger.recorder.mute():
+            for tracker in {entry.tracker for entry in left}:
+                keys = {entry.key for entry in left if entry.tracker is tracker}
+                if tracker.pause(keys, seconds):
+                    return
+        self._sleep(seconds)
+
+
+def describe(entry: Entry, ledger: Ledger) -> None:
+    """Put an entry in words, once; a tracker that fails at it is at fault, not the test."""
+    if entry.description is not None:
+        return
+    from pytest_resource_hygiene.tracker import Description
+
+    value = entry.value
+    try:
+        with ledger.recorder.mute():
+            entry.description = entry.tracker.describe(entry.key, value, entry.old)
+    except Exception as error:  # noqa: BLE001
+        ledger.failures.append(TrackerError(entry.tracker.kind, "describing", error))
+        entry.description = Description(summary=f"{entry.tracker.title} (not describable)")

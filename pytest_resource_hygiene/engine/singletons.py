@@ -1,0 +1,46 @@
+"""What libraries make once and keep on purpose, recognised by the code that makes it.
+
+Names of threads and processes change from release to release, so nothing here goes by them. The
+places below are those of the standard library whose products hang on no object that could be
+followed (numbers of descriptors and processes), and pools that keep idle workers by design.
+Everything else that a library makes once is recognised by who holds it: see `judge`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["Habit", "habit_of"]
+
+Habit = Literal["singleton", "pool"]
+
+# End of the file name, function that makes it (empty: any), what kind of habit it is.
+_PLACES: tuple[tuple[str, str, Habit], ...] = (
+    # Never reaped by design (CPython issue 88887): one child and one pipe for the whole process.
+    ("multiprocessing/resource_tracker.py", "ensure_running", "singleton"),
+    ("multiprocessing/resource_tracker.py", "_launch", "singleton"),
+    ("multiprocessing/forkserver.py", "ensure_running", "singleton"),
+    ("multiprocessing/heap.py", "__init__", "pool"),
+    ("loky/backend/resource_tracker.py", "", "singleton"),
+    ("loky/reusable_executor.py", "", "pool"),
+    # Idle workers are kept for the next caller, as many as ever ran at once.
+    ("trio/_core/_thread_cache.py", "", "pool"),
+    ("asgiref/sync.py", "", "pool"),
+    ("anyio/_backends/_asyncio.py", "run_sync_in_worker_thread", "pool"),
+    # One thread per waited-for child, which ends with that child.
+    ("asyncio/unix_events.py", "add_child_handler", "pool"),
+    ("weakref.py", "__init__", "singleton"),
+    ("gevent/hub.py", "", "singleton"),
+    ("tqdm/_monitor.py", "", "singleton"),
+    ("pycares/__init__.py", "", "singleton"),
+    ("jedi/inference/compiled/subprocess/__init__.py", "", "pool"),
+)
+
+
+def habit_of(site: tuple[tuple[str, str], ...]) -> Habit | None:
+    """Return the habit behind the library frames of a creation, innermost first, if it is known."""
+    for file, function in site:
+        for ending, name, habit in _PLACES:
+            if file.endswith(ending) and name in {"", function}:
+                return habit
+    return None

@@ -1,0 +1,144 @@
+"""Reads creation records: which lines, whose they are, and what that says about the making."""
+
+from __future__ import annotations
+
+import linecache
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.model import Frame, Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
+    from pytest_resource_hygiene.engine.places import Places
+    from pytest_resource_hygiene.recorder import Creation, Stack
+
+__all__ = ["StackReader"]
+
+_IMPORT = "<frozen importlib._bootstrap>"
+
+
+class StackReader:
+    """Answers questions about creation records; costs are paid for suspects only."""
+
+    def __init__(self, places: Places) -> None:
+        """Use that sorting of files."""
+        self.places = places
+
+    def frames(self, creation: Creation | None) -> tuple[Frame, ...]:
+        """Return the stack, innermost first, without our own frames and the import machinery."""
+        if creation is None:
+            return ()
+        return tuple(
+            Frame(code.co_filename, line_of(code, offset), code.co_name)
+            for code, offset in pairs(creation.stack)
+            if self.places.of(code.co_filename) not in {"own", "frozen"}
+        )
+
+    def user_frame(self, creation: Creation | None) -> tuple[CodeType, int] | None:
+        """Return the innermost frame that is the user's."""
+        if creation is None:
+            return None
+        for code, offset in pairs(creation.stack):
+            if self.places.of(code.co_filename) == "user":
+                return code, offset
+        return self.user_frame(creation.parent)
+
+    def origin(self, creation: Creation | None) -> Origin | None:
+        """Return the innermost frame that is the user's; else the innermost of anybody's."""
+        found = self.user_frame(creation)
+        if found is None and creation is not None:
+            found = next(
+                (
+                    (code, offset)
+                    for code, offset in pairs(creation.stack)
+                    if self.places.of(code.co_filename) not in {"own", "frozen"}
+                ),
+                None,
+            )
+        if found is None or creation is None:
+            return None
+        code, offset = found
+        line = line_of(code, offset)
+        return Origin(
+            file=code.co_filename,
+            line=line,
+            function=code.co_name,
+            source="recorded" if creation.certain else "inferred",
+            text=linecache.getline(code.co_filename, line).strip(),
+        )
+
+    def is_foreign(self, creation: Creation | None) -> bool:
+        """Return whether the test runner or one of its plugins made it, for itself."""
+        if creation is None or not creation.stack:
+            return False
+        places = {self.places.of(code.co_filename) for code, _ in pairs(creation.stack)}
+        if "user" in places:
+            return False
+        if "tool" in places:
+            return True
+        return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
+
+    def is_by_user(self, creation: Creation | None) -> bool:
+        """Return whether the user's code made it, and not while a module was being imported."""
+        return self.user_frame(creation) is not None and self.importing(creation) is None
+
+    def importing(self, creation: Creation | None) -> str | None:
+        """Return the name of the module that was being imported for the first time, if any."""
+        if creation is None:
+            return None
+        module: str | None = None
+        for code, _ in pairs(creation.stack):
+            if code.co_filename == _IMPORT:
+                if module is not None:
+                    return module
+            elif code.co_name == "<module>":
+                module = code.co_filename
+            elif code.co_name == "reload" and code.co_filename.endswith("importlib/__init__.py"):
+                return None
+        return None
+
+    def call(self, creation: Creation | None) -> tuple[Any, ...] | None:
+        """Return what identifies the one call of the user's that made this.
+
+        Things made by one call belong together: a loop with its selector and self-pipe, a pool with
+        its threads and pipes.
+        """
+        if creation is None:
+            return None
+        inner: CodeType | None = None
+        for code, offset in pairs(creation.stack):
+            place = self.places.of(code.co_filename)
+            if place == "user":
+                return code, offset, inner
+            if place != "own":
+                inner = code
+        return None
+
+    def library_site(self, creation: Creation | None) -> tuple[tuple[str, str], ...]:
+        """Return the frames below the user's, as files and functions: where a library makes it."""
+        if creation is None:
+            return ()
+        site = []
+        for code, _ in pairs(creation.stack):
+            place = self.places.of(code.co_filename)
+            if place == "user":
+                break
+            if place in {"library", "stdlib"}:
+                site.append((code.co_filename, code.co_name))
+        return tuple(site)
+
+
+def pairs(stack: Stack) -> Iterator[tuple[Any, int]]:
+    """Yield code object and instruction offset, innermost first."""
+    items = iter(stack)
+    return zip(items, items, strict=True)
+
+
+def line_of(code: CodeType, offset: int) -> int:
+    """Return the line of an instruction, or the first line of the code where it is unknown."""
+    for start, end, line in code.co_lines():
+        if start <= offset < end and line is not None:
+            return line
+    return code.co_firstlineno

@@ -1,0 +1,128 @@
+"""The nouns: frozen records that the engine passes around. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Change", "Frame", "Leak", "Origin", "OwnerInfo", "Severity"]
+
+Severity = Literal["fail", "note", "allowed", "known"]
+Change = Literal["added", "replaced", "removed", "exceeded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One line of a stack: a file as given by the interpreter, a line from 1, a function."""
+
+    file: str
+    line: int
+    function: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON-safe form."""
+        return {"file": self.file, "line": self.line, "function": self.function}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a resource was made.
+
+    ``source`` says how this is known: ``recorded`` when the moment of creation was seen,
+    ``inferred`` when the place was concluded afterwards.
+    """
+
+    file: str
+    line: int
+    function: str
+    source: Literal["recorded", "inferred"]
+    text: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON-safe form (without the source text)."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "function": self.function,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerInfo:
+    """Who has to answer for a resource, as reports show it."""
+
+    type: Literal["test", "fixture", "module", "session"]
+    name: str
+    scope: str
+    location: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON-safe form."""
+        return {"type": self.type, "name": self.name, "scope": self.scope}
+
+    def __str__(self) -> str:
+        """Name the owner in plain words."""
+        where = f", {self.location}" if self.location else ""
+        if self.type == "fixture":
+            return f"fixture {self.name!r} ({self.scope} scope{where})"
+        return f"{self.type} {self.name}{where}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """One finding: what was left, where it was made, by whom, and how to close it."""
+
+    kind: str
+    severity: Severity
+    change: Change
+    count: int
+    summary: str
+    details: Mapping[str, Any]
+    nodeid: str
+    made_during: str
+    owner: OwnerInfo
+    origin: Origin | None
+    stack: tuple[Frame, ...]
+    held_by: tuple[str, ...]
+    present_stack: tuple[str, ...]
+    waited_seconds: float
+    hint: str
+    fingerprint: str
+    reason: str | None = None
+    issue: str | None = None
+    parts: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding in the form of the schema ``resource-hygiene/1``."""
+        details = dict(self.details)
+        if self.parts:
+            details["parts"] = list(self.parts)
+        if self.present_stack:
+            details["present_stack"] = list(self.present_stack)
+        if self.owner.location:
+            details["owner_location"] = self.owner.location
+        if self.origin is not None and self.origin.text:
+            details["source_line"] = self.origin.text
+        return {
+            "kind": self.kind,
+            "severity": self.severity,
+            "change": self.change,
+            "count": self.count,
+            "summary": self.summary,
+            "details": details,
+            "nodeid": self.nodeid,
+            "made_during": self.made_during,
+            "owner": self.owner.to_dict(),
+            "origin": self.origin.to_dict() if self.origin else None,
+            "stack": [frame.to_dict() for frame in self.stack],
+            "held_by": list(self.held_by),
+            "waited_seconds": round(self.waited_seconds, 3),
+            "hint": self.hint,
+            "fingerprint": self.fingerprint,
+            "reason": self.reason,
+            "issue": self.issue,
+        }

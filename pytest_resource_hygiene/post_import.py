@@ -1,0 +1,64 @@
+"""Calls back when a module has been imported, so that what nobody uses is never loaded by us."""
+
+from __future__ import annotations
+
+import sys
+from importlib.abc import MetaPathFinder
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+__all__ = ["PostImport"]
+
+
+class PostImport(MetaPathFinder):
+    """A finder that finds nothing itself, and notices when one of its modules has been executed."""
+
+    def __init__(self) -> None:
+        """Wait for nothing yet."""
+        self._waiting: dict[str, list[Callable[[], None]]] = {}
+
+    def when_imported(self, name: str, callback: Callable[[], None]) -> None:
+        """Call at once if the module is there, else right after it has been executed."""
+        if name in sys.modules:
+            callback()
+            return
+        self._waiting.setdefault(name, []).append(callback)
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+
+    def stop(self) -> None:
+        """Wait no longer."""
+        self._waiting.clear()
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Let the other finders find it; hang ourselves on its loader."""
+        if fullname not in self._waiting:
+            return None
+        for finder in sys.meta_path:
+            if finder is self:
+                continue
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                self._hang_on(spec.loader, fullname)
+                return spec
+        return None
+
+    def _hang_on(self, loader: Any, name: str) -> None:
+        def exec_module(module: ModuleType) -> None:
+            vars(loader).pop("exec_module", None)
+            loader.exec_module(module)
+            for callback in self._waiting.pop(name, ()):
+                callback()
+
+        try:
+            loader.exec_module = exec_module
+        except AttributeError:  # a loader of C code that takes no attributes: stay blind to it
+            self._waiting.pop(name, None)

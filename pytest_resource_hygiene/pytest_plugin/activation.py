@@ -1,0 +1,196 @@
+"""Switches the plugin on: validates the settings, chooses the trackers, registers what watches."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_resource_hygiene.engine.allowances import parse_allowance
+from pytest_resource_hygiene.engine.settings import EngineSettings
+from pytest_resource_hygiene.errors import SettingsError
+from pytest_resource_hygiene.pytest_plugin.options import value_of
+from pytest_resource_hygiene.pytest_plugin.results import Results
+from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
+from pytest_resource_hygiene.trackers.fds import FdTracker
+from pytest_resource_hygiene.trackers.listeners import ListenerTracker, emitter_from, load_emitter
+
+if TYPE_CHECKING:
+    from pytest_resource_hygiene.tracker import Tracker
+
+__all__ = ["activate", "engine_settings", "make_trackers", "prepare_trackers", "stop_files", "tool_files"]
+
+_SEVERITIES = ("fail", "note", "off")
+
+
+def activate(config: pytest.Config, mode: str) -> None:
+    """Register the plugins of this process: the watcher, or under xdist the controller's half."""
+    from pytest_resource_hygiene.pytest_plugin.protocol import Watcher
+    from pytest_resource_hygiene.pytest_plugin.summary import Summary
+
+    results = Results(config, mode)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Summary(config, results), "resource_hygiene_summary")
+    if config.pluginmanager.has_plugin("dsession") or _is_controller(config):
+        from pytest_resource_hygiene.pytest_plugin.distributed import Controller
+
+        config.pluginmanager.register(Controller(results), "resource_hygiene_controller")
+        return
+    config.pluginmanager.register(Watcher(config, results), "resource_hygiene_watcher")
+
+
+def _is_controller(config: pytest.Config) -> bool:
+    distributed = config.getoption("dist", default="no") not in {"no", None}
+    return distributed and not hasattr(config, "workerinput")
+
+
+def make_trackers(config: pytest.Config) -> list[Tracker]:
+    """Make the trackers of all kinds that are on: built in, and from conftest files and plugins.
+
+    Raises:
+        pytest.UsageError: an unknown kind, or two trackers of one kind.
+    """
+    extra: list[Tracker] = []
+    for batch in config.hook.pytest_resource_hygiene_trackers():
+        extra += batch
+    default = _default_kinds(extra)
+    names = [*kind_names(), *(tracker.kind for tracker in extra)]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise pytest.UsageError(
+            f"resource hygiene: two trackers of the kind {double[0]!r}. Give yours another name."
+        )
+    severities = _severities(config, names)
+    chosen = _choose(str(value_of(config, "kinds")), default, frozenset(names), severities)
+    trackers = built_in_trackers(chosen)
+    return sorted(
+        [*trackers, *(one for one in extra if one.kind in chosen)], key=lambda one: one.kind
+    )
+
+
+def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
+    """Tell trackers what only the test runner knows.
+
+    Raises:
+        pytest.UsageError: a declared emitter cannot be used.
+    """
+    for tracker in trackers:
+        if isinstance(tracker, ListenerTracker):
+            # pytest itself puts the warning filters back after each test, unless told not to.
+            tracker.watch_warnings = not config.pluginmanager.hasplugin("warnings")
+            _declare_emitters(tracker, config)
+        if isinstance(tracker, FdTracker) and config.option.capture == "fd":
+            tracker.ignored = frozenset({0, 1, 2})
+        ignore = getattr(tracker, "ignore_below", None)
+        if ignore is not None and config.option.basetemp:
+            ignore(str(config.option.basetemp))
+
+
+def _declare_emitters(tracker: ListenerTracker, config: pytest.Config) -> None:
+    try:
+        for line, _ in value_of(config, "emitters"):
+            tracker.declare(*load_emitter(line))
+        for declared in config.hook.pytest_resource_hygiene_emitters():
+            for name, emitter in declared.items():
+                tracker.declare(name, emitter_from(emitter))
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _default_kinds(extra: list[Tracker]) -> frozenset[str]:
+    return frozenset(_on_by_default()) | {one.kind for one in extra if one.severity != "off"}
+
+
+def _on_by_default() -> set[str]:
+    return set(kind_names()) - {"environment", "temp_paths", "memory"}
+
+
+def _choose(
+    text: str, default: frozenset[str], known: frozenset[str], severities: dict[str, str]
+) -> frozenset[str]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    chosen: set[str] = set()
+    if not words or words[0].startswith(("+", "-")):
+        chosen = set(default)
+    for word in words:
+        name = word.lstrip("+-")
+        if name in {"default", "all"}:
+            chosen |= default if name == "default" else known
+        elif name not in known:
+            raise pytest.UsageError(
+                f"--resource-hygiene-kinds: unknown kind {name!r}. "
+                f"Kinds: {', '.join(sorted(known))}; also 'default' and 'all'."
+            )
+        elif word.startswith("-"):
+            chosen.discard(name)
+        else:
+            chosen.add(name)
+    chosen |= {kind for kind, severity in severities.items() if severity != "off"}
+    return frozenset(chosen - {kind for kind, severity in severities.items() if severity == "off"})
+
+
+def _severities(config: pytest.Config, kinds: list[str]) -> dict[str, str]:
+    found = {}
+    for line, source in reversed(value_of(config, "severity")):
+        kind, _, severity = (part.strip() for part in line.partition(":"))
+        if kind not in kinds or severity not in _SEVERITIES:
+            raise pytest.UsageError(
+                f"{source}: {line!r} is not valid. Write 'kind: severity' with a severity of "
+                f"{', '.join(_SEVERITIES)} and a kind of {', '.join(sorted(kinds))}."
+            )
+        found[kind] = severity
+    return found
+
+
+def engine_settings(config: pytest.Config, trackers: list[Tracker]) -> EngineSettings:
+    """Validate everything that the engine is told.
+
+    Raises:
+        pytest.UsageError: says which setting, which value, and what is valid.
+    """
+    kinds = [*kind_names(), *(tracker.kind for tracker in trackers)]
+    try:
+        allowances = tuple(
+            parse_allowance(line, kinds, source) for line, source in value_of(config, "allow")
+        )
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
+    severity: dict[str, str] = {
+        tracker.kind: "fail" for tracker in trackers if tracker.severity == "off"
+    }
+    severity.update(_severities(config, kinds))
+    return EngineSettings(
+        severity=severity,
+        grace=value_of(config, "grace"),
+        strict=value_of(config, "strict") in {True, "true"},
+        restore=value_of(config, "restore") not in {False, "false"},
+        max_listeners=value_of(config, "max-listeners"),
+        allowances=allowances,
+        root=str(config.rootpath),
+    )
+
+
+def stop_files() -> list[str]:
+    """Return the files at whose first frame a creation stack ends: the runner of tests."""
+    names = ("_pytest.python", "_pytest.fixtures", "_pytest.runner", "_pytest.unittest",
+             "_pytest.main", "_pytest.doctest")  # fmt: skip
+    found: list[Any] = [
+        module
+        for name, module in list(sys.modules.items())
+        if name in names or name.startswith("pluggy.")
+    ]
+    return [str(module.__file__) for module in found if getattr(module, "__file__", None)]
+
+
+def tool_files(config: pytest.Config) -> list[str]:
+    """Return the files of installed plugins: what they make is theirs."""
+    files = []
+    for _, dist in config.pluginmanager.list_plugin_distinfo():
+        for entry in dist.entry_points:
+            if entry.group == "pytest11":
+                module = sys.modules.get(entry.value.partition(":")[0])
+                file = getattr(module, "__file__", None)
+                if file and "/site-packages/" in file:
+                    files.append(file)
+    return files

@@ -1,0 +1,174 @@
+"""Runs tests more than once: to confirm a suspicion, or to hunt leaks too slow for one run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from pytest_resource_hygiene.engine.fingerprint import fingerprint
+from pytest_resource_hygiene.model import Leak, Origin, OwnerInfo
+from pytest_resource_hygiene.trackers.memory import allocated_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_resource_hygiene.pytest_plugin.protocol import Watcher
+
+__all__ = ["Confirmer", "Repeater"]
+
+# Below this many blocks a run, growth is the test runner's own bookkeeping.
+_NOISE_BLOCKS = 8
+
+
+class _Runner:
+    """Runs an item whole, as pytest does, without telling anybody yet."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+
+    def run(self, item: Any, nextitem: Any, *, again: bool) -> list[pytest.TestReport]:
+        if again and hasattr(item, "_initrequest"):
+            item._initrequest()  # noqa: SLF001 - what every plugin that runs tests again has to do
+        return list(runtestprotocol(item, nextitem=nextitem, log=False))
+
+    def trial(self, item: Any, nextitem: Any, *, again: bool) -> tuple[list[Any], list[Leak]]:
+        """Run an item, and keep its leaks from failing it."""
+        self.watcher.trial = leaks = []
+        try:
+            return self.run(item, nextitem, again=again), leaks
+        finally:
+            self.watcher.trial = None
+
+    def tell(self, item: pytest.Item, reports: Iterable[pytest.TestReport]) -> None:
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+
+
+def _start(item: pytest.Item) -> None:
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+
+
+def _finish(item: pytest.Item) -> None:
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+
+class Confirmer(_Runner):
+    """Runs a suspicious test once more; only what grows again is a leak.
+
+    A singleton that a library makes at its first use is there after the first run, and is not made
+    again in the second.
+    """
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        """Run the item, and again if it looks as if it leaked."""
+        _start(item)
+        reports, leaks = self.trial(item, nextitem, again=False)
+        suspicious = any(leak.severity == "fail" for leak in leaks)
+        if suspicious and all(report.passed for report in reports):
+            self.watcher.unconfirmed = {leak.fingerprint: leak for leak in leaks}
+            reports = self.run(item, nextitem, again=True)
+            self._note_unconfirmed()
+        else:
+            reports = self.watcher.deliver_late(item, reports, leaks)
+        self.tell(item, reports)
+        _finish(item)
+        return True
+
+    def _note_unconfirmed(self) -> None:
+        rest, self.watcher.unconfirmed = self.watcher.unconfirmed, {}
+        self.watcher.results.add(
+            [_as_note(leak, "a second run of the test left nothing more") for leak in rest.values()]
+        )
+
+
+def _as_note(leak: Leak, why: str) -> Leak:
+    if leak.severity != "fail":
+        return leak
+    return replace(leak, severity="note", details={**leak.details, "why": why})
+
+
+class Repeater(_Runner):
+    """Runs each test once to warm up and then N times; what grows every single time is a leak.
+
+    Args:
+        watcher: the watcher of this process.
+        times: how often after the warm-up.
+    """
+
+    def __init__(self, watcher: Watcher, times: int) -> None:
+        """Have measured nothing yet."""
+        super().__init__(watcher)
+        self._times = times
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        """Run the item N + 1 times and tell the last run."""
+        _start(item)
+        reports, leaks = self.trial(item, nextitem, again=False)
+        counts = [self._counts()]
+        if all(report.passed or report.skipped for report in reports):
+            for _ in range(self._times):
+                reports, leaks = self.trial(item, nextitem, again=True)
+                counts.append(self._counts())
+                if any(report.failed for report in reports):
+                    break
+        if not any(leak.severity == "fail" for leak in leaks):
+            leaks = [*leaks, *self._growth(item, counts)]
+        self.tell(item, self.watcher.deliver_late(item, reports, leaks))
+        _finish(item)
+        return True
+
+    def _counts(self) -> dict[str, int]:
+        checker = self.watcher.checker
+        assert checker is not None
+        ledger = checker.ledger
+        ledger.look_at(ledger.shelves, checker.session, checker.nodeid)
+        counts = {
+            shelf.tracker.kind: len(shelf.entries)
+            for shelf in ledger.shelves
+            if not shelf.tracker.slots
+        }
+        return {**counts, "memory": allocated_blocks()}
+
+    def _growth(self, item: pytest.Item, counts: list[dict[str, int]]) -> list[Leak]:
+        found = []
+        if len(counts) <= self._times:
+            return []
+        for kind in counts[0]:
+            deltas = [b[kind] - a[kind] for a, b in zip(counts, counts[1:], strict=False)]
+            least = _NOISE_BLOCKS if kind == "memory" else 1
+            if min(deltas) >= least:
+                found.append(self._leak(item, kind, deltas))
+        return found
+
+    def _leak(self, item: pytest.Item, kind: str, deltas: list[int]) -> Leak:
+        unit = "blocks of memory" if kind == "memory" else kind
+        path, line, _ = item.reportinfo()
+        owner = OwnerInfo("test", item.nodeid, "function")
+        root = str(item.config.rootpath)
+        from pytest_resource_hygiene.engine.fingerprint import relative
+
+        origin = Origin(relative(str(path), root), (line or 0) + 1, item.name, "inferred")
+        return Leak(
+            kind=kind,
+            severity="fail",
+            change="added",
+            count=min(deltas),
+            summary=f"{unit} grew in each of {len(deltas)} runs: "
+            + ", ".join(f"+{delta}" for delta in deltas),
+            details={"deltas": deltas},
+            nodeid=item.nodeid,
+            made_during=item.nodeid,
+            owner=owner,
+            origin=origin,
+            stack=(),
+            held_by=(),
+            present_stack=(),
+            waited_seconds=0.0,
+            hint="look for what each run adds to: a cache, a registry, a list at module level",
+            fingerprint=fingerprint(kind, "added", owner, origin, unit, root),
+        )

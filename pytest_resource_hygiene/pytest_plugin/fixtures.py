@@ -1,0 +1,68 @@
+"""The fixture ``resource_hygiene``: checks in the middle of a test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pytest
+
+    from pytest_resource_hygiene.api import no_leaks
+    from pytest_resource_hygiene.model import Leak
+
+__all__ = ["MidTest"]
+
+
+class MidTest:
+    """Remembers what is open when the test begins its work."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        """Belong to that item."""
+        self._item = item
+        self._before: Any = None
+
+    def __enter__(self) -> MidTest:
+        """Take the first snapshot."""
+        from pytest_resource_hygiene.api import snapshot
+
+        self._before = snapshot()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Let go."""
+        self._before.close()
+
+    def leaks(self, *, grace: float = 0.5) -> tuple[Leak, ...]:
+        """Return what appeared since the beginning, or since `mark`, and is still there.
+
+        Args:
+            grace: seconds to wait for it to go.
+        """
+        from pytest_resource_hygiene.api import leaks_since
+
+        return leaks_since(self._before, grace=grace)
+
+    def check(self, *, grace: float = 0.5) -> None:
+        """Fail the test here if anything is left.
+
+        Raises:
+            LeaksFoundError: says what, and how to close it.
+        """
+        from pytest_resource_hygiene.api import raise_leaks
+
+        raise_leaks(self.leaks(grace=grace))
+
+    def mark(self) -> None:
+        """Take what is open now as given."""
+        from pytest_resource_hygiene.api import snapshot
+
+        self._before.close()
+        self._before = snapshot()
+
+    def no_leaks(self, kinds: Iterable[str] | None = None, action: str = "raise") -> no_leaks:
+        """Return a context that checks what happens inside."""
+        from pytest_resource_hygiene.api import no_leaks
+
+        return no_leaks(kinds=kinds, action=action)

@@ -1,0 +1,129 @@
+"""Markers, read once at collection: a typo must not silently allow nothing, or everything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from pytest_resource_hygiene.engine.allowances import Allowance
+from pytest_resource_hygiene.engine.fingerprint import relative
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = ["ItemRules", "read_markers"]
+
+_ALLOW = "allow_leak"
+_MODE = "resource_hygiene"
+_MODES = ("fail", "report", "off")
+
+
+class ItemRules(NamedTuple):
+    """What the markers of an item, its class and its module say; the nearest first."""
+
+    allowances: tuple[Allowance, ...]
+    mode: str | None
+    grace: float | None
+    strict: bool | None
+
+
+def read_markers(
+    items: Iterable[pytest.Item], kinds: Collection[str]
+) -> dict[pytest.Item, ItemRules]:
+    """Return the rules of items that have any.
+
+    Raises:
+        pytest.UsageError: names every marker that cannot be used, and why.
+    """
+    reader = _Reader(kinds)
+    rules = {}
+    for item in items:
+        marks = reader.marks(item)
+        if marks:
+            rules[item] = reader.rules(marks)
+    if reader.problems:
+        raise pytest.UsageError("\n".join(dict.fromkeys(reader.problems)))
+    return rules
+
+
+class _Reader:
+    def __init__(self, kinds: Collection[str]) -> None:
+        self._kinds = kinds
+        self._of_parents: dict[Any, tuple[tuple[pytest.Mark, str], ...]] = {None: ()}
+        self.problems: list[str] = []
+
+    def marks(self, node: Any) -> tuple[tuple[pytest.Mark, str], ...]:
+        own: list[tuple[pytest.Mark, str]] = [
+            (mark, _where(node)) for mark in node.own_markers if mark.name in {_ALLOW, _MODE}
+        ]
+        parent = node.parent
+        if parent not in self._of_parents:
+            self._of_parents[parent] = self.marks(parent)
+        inherited = self._of_parents[parent]
+        return (*own, *inherited) if own else inherited
+
+    def rules(self, marks: Iterable[tuple[pytest.Mark, str]]) -> ItemRules:
+        allowances = []
+        mode: str | None = None
+        grace: float | None = None
+        strict: bool | None = None
+        for mark, where in marks:
+            try:
+                if mark.name == _ALLOW:
+                    allowances.append(self._allowance(mark, where))
+                else:
+                    said = _mode_of(mark)
+                    mode = mode or said.mode
+                    grace = said.grace if grace is None else grace
+                    strict = said.strict if strict is None else strict
+            except ValueError as error:
+                self.problems.append(f"{where}: @pytest.mark.{mark.name}: {error}")
+        return ItemRules(tuple(allowances), mode, grace, strict)
+
+    def _allowance(self, mark: pytest.Mark, where: str) -> Allowance:
+        unknown = sorted(set(mark.kwargs) - {"match", "reason", "issue"})
+        if unknown:
+            raise ValueError(
+                f"unknown argument {unknown[0]!r}; valid are kinds, then match, reason, issue."
+            )
+        for kind in mark.args:
+            if kind not in self._kinds:
+                raise ValueError(
+                    f"unknown kind {kind!r}. Kinds: {', '.join(sorted(self._kinds))}."
+                )
+        reason = mark.kwargs.get("reason")
+        if not isinstance(reason, str) or not reason.strip():
+            raise ValueError("the reason is required: say reason='why this may leak'.")
+        match, issue = mark.kwargs.get("match", ""), mark.kwargs.get("issue")
+        if not isinstance(match, str):
+            raise ValueError(f"match must be a glob, not {match!r}.")  # noqa: TRY004
+        return Allowance(
+            kinds=frozenset(mark.args),
+            match=match,
+            reason=reason,
+            issue=None if issue is None else str(issue),
+            source=where,
+        )
+
+
+def _mode_of(mark: pytest.Mark) -> ItemRules:
+    unknown = sorted(set(mark.kwargs) - {"mode", "grace", "strict"})
+    if unknown:
+        raise ValueError(f"unknown argument {unknown[0]!r}; valid are mode, grace, strict.")
+    mode = mark.args[0] if mark.args else mark.kwargs.get("mode")
+    if len(mark.args) > 1 or mode not in {*_MODES, None}:
+        raise ValueError(f"mode is {', '.join(_MODES)}, not {mark.args or mode!r}.")
+    grace, strict = mark.kwargs.get("grace"), mark.kwargs.get("strict")
+    if grace is not None and (isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= 3600):
+        raise ValueError(f"grace is seconds from 0 to 3600, not {grace!r}.")
+    if strict is not None and not isinstance(strict, bool):
+        raise ValueError(f"strict is True or False, not {strict!r}.")
+    return ItemRules((), mode, grace, strict)
+
+
+def _where(node: Any) -> str:
+    path, line, name = node.reportinfo() if hasattr(node, "reportinfo") else (node.path, None, "")
+    shown = relative(str(path), str(node.config.rootpath))
+    number = f":{line + 1}" if isinstance(line, int) else ""
+    return f"{shown}{number} ({node.name})" if name or node.name else shown

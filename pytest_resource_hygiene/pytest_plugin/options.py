@@ -1,0 +1,223 @@
+"""The option table: one row makes flag, ini key, environment variable, help and documentation.
+
+Precedence: marker > command line > environment > configuration file > default. A flag's default is
+None, so that "not given" and "given as false" differ; a peer's ini switch did nothing for years
+because its flag defaulted to False.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["OPTIONS", "Option", "add_options", "mode_of", "value_of"]
+
+MODES = ("fail", "report", "off")
+_NAMES = {
+    "resource_hygiene",
+    "pytest_resource_hygiene",
+    "pytest_resource_hygiene.pytest_plugin",
+}
+
+
+class Option(NamedTuple):
+    """One row.
+
+    Attributes:
+        name: behind ``resource-hygiene``; empty for the mode itself.
+        form: ``text``, ``flag`` or ``lines``.
+        read: turns text into the value; raises ValueError with what is valid.
+        default: as text, for the documentation; None if there is none.
+        metavar: what stands for the value in the help.
+        help: one sentence.
+    """
+
+    name: str
+    form: str
+    read: Callable[[str], Any]
+    default: str | None
+    metavar: str
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag."""
+        return f"--resource-hygiene-{self.name}" if self.name else "--resource-hygiene"
+
+    @property
+    def ini(self) -> str:
+        """The key in configuration files."""
+        return self.flag.strip("-").replace("-", "_")
+
+    @property
+    def env(self) -> str:
+        """The environment variable."""
+        return self.ini.upper()
+
+
+def _mode(text: str) -> str:
+    if text not in MODES:
+        raise ValueError(f"one of {', '.join(MODES)}")
+    return text
+
+
+def _truth(text: str) -> bool:
+    plain = text.strip().lower()
+    if plain in {"1", "true", "yes", "on"}:
+        return True
+    if plain in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("true or false")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 3600:
+        raise ValueError("seconds from 0 to 3600, e.g. 0.5")
+    return value
+
+
+def _count(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    return read
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("", "text", _mode, None, "MODE",
+           "fail: a test that leaks fails; report: findings are shown; off: nothing is watched. "
+           "Default: fail if the plugin is named with -p, else off."),
+    Option("kinds", "text", str, "default", "KINDS",
+           "Kinds to watch, comma-separated: names, 'default', 'all', and '+kind' or '-kind' to "
+           "add to or take from the default."),
+    Option("grace", "text", _seconds, "0.5", "SECONDS",
+           "How long a suspect may take to go by itself; nothing waits unless something looks "
+           "leaked."),
+    Option("strict", "flag", _truth, "false", "BOOL",
+           "Fail also for what only the garbage collector freed, for what was dropped without "
+           "being closed, and for allowances that matched nothing."),
+    Option("restore", "flag", _truth, "true", "BOOL",
+           "Put signal handlers, clocks, the signal mask, exception hooks and warning filters "
+           "back after they are reported."),
+    Option("max-listeners", "text", _count(1, 1_000_000), "10", "N",
+           "More listeners than this on one event of one emitter are a finding."),
+    Option("confirm", "flag", _truth, "false", "BOOL",
+           "Run a suspicious test once more and report only what grows again."),
+    Option("repeat", "text", _count(0, 1_000), "0", "N",
+           "Hunt slow leaks: run each selected test N times after a warm-up; what grows every "
+           "time is a finding."),
+    Option("json", "text", str, None, "FILE",
+           "Write all findings to a file for machines."),
+    Option("allow", "lines", str, None, "'KIND: GLOB -- REASON'",
+           "Allow leaks of a kind (or *) whose summary, target or creation site matches the glob."),
+    Option("severity", "lines", str, None, "'KIND: fail|note|off'",
+           "Change what leaks of a kind do."),
+    Option("emitters", "lines", str, None, "'NAME = MODULE:ATTRIBUTE'",
+           "A registry of listeners of the project that is to be watched."),
+)  # fmt: skip
+
+_BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the whole table to pytest."""
+    group = parser.getgroup("resource-hygiene", "leaks of threads, sockets, signals and more")
+    for option in OPTIONS:
+        text = option.help + (f" Default: {option.default}." if option.default else "")
+        text = text.replace("%", "%%")
+        dest = option.ini
+        if option.form == "flag":
+            import argparse
+
+            group.addoption(
+                option.flag, dest=dest, action=argparse.BooleanOptionalAction, default=None,
+                help=text,
+            )  # fmt: skip
+        elif option.form == "lines":
+            group.addoption(
+                option.flag, dest=dest, action="append", metavar=option.metavar, help=text
+            )
+        else:
+            group.addoption(option.flag, dest=dest, metavar=option.metavar, help=text)
+        parser.addini(
+            option.ini, text, type="linelist" if option.form == "lines" else "string", default=None
+        )
+
+
+def value_of(config: pytest.Config, name: str) -> Any:
+    """Return the value of an option from its strongest source, or None if nobody set it.
+
+    Raises:
+        pytest.UsageError: the text is not valid; says where it was read and what is.
+    """
+    option = _BY_NAME[name]
+    if option.form == "lines":
+        return _lines(config, option)
+    text, source = _text(config, option)
+    if text is None or isinstance(text, bool):
+        return text
+    try:
+        return option.read(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"{source}: {text!r} is not valid; expected {error}.") from None
+
+
+def _text(config: pytest.Config, option: Option) -> tuple[Any, str]:
+    given = config.getoption(option.ini, default=None)
+    if given is not None:
+        return given, option.flag
+    if os.environ.get(option.env):
+        return os.environ[option.env], f"environment variable {option.env}"
+    written = config.getini(option.ini)
+    if written not in {None, ""}:
+        return str(written), f"{option.ini} in {config.inipath or 'the configuration'}"
+    return option.default, "default"
+
+
+def _lines(config: pytest.Config, option: Option) -> list[tuple[str, str]]:
+    """Return all lines with their sources: lists add up rather than replace each other."""
+    lines = [(line, option.flag) for line in config.getoption(option.ini, default=None) or ()]
+    lines += [
+        (line, f"environment variable {option.env}")
+        for line in os.environ.get(option.env, "").splitlines()
+    ]
+    lines += [(line, option.ini) for line in config.getini(option.ini) or ()]
+    return [(line.strip(), source) for line, source in lines if line.strip()]
+
+
+def mode_of(config: pytest.Config) -> str:
+    """Return the mode: as set; else ``fail`` if somebody named the plugin; else ``off``."""
+    mode = value_of(config, "")
+    if mode is not None:
+        return str(mode)
+    return "fail" if _is_named(config) else "off"
+
+
+def _is_named(config: pytest.Config) -> bool:
+    """Return whether somebody asked for the plugin by name, rather than merely installed it."""
+    named = set(config.getoption("plugins", default=None) or ())
+    named.update(getattr(config.known_args_namespace, "plugins", None) or ())
+    named.update(os.environ.get("PYTEST_PLUGINS", "").split(","))
+    for plugin in config.pluginmanager.get_plugins():
+        declared = getattr(plugin, "pytest_plugins", ())
+        named.update([declared] if isinstance(declared, str) else _strings(declared))
+    return bool(named & _NAMES)
+
+
+def _strings(declared: Any) -> list[str]:
+    return [one for one in declared if isinstance(one, str)] if isinstance(declared, (list, tuple)) else []

@@ -1,0 +1,299 @@
+"""When owners begin and end: a test from before its setup to after its own fixtures' teardown, a
+wider fixture from its setup to after its teardown.
+
+Two hooks run for every test, one of them without a generator: the budget of the happy path is some
+ten microseconds. All else is registered when the first finding comes.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_resource_hygiene.engine.checker import LeakChecker
+from pytest_resource_hygiene.engine.places import Places
+from pytest_resource_hygiene.pytest_plugin.again import Confirmer, Repeater
+from pytest_resource_hygiene.pytest_plugin.activation import (
+    engine_settings,
+    make_trackers,
+    prepare_trackers,
+    stop_files,
+    tool_files,
+)
+from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, read_markers
+from pytest_resource_hygiene.pytest_plugin.options import value_of
+from pytest_resource_hygiene.pytest_plugin.outcome import LeakedError, Outcome, failing_text
+from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
+from pytest_resource_hygiene.trackers import kind_names
+from pytest_resource_hygiene.trackers.unclosed import UnclosedTracker
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.pytest_plugin.results import Results
+
+__all__ = ["Watcher"]
+
+
+class Watcher:
+    """Watches the tests of this process."""
+
+    def __init__(self, config: pytest.Config, results: Results) -> None:
+        """Validate the settings at once, so that a mistake is told before any test is collected."""
+        self.config = config
+        self.results = results
+        engine_settings(config, [])
+        self.checker: LeakChecker | None = None
+        self._outcome = Outcome(results)
+        self._rules: dict[pytest.Item, ItemRules] = {}
+        self._owner: TestOwner | None = None
+        self._leaks: list[Leak] = []
+        self._fixtures: dict[pytest.FixtureDef[Any], Owner] = {}
+        self._spy: UnclosedTracker | None = None
+        # While a test is run on trial, its leaks go here and fail nothing.
+        self.trial: list[Leak] | None = None
+        self.unconfirmed: dict[str, Leak] = {}
+
+    # --- the whole run ---
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Read the markers of all items."""
+        extra = [
+            tracker.kind
+            for batch in self.config.hook.pytest_resource_hygiene_trackers()
+            for tracker in batch
+        ]
+        self._rules = read_markers(items, {*kind_names(), *extra})
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Watch from the first test to the last: what collection made is taken as given."""
+        if session.config.option.collectonly:
+            return (yield)
+        self._start(session)
+        try:
+            return (yield)
+        finally:
+            self._finish()
+
+    def _start(self, session: pytest.Session) -> None:
+        trackers = make_trackers(self.config)
+        settings = engine_settings(self.config, trackers)
+        roots = {str(self.config.rootpath), str(self.config.invocation_params.dir)}
+        roots.update({str(item.path.parent) for item in session.items[:1]})
+        places = Places(roots, tool_files(self.config))
+        for folder in {item.path.parent for item in session.items}:
+            if "-packages" in str(folder) or places.of(str(folder / "x.py")) != "user":
+                places.add_root(str(folder))
+        prepare_trackers(trackers, self.config)
+        self._spy = next((one for one in trackers if isinstance(one, UnclosedTracker)), None)
+        self.checker = LeakChecker(trackers, settings, places=places, stop_files=stop_files())
+        self.checker.start()
+        self._run_again_where_asked()
+        self.results.blind_spots = [
+            {"kind": kind, "why": why} for kind, why in self.checker.blind_spots
+        ]
+
+    def _run_again_where_asked(self) -> None:
+        times, confirm = value_of(self.config, "repeat"), value_of(self.config, "confirm")
+        if times:
+            self.config.pluginmanager.register(Repeater(self, times), "resource_hygiene_repeat")
+        elif confirm in {True, "true"}:
+            self.config.pluginmanager.register(Confirmer(self), "resource_hygiene_confirm")
+
+    def _finish(self) -> None:
+        checker = self.checker
+        if checker is None:
+            return
+        try:
+            self._add_late(checker.close(checker.session, everything=True))
+        except Exception as error:  # noqa: BLE001 - ours, and said so
+            self.results.fail(error, "at the end of the session")
+        checker.stop()
+        self.results.failures += [f"resource hygiene: {error}" for error in checker.failures]
+        self.results.seconds = checker.seconds
+        self.results.collections = checker.settler.collections
+        self.results.used_allowances = [str(one) for one in checker.used_allowances]
+        self.results.unused_allowances = [
+            str(one) for one in self._all_allowances() if one not in checker.used_allowances
+        ]
+        output = getattr(self.config, "workeroutput", None)
+        if output is not None:
+            output["resource_hygiene"] = self.results.to_worker_output()
+
+    def _all_allowances(self) -> list[Any]:
+        assert self.checker is not None
+        own = dict.fromkeys(self.checker.settings.allowances)
+        for rules in self._rules.values():
+            own.update(dict.fromkeys(rules.allowances))
+        return list(own)
+
+    def _add_late(self, leaks: list[Leak]) -> None:
+        """Take what nobody answers for any more; it fails the run only where strict asks for it."""
+        strict = self.checker is not None and self.checker.settings.strict
+        for leak in leaks:
+            severity = leak.severity
+            if severity == "fail" and not (strict and leak.kind == "unclosed"):
+                severity = "note"
+            self.results.late_failure |= severity == "fail"
+            self.results.findings.append({**replace(leak, severity=severity).to_dict(), "late": True})
+
+    # --- a test ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Open the window of a test."""
+        self._owner = owner = TestOwner(item)
+        self.results.tests += 1
+        if self.checker is not None:
+            self.checker.open(owner)
+            if self._spy is not None:
+                self._spy.listen()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """Judge a test when its fixtures are gone; fail it if it leaked."""
+        if nextitem is None or nextitem.parent is not item.parent:
+            self._judge_before_wider_fixtures(item)
+        try:
+            result = yield
+        except BaseException:
+            self._conclude(item, failed=True)
+            raise
+        self._conclude(item, failed=False)
+        return result
+
+    def _judge_before_wider_fixtures(self, item: Any) -> None:
+        """Have the test judged between its own fixtures' teardown and that of wider ones.
+
+        pytest tears all of them down in one hook. The item's finalizers run in reverse order, so
+        one that is put before all others runs last.
+        """
+        stack = getattr(item.session._setupstate, "stack", {})  # noqa: SLF001
+        if item in stack:
+            with suppress(AttributeError, IndexError, TypeError):
+                stack[item][0].insert(0, self._judge_test)
+
+    def _judge_test(self) -> None:
+        owner, self._owner = self._owner, None
+        if owner is None or self.checker is None:
+            return
+        began = time.perf_counter()
+        try:
+            rules = self._rules.get(owner.item)
+            if rules is None:
+                self._leaks += self.checker.close(owner)
+            else:
+                self._leaks += self._close_by_rules(owner, rules)
+        except Exception as error:  # noqa: BLE001 - ours, and never the test's
+            self.results.fail(error, f"judging {owner.nodeid}")
+        self.checker.seconds += time.perf_counter() - began
+
+    def _close_by_rules(self, owner: TestOwner, rules: ItemRules) -> list[Leak]:
+        assert self.checker is not None
+        general = self.checker.settings
+        self.checker.settings = replace(
+            general,
+            grace=general.grace if rules.grace is None else rules.grace,
+            strict=general.strict if rules.strict is None else rules.strict,
+        )
+        try:
+            return self.checker.close(owner, rules.allowances)
+        finally:
+            self.checker.settings = general
+
+    def _conclude(self, item: pytest.Item, *, failed: bool) -> None:
+        self._judge_test()
+        leaks, self._leaks = self._leaks, []
+        if not leaks:
+            return
+        leaks = self._expected(item, leaks)
+        if self.trial is not None:
+            self.trial += leaks
+            return
+        if self.unconfirmed:
+            leaks = self._confirmed(leaks)
+        text = self._deliver(item, leaks, failed=failed)
+        if text and failed:
+            item.add_report_section("teardown", "resource hygiene", text)
+        elif text:
+            raise LeakedError(text)
+
+    def _confirmed(self, leaks: list[Leak]) -> list[Leak]:
+        """Keep what grew in both runs of a test; the rest of the second run is new to us: a note."""
+        result = []
+        for leak in leaks:
+            again = self.unconfirmed.pop(leak.fingerprint, None) is not None
+            once = leak.severity == "fail" and not again
+            result.append(replace(leak, severity="note") if once else leak)
+        return result
+
+    def _deliver(self, item: pytest.Item, leaks: list[Leak], *, failed: bool) -> str:
+        """Record findings; return the text of a failure, or nothing if the test stays passed."""
+        rules = self._rules.get(item)
+        mode = (rules.mode if rules is not None else None) or self.results.mode
+        if mode == "off":
+            return ""
+        fails = mode == "fail" and any(leak.severity == "fail" for leak in leaks)
+        self.results.add(leaks)
+        self._outcome.attach(item, leaks, fails=fails)
+        return failing_text(leaks, item.config) if fails else ""
+
+    def deliver_late(
+        self, item: pytest.Item, reports: list[pytest.TestReport], leaks: list[Leak]
+    ) -> list[pytest.TestReport]:
+        """Put the findings of a finished run on its last report, as `_conclude` would have done."""
+        if leaks:
+            last = reports[-1]
+            text = self._deliver(item, leaks, failed=last.failed)
+            self._outcome.put_on(last, item)
+            if text and not last.failed:
+                last.outcome, last.longrepr = "failed", text
+            elif text:
+                last.sections.append(("resource hygiene", text))
+        return reports
+
+    def _expected(self, item: pytest.Item, leaks: list[Leak]) -> list[Leak]:
+        """Ask the conftest files whether a leak is expected."""
+        result = []
+        for leak in leaks:
+            reason = None
+            if leak.severity == "fail":
+                reason = item.ihook.pytest_resource_hygiene_expected(item=item, leak=leak)
+            result.append(replace(leak, severity="allowed", reason=reason) if reason else leak)
+        return result
+
+    # --- a fixture ---
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: Any
+    ) -> Generator[None, object, object]:
+        """Give what a wider fixture makes to that fixture."""
+        if fixturedef.scope == "function" or self.checker is None:
+            return (yield)
+        owner = fixture_owner(fixturedef, request, self.checker.nodeid)
+        self._fixtures[fixturedef] = owner
+        with self.checker.setting_up(owner):
+            return (yield)
+
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """Judge a wider fixture after its own teardown."""
+        owner = self._fixtures.pop(fixturedef, None)
+        if owner is None or self.checker is None:
+            return
+        began = time.perf_counter()
+        try:
+            self._leaks += self.checker.close_fixture(owner)
+        except Exception as error:  # noqa: BLE001
+            self.results.fail(error, f"judging {owner.info}")
+        self.checker.seconds += time.perf_counter() - began

@@ -1,0 +1,158 @@
+"""The end of the run: the closing section, the JSON file, and the exit status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_resource_hygiene.pytest_plugin.options import value_of
+from pytest_resource_hygiene.reports.document import make_document, write_document
+from pytest_resource_hygiene.reports.terminal_report import (
+    finding_lines,
+    group_by_site,
+    summary_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_resource_hygiene.pytest_plugin.results import Results
+
+__all__ = ["Summary"]
+
+_OWN_FAULT = 3
+_MAX_TESTS = 5
+
+
+class Summary:
+    """Speaks once, when all is over."""
+
+    def __init__(self, config: pytest.Config, results: Results) -> None:
+        """Read where to write, so that a mistake is told at the start."""
+        self._config = config
+        self._results = results
+        self._file: str | None = value_of(config, "json")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Write the file, and set the exit status if we or an allowance are at fault."""
+        results = self._results
+        self._write_file()
+        if results.failures:
+            session.exitstatus = _OWN_FAULT
+        elif session.exitstatus == pytest.ExitCode.OK and self._is_late_failure():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return (yield)
+
+    def _is_late_failure(self) -> bool:
+        stale = bool(self._results.idle_allowances) and value_of(self._config, "strict") in {
+            True,
+            "true",
+        }
+        return self._results.mode == "fail" and (self._results.late_failure or stale)
+
+    def _write_file(self) -> None:
+        if self._file is None:
+            return
+        results = self._results
+        document = make_document(
+            results.findings,
+            tests=results.tests,
+            seconds=results.seconds,
+            collections=results.collections,
+            blind_spots=results.blind_spots,
+            unused_allowances=results.idle_allowances,
+            pytest_version=pytest.__version__,
+        )
+        path = Path(self._config.invocation_params.dir, self._file)
+        try:
+            write_document(document, path)
+        except OSError as error:
+            results.failures.append(
+                f"resource hygiene: cannot write --resource-hygiene-json={self._file}: "
+                f"{error.strerror}. Give a file in a folder that can be written."
+            )
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show what was found, grouped by the place that made it, and what it cost."""
+        _redden(terminalreporter)
+        shown = [finding for finding in self._results.findings if self._is_shown(finding)]
+        if shown or self._has_news():
+            terminalreporter.section("resource hygiene", sep="=")
+            self._show_findings(terminalreporter, shown)
+            self._show_tests(terminalreporter, shown)
+        for line in self._results.failures:
+            terminalreporter.write_line(line, red=True)
+        for line in self._results.idle_allowances:
+            terminalreporter.write_line(f"allowance that matched nothing: {line}", yellow=True)
+        if self._config.get_verbosity() > 0:
+            for spot in self._results.blind_spots:
+                terminalreporter.write_line(f"blind spot: {spot['kind']}: {spot['why']}")
+        if self._config.get_verbosity() >= 0 or shown:
+            terminalreporter.write_line(self._cost())
+
+    def _has_news(self) -> bool:
+        return bool(self._results.failures or self._results.idle_allowances)
+
+    def _is_shown(self, finding: dict[str, Any]) -> bool:
+        if finding["severity"] == "fail":
+            return True
+        return self._shows_notes()
+
+    def _shows_notes(self) -> bool:
+        chars = str(getattr(self._config.option, "reportchars", ""))
+        return self._config.get_verbosity() > 0 or "A" in chars
+
+    def _show_findings(self, terminal: Any, shown: list[dict[str, Any]]) -> None:
+        root = str(self._config.rootpath)
+        verbose = self._config.get_verbosity() > 0
+        for group in group_by_site(shown):
+            first = group[0]
+            colour = {"red": True} if first["severity"] == "fail" else {"yellow": True}
+            lead = "" if first["severity"] == "fail" else f"[{first['severity']}] "
+            terminal.write_line(f"{lead}{summary_of(first)}", bold=True, **colour)
+            for line in finding_lines(first, root, verbose=verbose)[1:]:
+                terminal.write_line(line)
+            nodeids = list(dict.fromkeys(finding["nodeid"] for finding in group))
+            if len(nodeids) > 1:
+                more = f" and {len(nodeids) - _MAX_TESTS} more" if len(nodeids) > _MAX_TESTS else ""
+                shown_ids = ", ".join(nodeids[:_MAX_TESTS])
+                terminal.write_line(f"  in       {len(nodeids)} tests: {shown_ids}{more}")
+            terminal.write_line("")
+
+    def _show_tests(self, terminal: Any, shown: list[dict[str, Any]]) -> None:
+        """Name each leaked test on a line of its own, as pytest does for the failed ones."""
+        leaked: dict[str, list[str]] = {}
+        for finding in shown:
+            if finding["severity"] == "fail":
+                leaked.setdefault(finding["nodeid"], []).append(summary_of(finding))
+        for nodeid, summaries in leaked.items():
+            more = f" (and {len(summaries) - 1} more)" if len(summaries) > 1 else ""
+            terminal.write_line(f"LEAKED {nodeid} - {summaries[0]}{more}")
+
+    def _cost(self) -> str:
+        results = self._results
+        each = results.seconds / results.tests * 1e6 if results.tests else 0.0
+        notes = sum(1 for finding in results.findings if finding["severity"] == "note")
+        hint = "" if self._shows_notes() else " (-v shows them)"
+        noted = f"; {_plural(notes, 'note')}{hint}" if notes else ""
+        return (
+            f"resource hygiene: {_plural(results.tests, 'test')}, {results.seconds:.2f} s of our "
+            f"own ({each:.0f} us per test), collector run "
+            f"{_plural(results.collections, 'time')}{noted}"
+        )
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _redden(reporter: Any) -> None:
+    """Have the last line red when tests leaked: to pytest an outcome it does not know is yellow."""
+    if "leaked" not in reporter.stats or not hasattr(reporter, "_determine_main_color"):
+        return
+    original = reporter._determine_main_color  # noqa: SLF001
+    reporter._determine_main_color = lambda unknown: (original(unknown), "red")[1]  # noqa: SLF001
+    reporter._set_main_color()  # noqa: SLF001

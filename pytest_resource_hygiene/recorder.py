@@ -1,0 +1,219 @@
+"""Remembers where things are made: one audit hook, and a few wrapped functions.
+
+An audit hook can never be removed from an interpreter, so there is exactly one per process. It
+looks events up in a dict that is empty while nobody records, which is all that switching off can
+mean. It runs inside ``open`` and ``socket.socket``, hundreds of times in a test: whatever is not
+needed to *recognise* a leak later is left for later. A stack is kept as code objects and
+instruction offsets; turning these into lines costs fifty times more and is done for leaks only.
+
+There are no audit events for ``os.pipe``, ``os.dup``, ``signal.signal`` and some more (PEP 578
+lists those that exist), so these are wrapped, and unwrapped by `Recorder.stop`.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import weakref
+from contextvars import ContextVar
+
+from pytest_resource_hygiene.post_import import PostImport
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import CodeType, FrameType
+
+__all__ = ["Creation", "Recorder", "Stack", "owner_var"]
+
+Stack = tuple[Any, ...]  # code, offset, code, offset, ... innermost first
+
+# Who is at work in this context. Tasks and loop callbacks copy their context when they are made,
+# so what a server task does during a later test still names the fixture that started the server.
+owner_var: ContextVar[Any] = ContextVar("resource_hygiene_owner", default=None)
+
+_MAX_FRAMES = 64
+
+_handlers: dict[str, Callable[[tuple[Any, ...]], None]] = {}
+_hook_installed = False
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    handler = _handlers.get(event)
+    if handler is not None:
+        handler(args)
+
+
+class Creation(NamedTuple):
+    """How a resource came to be, as cheaply as it can be kept.
+
+    Attributes:
+        stack: code objects and instruction offsets in turn, innermost first.
+        owner: the owner named by the context in which it happened, or None.
+        window: the owner whose window was open in the main thread.
+        parent: the creation of the thread in which it happened; None for the main thread.
+        what: what the event itself told, e.g. a path or a weak reference.
+        certain: False where several events fit and one was chosen.
+    """
+
+    stack: Stack
+    owner: Any
+    window: Any
+    parent: Creation | None
+    what: Any
+    certain: bool = True
+
+
+class Recorder:
+    """Collects `Creation` records while it is started.
+
+    Args:
+        stop_files: names of files at whose first frame a stack ends: the test runner's.
+    """
+
+    def __init__(self, stop_files: Iterable[str] = ()) -> None:
+        """Prepare; nothing is hooked before `start`."""
+        self.window: Any = None
+        self.threads: weakref.WeakKeyDictionary[Any, Creation] = weakref.WeakKeyDictionary()
+        self._main_ident = threading.main_thread().ident
+        self._stop_files = frozenset(stop_files)
+        self._events: dict[str, Callable[[tuple[Any, ...]], None]] = {}
+        self._wrapped: list[tuple[Any, str, Any, Any]] = []
+        self._services: dict[Any, Any] = {}
+        self.started = False
+        self._post_import = PostImport()
+        # Set by the checker; on its own the recorder knows neither tools nor patience.
+        self.is_foreign: Callable[[Creation | None], bool] = lambda creation: False
+        self.is_by_user: Callable[[Creation | None], bool] = lambda creation: creation is not None
+        self.patience: Callable[[Iterable[Creation | None]], float] = lambda creations: 0.5
+
+    def when_imported(self, module: str, callback: Callable[[], None]) -> None:
+        """Call back when the module is there: at once, or after somebody else imported it."""
+        self._post_import.when_imported(module, callback)
+
+    def on(self, event: str, handler: Callable[[tuple[Any, ...]], None]) -> None:
+        """Call ``handler(args)`` at each audit event of that name; several may listen."""
+        earlier = self._events.get(event)
+        if earlier is not None:
+            first, second = earlier, handler
+
+            def both(args: tuple[Any, ...]) -> None:
+                first(args)
+                second(args)
+
+            handler = both
+        self._events[event] = handler
+        if self.started:
+            _handlers[event] = handler
+
+    def start(self) -> None:
+        """Begin to record. Only one recorder of a process is active; the latest wins."""
+        global _hook_installed  # noqa: PLW0603 - an audit hook is per process, for ever
+        _handlers.clear()
+        _handlers.update(self._events)
+        self.started = True
+        if not _hook_installed:
+            _hook_installed = True
+            sys.addaudithook(_hook)
+
+    def stop(self) -> None:
+        """Stop recording, close the services, undo every wrap that nobody has replaced since."""
+        for service in self._services.values():
+            service.close()
+        self._post_import.stop()
+        if self.started:
+            _handlers.clear()
+        self.started = False
+        while self._wrapped:
+            target, name, original, wrapper = self._wrapped.pop()
+            if vars(target).get(name) is wrapper:
+                setattr(target, name, original)
+
+    def service(self, make: Callable[[Recorder], Any]) -> Any:
+        """Return the one ``make(self)`` of this recorder: what several trackers share."""
+        if make not in self._services:
+            self._services[make] = make(self)
+        return self._services[make]
+
+    def mute(self) -> Muted:
+        """Return a context in which nothing is recorded: for what we make ourselves."""
+        return Muted()
+
+    def wrap(
+        self, target: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
+    ) -> bool:
+        """Replace ``target.name`` by ``make(original)`` until `stop`.
+
+        Returns:
+            False if there is no such name on this platform.
+        """
+        original = getattr(target, name, None)
+        if original is None:
+            return False
+        wrapper = functools.wraps(original)(make(original))
+        setattr(target, name, wrapper)
+        self._wrapped.append((target, name, original, wrapper))
+        return True
+
+    def wrap_result(
+        self, target: Any, name: str, note: Callable[[Any, Creation], None]
+    ) -> bool:
+        """Call ``note(result, creation)`` after each call of ``target.name``."""
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                result = original(*args, **kwargs)
+                note(result, self.creation(None))
+                return result
+
+            return wrapper
+
+        return self.wrap(target, name, make)
+
+    def creation(self, what: Any, depth: int = 2) -> Creation:
+        """Record the present stack.
+
+        Args:
+            what: kept with the record.
+            depth: how many of our own frames to leave out.
+        """
+        return Creation(*self.site(what, depth + 1))
+
+    def site(self, what: Any, depth: int = 3) -> tuple[Stack, Any, Any, Creation | None, Any]:
+        """Do as `creation`, as a plain tuple: a third of the price in the audit hook."""
+        frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001 - its purpose
+        stop = self._stop_files
+        stack: list[Any] = []
+        add = stack.append
+        room = _MAX_FRAMES
+        while frame is not None and room:
+            code: CodeType = frame.f_code
+            if code.co_filename in stop:
+                break
+            add(code)
+            add(frame.f_lasti)
+            frame = frame.f_back
+            room -= 1
+        parent = None
+        if threading.get_ident() != self._main_ident:
+            parent = self._thread_creation()
+        return tuple(stack), owner_var.get(), self.window, parent, what
+
+    def _thread_creation(self) -> Creation | None:
+        # Not threading.current_thread(): in a foreign thread that would make a _DummyThread.
+        thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # noqa: SLF001
+        return self.threads.get(thread) if thread is not None else None
+
+
+class Muted:
+    """Context in which the audit hook records nothing."""
+
+    def __enter__(self) -> None:
+        """Take the handlers away."""
+        self._saved = dict(_handlers)
+        _handlers.clear()
+
+    def __exit__(self, *exc: object) -> None:
+        """Put them back."""
+        _handlers.update(self._saved)

@@ -1,0 +1,71 @@
+"""The JSON document ``resource-hygiene/1``: everything for machines."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from pytest_resource_hygiene._version import __version__
+
+__all__ = ["SCHEMA_FILE", "make_document", "write_document"]
+
+SCHEMA_FILE = Path(__file__).parent / "schema.json"
+
+
+def make_document(
+    findings: list[dict[str, Any]],
+    *,
+    tests: int,
+    seconds: float,
+    collections: int,
+    blind_spots: list[dict[str, str]],
+    unused_allowances: list[str],
+    pytest_version: str,
+) -> dict[str, Any]:
+    """Put findings and figures together.
+
+    Args:
+        findings: as `Leak.to_dict` makes them.
+        tests: how many ran.
+        seconds: our own cost.
+        collections: how often we ran the garbage collector.
+        blind_spots: kinds that cannot see everything on this machine, with the reason.
+        unused_allowances: allowances that matched nothing.
+        pytest_version: the version of pytest.
+    """
+    severities = [finding["severity"] for finding in findings]
+    plain = [{k: v for k, v in finding.items() if k != "late"} for finding in findings]
+    return {
+        "schema": "resource-hygiene/1",
+        "tool": {"name": "pytest-resource-hygiene", "version": __version__},
+        "environment": {
+            "python": platform.python_version(),
+            "platform": sys.platform,
+            "pytest": pytest_version,
+            "blind_spots": blind_spots,
+        },
+        "summary": {
+            "tests": tests,
+            "leaked_tests": len({f["nodeid"] for f in findings if f["severity"] == "fail"}),
+            "findings": severities.count("fail"),
+            "notes": severities.count("note"),
+            "allowed": severities.count("allowed"),
+            "overhead_seconds": round(seconds, 6),
+            "gc_collections": collections,
+        },
+        "findings": plain,
+        "unused_allowances": unused_allowances,
+    }
+
+
+def write_document(document: dict[str, Any], path: Path) -> None:
+    """Write it as UTF-8 with a final newline.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

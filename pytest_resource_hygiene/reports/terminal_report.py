@@ -1,0 +1,124 @@
+"""Findings for people: what, where it was made, by whom, who holds it, and how to close it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["finding_lines", "group_by_site", "shown_path", "summary_of"]
+
+_WIDTH = 9
+_VARYING = re.compile(r"\d+|/tmp/\S+")  # noqa: S108 - numbers and names that differ each time
+
+
+def shown_path(file: str, root: str) -> str:
+    """Return a path as short as it can be understood from the project's folder."""
+    try:
+        return str(Path(file).relative_to(root))
+    except ValueError:
+        return file.rpartition("/site-packages/")[2]
+
+
+def summary_of(finding: dict[str, Any]) -> str:
+    """Return the first line of a finding: kind, count, the resource."""
+    count = f"{finding['count']} x " if finding["count"] > 1 else ""
+    return f"{finding['kind']}: {count}{finding['summary']}"
+
+
+def finding_lines(finding: dict[str, Any], root: str, *, verbose: bool = False) -> list[str]:
+    """Return one finding in plain words.
+
+    Args:
+        finding: as `Leak.to_dict` makes it.
+        root: the project's folder.
+        verbose: add the whole stack and all parts.
+    """
+    lines = [summary_of(finding)]
+    rows = [
+        *_made(finding, root),
+        ("by", _owner(finding)),
+        *_parts(finding, verbose),
+        ("held by", " -> ".join(finding["held_by"])),
+        *_now(finding, root, verbose),
+        ("waited", _waited(finding)),
+        ("why", str(finding["details"].get("why", ""))),
+        ("allowed", _reason(finding)),
+        ("fix", finding["hint"]),
+    ]
+    lines += [f"  {name:<{_WIDTH}}{text}" for name, text in rows if text]
+    if verbose and len(finding["stack"]) > 1:
+        lines.append("  stack")
+        lines += [
+            f"    {shown_path(frame['file'], root)}:{frame['line']} in {frame['function']}"
+            for frame in finding["stack"]
+        ]
+    return lines
+
+
+def _made(finding: dict[str, Any], root: str) -> Iterable[tuple[str, str]]:
+    origin = finding["origin"]
+    if origin is None:
+        yield "made", "nobody saw where"
+        return
+    inferred = " (inferred)" if origin["source"] == "inferred" else ""
+    place = f"{shown_path(origin['file'], root)}:{origin['line']} in {origin['function']}{inferred}"
+    yield "made", place
+    text = finding["details"].get("source_line")
+    if text:
+        yield "", f"> {text}"
+
+
+def _owner(finding: dict[str, Any]) -> str:
+    owner = finding["owner"]
+    if owner["type"] == "test":
+        return f"test {owner['name']}"
+    location = finding["details"].get("owner_location")
+    where = f" at {location}" if location else ""
+    during = f", during {finding['made_during']}" if finding["made_during"] else ""
+    if owner["type"] == "fixture":
+        return f"fixture '{owner['name']}' ({owner['scope']} scope){where}{during}"
+    return f"{owner['type']} {owner['name']}{where}{during}"
+
+
+def _parts(finding: dict[str, Any], verbose: bool) -> Iterable[tuple[str, str]]:  # noqa: FBT001
+    parts = finding["details"].get("parts", [])
+    if finding["count"] == 1 or verbose:
+        shown = parts if verbose else parts[:4]
+        for position, part in enumerate(shown):
+            yield "with" if position == 0 else "", part
+        if len(parts) > len(shown):
+            yield "", f"and {len(parts) - len(shown)} more"
+
+
+def _now(finding: dict[str, Any], root: str, verbose: bool) -> Iterable[tuple[str, str]]:  # noqa: FBT001
+    stack = finding["details"].get("present_stack", [])
+    shown = stack if verbose else stack[-1:]
+    for position, line in enumerate(shown):
+        file, _, rest = line.partition(":")
+        yield "now at" if position == 0 else "", f"{shown_path(file, root)}:{rest}"
+
+
+def _waited(finding: dict[str, Any]) -> str:
+    seconds = finding["waited_seconds"]
+    return f"{seconds:g} s for it to go" if seconds else ""
+
+
+def _reason(finding: dict[str, Any]) -> str:
+    if not finding["reason"]:
+        return ""
+    return f"{finding['reason']} ({finding['issue']})" if finding["issue"] else str(finding["reason"])
+
+
+def group_by_site(findings: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Group findings that were made at one place, the most frequent first."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for finding in findings:
+        origin = finding["origin"] or {}
+        key = (finding["kind"], finding["severity"], finding["change"], origin.get("file"),
+               origin.get("line"), _VARYING.sub("#", finding["summary"]))  # fmt: skip
+        groups.setdefault(key, []).append(finding)
+    return sorted(groups.values(), key=len, reverse=True)

@@ -1,0 +1,306 @@
+"""What asyncio holds: loops, tasks, timers and signal handlers, with the place that made them.
+
+Test runners end a test's loop before any look at the process could see what was left on it:
+``asyncio.Runner.close`` cancels all tasks, then closes the loop. At the entry of that cancellation
+exactly the leaked tasks, timers and handlers are there, and the fixtures of the test are finalised.
+So that is where this looks, if it is a test runner that closes. A test that calls ``asyncio.run``
+by itself has asked for the cancellation and leaks nothing.
+
+Nothing here imports asyncio; it wakes up when somebody else has.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.recorder import Creation, owner_var
+from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable
+
+    from pytest_resource_hygiene.recorder import Recorder
+
+__all__ = ["AsyncioTable", "is_sleep"]
+
+# Files whose frames mean that a test runner is closing its own loop.
+_RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", "pytest_tornasync")
+_RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py")
+_TURNS = 16
+
+
+class AsyncioTable:
+    """Keeps weak lists of everything alive, and what was caught when a loop was closed."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Wait for asyncio; one instance serves all kinds, through `Recorder.service`."""
+        # The kinds put their words here, for what is caught has to be described at once.
+        self.describers: dict[str, Callable[[Hashable, Any], Description]] = {}
+        self.creators: dict[str, Callable[[Hashable], Creation | None]] = {}
+        self.caught_tasks: list[Captured] = []
+        self.caught_timers: list[Captured] = []
+        self.caught_handlers: list[Captured] = []
+        self._recorder = recorder
+        self._loops: list[tuple[weakref.ref[Any], Any]] = []
+        self._tasks: list[tuple[weakref.ref[Any], Any]] = []
+        self._timers: list[tuple[weakref.ref[Any], Any]] = []
+        self._quiet = False
+        recorder.when_imported("asyncio", self._hook_asyncio)
+
+    def close(self) -> None:
+        """Give asyncio its own task list back."""
+        tasks = sys.modules.get("asyncio.tasks")
+        for name in ("_scheduled_tasks", "_all_tasks"):
+            vars(getattr(tasks, name, object)).get("add") and delattr(getattr(tasks, name), "add")
+
+    def _hook_asyncio(self) -> None:
+        from asyncio import base_events, runners, tasks
+
+        loop_class = base_events.BaseEventLoop
+        recorder = self._recorder
+        recorder.wrap(loop_class, "__init__", self._noting_loops)
+        recorder.wrap_result(loop_class, "call_at", self._note_timer)
+        recorder.wrap(loop_class, "close", self._looking_before_close)
+        recorder.wrap(runners, "_cancel_all_tasks", self._looking_before_cancel)
+        every = getattr(tasks, "_scheduled_tasks", None) or getattr(tasks, "_all_tasks", None)
+        if isinstance(every, weakref.WeakSet):
+            # The C accelerator registers each new task by calling ``add`` of this very object.
+            every.add = self._noting_tasks(every.add)  # type: ignore[method-assign]
+
+    # --- hearing of new things ---
+
+    def _noting_loops(self, original: Callable[..., None]) -> Callable[..., None]:
+        def wrapper(loop: Any, *args: Any, **kwargs: Any) -> None:
+            original(loop, *args, **kwargs)
+            self._loops.append((weakref.ref(loop), self._recorder.site(None, 2)))
+
+        return wrapper
+
+    def _noting_tasks(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
+        site, tasks = self._recorder.site, self._tasks
+
+        def add(task: Any) -> None:
+            original(task)
+            if not self._quiet:
+                tasks.append((weakref.ref(task), site(None, 2)))
+
+        return add
+
+    def _note_timer(self, timer: Any, creation: Creation) -> None:
+        if not self._quiet:
+            self._timers.append((weakref.ref(timer), creation))
+
+    # --- what is alive ---
+
+    def live_loops(self) -> list[weakref.ref[Any]]:
+        """Return references to loops that are not closed; a reading that equals only itself."""
+        if self._loops:
+            self._loops = [
+                (ref, how)
+                for ref, how in self._loops
+                if (loop := ref()) is not None and not loop.is_closed()
+            ]
+        return [ref for ref, _ in self._loops]
+
+    def live_tasks(self) -> list[weakref.ref[Any]]:
+        """Return references to pending tasks; a reading."""
+        tasks = self._tasks
+        if tasks:
+            tasks[:] = [
+                (ref, how)
+                for ref, how in tasks
+                if (task := ref()) is not None and not task.done()
+            ]
+        return [ref for ref, _ in tasks]
+
+    def live_timers(self) -> list[weakref.ref[Any]]:
+        """Return references to armed timers of loops that are not closed; a reading."""
+        if self._timers:
+            self._timers = [
+                (ref, how)
+                for ref, how in self._timers
+                if (timer := ref()) is not None and timer._scheduled and not timer.cancelled()  # noqa: SLF001
+            ]
+        return [ref for ref, _ in self._timers]
+
+    def loops(self) -> dict[Hashable, Any]:
+        """Return the event loops that were made since the start and are not closed."""
+        alive = (ref() for ref in self.live_loops())
+        return {IdentityKey(loop): loop for loop in alive if loop is not None}
+
+    def tasks(self) -> dict[Hashable, Any]:
+        """Return the pending tasks."""
+        alive = (ref() for ref in self.live_tasks())
+        return {IdentityKey(task): task for task in alive if task is not None}
+
+    def timers(self) -> dict[Hashable, Any]:
+        """Return the armed timers of live loops, without those that only wake a waiting task."""
+        self.live_timers()
+        found: dict[Hashable, Any] = {}
+        for loop in self.loops().values():
+            for timer in list(getattr(loop, "_scheduled", ())):
+                if not timer.cancelled() and not is_sleep(timer):
+                    found[IdentityKey(timer)] = timer
+        return found
+
+    def signal_handlers(self) -> dict[Hashable, Any]:
+        """Return the signal handlers that live loops keep, by loop and number."""
+        return {
+            ("loop", key, number): handle
+            for key, loop in self.loops().items()
+            for number, handle in (getattr(loop, "_signal_handlers", None) or {}).items()
+        }
+
+    def signal_handler_count(self) -> int:
+        """Return the number of handlers that live loops keep."""
+        if not self._loops:
+            return 0
+        return sum(
+            len(getattr(ref(), "_signal_handlers", None) or ()) for ref, _ in self._loops
+        )
+
+    def creation_of(self, obj: Any) -> Creation | None:
+        """Return how a loop, task or timer was made."""
+        for known in (self._tasks, self._timers, self._loops):
+            for ref, how in known:
+                if ref() is obj:
+                    return Creation(*how)
+        context = getattr(obj, "_context", None)
+        owner = context.get(owner_var) if context is not None else None
+        return Creation((), owner, None, None, None) if owner is not None else None
+
+    # --- letting time pass, catching what a closing loop would hide ---
+
+    def run_loops(self, loops: Collection[Any], seconds: float) -> bool:
+        """Let idle loops of this thread run for a moment; return whether any did."""
+        from asyncio import events
+
+        if events._get_running_loop() is not None:  # noqa: SLF001 - the public one raises
+            return False
+        ran = False
+        for loop in loops:
+            if not loop.is_running() and not loop.is_closed():
+                self._run(loop, seconds)
+                ran = True
+        return ran
+
+    def _run(self, loop: Any, seconds: float) -> None:
+        from asyncio import sleep
+
+        quiet, self._quiet = self._quiet, True
+        try:
+            loop.run_until_complete(sleep(seconds))
+        finally:
+            self._quiet = quiet
+
+    def _looking_before_cancel(self, original: Callable[..., None]) -> Callable[..., None]:
+        def wrapper(loop: Any) -> None:
+            if self._recorder.started and _closed_by_runner():
+                self._catch(loop)
+            original(loop)
+
+        return wrapper
+
+    def _looking_before_close(self, original: Callable[..., None]) -> Callable[..., None]:
+        def wrapper(loop: Any) -> None:
+            if self._recorder.started and not loop.is_closed() and not loop.is_running():
+                self._catch_abandoned(loop)
+            original(loop)
+
+        return wrapper
+
+    def _pending(self, loop: Any) -> list[Any]:
+        return [
+            task
+            for task in self.tasks().values()
+            if task.get_loop() is loop and not self._recorder.is_foreign(self.creation_of(task))
+        ]
+
+    def _catch(self, loop: Any) -> None:
+        if not self._tasks and not self._timers:  # nearly every test
+            waited = 0.0
+        else:
+            waited = self._settle(loop)
+        for task in self._pending(loop):
+            self.caught_tasks.append(self._captured("tasks", task, waited))
+        for generator in list(getattr(loop, "_asyncgens", ())):
+            if generator.ag_frame is not None:
+                self.caught_tasks.append(self._captured("tasks", generator, waited))
+        for key, timer in self.timers().items():
+            if timer._loop is loop:  # noqa: SLF001 - a handle has no public name for it
+                self.caught_timers.append(self._captured("timers", timer, waited, key))
+        for key, handle in self.signal_handlers().items():
+            if isinstance(key, tuple) and key[1].ref() is loop:
+                self.caught_handlers.append(self._captured("signals", handle, waited, key))
+
+    def _settle(self, loop: Any) -> float:
+        """Give what is about to end its turns; then, if anything is left, the grace period."""
+        turns = 0
+        while self._unsettled(loop) and turns < _TURNS:
+            self._run(loop, 0)
+            turns += 1
+        creations = [self.creation_of(thing) for thing in self._unsettled(loop)]
+        if not creations:
+            return 0.0
+        patience = self._recorder.patience(creations)
+        waited, delay = 0.0, 0.001
+        while waited < patience and self._unsettled(loop):
+            delay = min(delay, patience - waited)
+            self._run(loop, delay)
+            waited += delay
+            delay = min(delay * 2, 0.05)
+        return waited
+
+    def _unsettled(self, loop: Any) -> list[Any]:
+        timers = [t for t in self.timers().values() if t._loop is loop]  # noqa: SLF001
+        return self._pending(loop) + timers
+
+    def _catch_abandoned(self, loop: Any) -> None:
+        # Closed by hand with tasks on it that nobody asked to end: they never will.
+        caught = {item.key for item in self.caught_tasks}
+        for task in self._pending(loop):
+            if IdentityKey(task) not in caught and not task.cancelling():
+                self.caught_tasks.append(self._captured("tasks", task, 0.0, abandoned=True))
+
+    def _captured(
+        self,
+        kind: str,
+        obj: Any,
+        waited: float,
+        key: Hashable | None = None,
+        *,
+        abandoned: bool = False,
+    ) -> Captured:
+        key = IdentityKey(obj) if key is None else key
+        describe, create = self.describers.get(kind), self.creators.get(kind)
+        return Captured(
+            key=key,
+            value=None,
+            description=describe(key, obj) if describe is not None else None,
+            creation=(create(key) if create is not None else None) or self.creation_of(obj),
+            waited=waited,
+            abandoned=abandoned,
+        )
+
+
+def is_sleep(timer: Any) -> bool:
+    """Return whether a timer only wakes a task: then the task is the finding."""
+    callback = getattr(timer, "_callback", None)
+    if type(getattr(callback, "__self__", None)).__module__ == "asyncio.timeouts":
+        return True
+    for arg in getattr(timer, "_args", None) or ():
+        if getattr(arg, "_asyncio_future_blocking", None) is not None and arg._callbacks:  # noqa: SLF001
+            return True
+    return False
+
+
+def _closed_by_runner() -> bool:
+    frame = sys._getframe(2)  # noqa: SLF001 - only the stack tells who closes
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name.partition(".")[0] in _RUNNERS and frame.f_code.co_filename.endswith(_RUNNER_FILES):
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False

@@ -1,0 +1,190 @@
+"""All threads of the process in three groups: `threading.Thread`, raw `_thread`, and foreign ones.
+
+A raw thread is in neither ``threading.enumerate()`` nor, while it is blocked in C code that was its
+very target, ``sys._current_frames()``. What remains is arithmetic: ``_thread._count()`` is the
+number of threads that Python started, so those which `threading` does not know are raw, and the
+kernel's list gives their ids.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_resource_hygiene.recorder import Creation
+from pytest_resource_hygiene.tracker import IdentityKey
+from pytest_resource_hygiene.trackers._proc import ProcFolder, start_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from pytest_resource_hygiene.recorder import Recorder
+    from pytest_resource_hygiene.tracker import Moment
+
+__all__ = ["NativeThread", "RawThread", "ThreadTable", "present_stack"]
+
+_TASKS = "/proc/self/task"
+_START_UP = 50  # milliseconds in which a thread has certainly begun to run
+
+
+class RawThread(NamedTuple):
+    """A thread started by ``_thread.start_new_thread``: kernel id, target, and how it was made."""
+
+    tid: int
+    function: Any
+    creation: Creation | None
+
+
+class NativeThread(NamedTuple):
+    """A thread that Python did not start: kernel id and the name that the kernel shows."""
+
+    tid: int
+    name: str
+
+
+class _Scan(NamedTuple):
+    python: dict[Hashable, threading.Thread]
+    raw: dict[Hashable, RawThread]
+    native: dict[Hashable, NativeThread]
+
+
+class ThreadTable:
+    """Hears of every start, and sorts the kernel's list."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Hook the recorder; one instance serves all kinds, through `Recorder.service`."""
+        self.starts = 0
+        self._recorder = recorder
+        self._raw_starts: list[Creation] = []
+        self._raw: dict[tuple[int, int], RawThread] = {}
+        self._native: set[tuple[int, int]] = set()
+        self._python_ids: set[int | None] = set()
+        self._tasks = ProcFolder(_TASKS, lambda status: status.st_nlink)
+        if sys.version_info >= (3, 12):
+            recorder.on("_thread.start_new_thread", self._note_start)
+            recorder.on("_thread.start_joinable_thread", self._note_start)  # Python 3.13
+        else:  # no audit event yet
+            recorder.wrap(threading, "_start_new_thread", self._noting_start)
+            recorder.wrap(_thread, "start_new_thread", self._noting_start)
+            recorder.wrap(_thread, "start_new", self._noting_start)
+
+    def close(self) -> None:
+        """Close the one descriptor that this keeps."""
+        self._tasks.close()
+
+    def _noting_start(self, original: Callable[..., int]) -> Callable[..., int]:
+        def start_new_thread(*args: Any) -> int:
+            if args:
+                self._note_start(args)
+            return original(*args)
+
+        return start_new_thread
+
+    def _note_start(self, args: tuple[Any, ...]) -> None:
+        self.starts += 1
+        thread = getattr(args[0], "__self__", None)
+        if isinstance(thread, threading.Thread):
+            self._recorder.threads[thread] = Creation(*self._recorder.site(None))
+        else:
+            self._raw_starts.append(Creation(*self._recorder.site(args[0])))
+
+    def forget(self) -> None:
+        """Drop the starts of raw threads that have ended."""
+        self._raw_starts.clear()
+
+    def reading(self) -> tuple[int, int]:
+        """Return starts seen, and the number of threads that Python started and that live."""
+        return self.starts, _thread._count()  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def total(self) -> int | None:
+        """Return a number that changes with the number of kernel threads, or None."""
+        return self._tasks.measure()
+
+    def scan(self, moment: Moment) -> _Scan:
+        """Sort all live threads, once in a moment."""
+        result: _Scan = moment.once(self, self._scan)
+        return result
+
+    def _scan(self) -> _Scan:
+        main = threading.main_thread()
+        known = [t for t in threading.enumerate() if not isinstance(t, threading._DummyThread)]  # type: ignore[attr-defined]  # noqa: SLF001
+        python: dict[Hashable, threading.Thread] = {
+            IdentityKey(thread): thread for thread in known if thread is not main
+        }
+        ids = {thread.native_id for thread in known} | {main.native_id}
+        # What was a Python thread a moment ago is ending: it has left `threading`, not the kernel.
+        strangers = self._keys(_kernel_threads() - ids - self._python_ids)
+        self._python_ids = ids
+        raw: dict[Hashable, RawThread] = {k: self._raw[k] for k in strangers if k in self._raw}
+        fresh = [key for key in strangers if key not in raw and key not in self._native]
+        missing = self._missing(len(python) + len(raw), fresh)
+        for key in fresh[-missing:] if missing > 0 else ():  # the newest were just started
+            raw[key] = self._started_raw(key[0])
+        # Without a recorded start it is a guess, made anew each time: a thread that is ending is
+        # counted a little longer than `threading` lists it.
+        self._raw = {key: one for key, one in raw.items() if one.creation is not None}
+        self._native = {key for key in strangers if key not in raw}
+        native: dict[Hashable, NativeThread] = {
+            key: NativeThread(key[0], _name(key[0])) for key in strangers if key not in raw
+        }
+        return _Scan(python, raw, native)
+
+    def _keys(self, tids: set[int | None]) -> list[tuple[int, int]]:
+        keys = []
+        for tid in sorted(tid for tid in tids if tid is not None):
+            try:
+                keys.append((tid, _started(tid)))
+            except OSError:
+                continue
+        return keys
+
+    def _missing(self, listed: int, fresh: list[tuple[int, int]]) -> int:
+        """Return how many Python threads are not listed; one that is just starting counts late."""
+        tries = _START_UP if fresh and self._raw_starts else 0
+        missing: int = _thread._count() - listed  # type: ignore[attr-defined]  # noqa: SLF001
+        while missing <= 0 and tries:
+            time.sleep(0.001)
+            tries -= 1
+            missing = _thread._count() - listed  # type: ignore[attr-defined]  # noqa: SLF001
+        return missing
+
+    def _started_raw(self, tid: int) -> RawThread:
+        if not self._raw_starts:
+            return RawThread(tid, None, None)
+        certain = len({start.stack for start in self._raw_starts}) == 1
+        creation = self._raw_starts[-1]._replace(certain=certain)
+        return RawThread(tid, creation.what, creation)
+
+
+def _kernel_threads() -> set[int | None]:
+    if sys.platform == "linux":
+        return set(map(int, os.listdir(_TASKS)))  # noqa: PTH208 - 5 times faster
+    import psutil
+
+    return {thread.id for thread in psutil.Process().threads()}
+
+
+def _started(tid: int) -> int:
+    return start_time(f"{_TASKS}/{tid}/stat") if sys.platform == "linux" else 0
+
+
+def _name(tid: int) -> str:
+    try:
+        with open(f"{_TASKS}/{tid}/comm", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def present_stack(ident: int | None) -> tuple[str, ...]:
+    """Return where the thread with that ident is now, outermost first; empty if in C from birth."""
+    frame = sys._current_frames().get(ident) if ident is not None else None  # noqa: SLF001
+    lines: list[str] = []
+    while frame is not None:
+        lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}")
+        frame = frame.f_back
+    return tuple(reversed(lines))

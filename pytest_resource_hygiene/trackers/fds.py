@@ -1,0 +1,171 @@
+"""Open descriptors that are no sockets: files, folders, pipes, terminals, eventfd, epoll, memfd.
+
+Cannot see: descriptors that C code opens and closes again. A swap made wholly by C code (one closed,
+one opened) is seen at the end of the module, when everything is listed.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._descriptors import Descriptors, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from pytest_resource_hygiene.recorder import Creation, Recorder
+
+_FORMS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
+_ACCESS = {os.O_RDONLY: "read", os.O_WRONLY: "write", os.O_RDWR: "read and write"}
+_HINTS = {
+    "file": "close it, or open it in a `with` block",
+    "folder": "close it with os.close(), or exhaust or close() the scandir iterator",
+    "pipe": "close both ends with os.close(), or use the Popen or transport in a `with` block",
+    "eventpoll": "close() the epoll, selector or event loop",
+    "eventfd": "close it with os.close()",
+    "memfd": "close it with os.close()",
+    "terminal": "close both ends of the terminal with os.close()",
+}
+
+
+class FdTracker(Tracker):
+    """Descriptors by number, device, inode, form and, for anonymous inodes, target."""
+
+    kind = "fds"
+    title = "open descriptor"
+    rank = 10
+
+    def __init__(self) -> None:
+        """Wait for `start`."""
+        self._table: Descriptors | None = None
+        # Numbers that somebody else shifts around, such as a test runner that captures output.
+        self.ignored: frozenset[int] = frozenset()
+
+    def start(self, recorder: Recorder) -> None:
+        """Share the table of descriptors with the kind `sockets`."""
+        self._table = recorder.service(Descriptors)
+        self._table.ignored = self.ignored
+
+    def _descriptors(self) -> Descriptors:
+        assert self._table is not None, "start() comes first"
+        return self._table
+
+    def sensor(self) -> Callable[[], object]:
+        """Ask the shared table: openings seen and descriptors open."""
+        return self._descriptors().reading
+
+    def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
+        """List by identity; the handle is the number."""
+        return self._descriptors().scan(moment)[0]
+
+    def forget(self) -> None:
+        """Drop the records of openings."""
+        self._descriptors().forget()
+
+    def creation(self, key: Hashable, value: Any) -> Creation | None:
+        """Find the opening by number, else by the path that the descriptor points to."""
+        table = self._descriptors()
+        made = table.made_as(value, key[2]) if isinstance(key, tuple) else None
+        if made is not None:
+            return made
+        return table.opening(target_of(value), _same_path)
+
+    def anchor(self, key: Hashable, value: Any) -> Any:
+        """Find the file object that owns the number, if there is one."""
+        for obj in gc.get_objects():
+            if isinstance(obj, io.FileIO) and not obj.closed and obj.fileno() == value:
+                return obj
+        return None
+
+    def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
+        """Say what the descriptor points to, and how it is open."""
+        target = target_of(value) or f"descriptor {value}"
+        form = _form(value, target)
+        details: dict[str, Any] = {"fd": value, "target": target, "form": form}
+        with suppress(OSError, ValueError):
+            flags = int(_fdinfo(value)["flags"], 8)
+            details["access"] = _ACCESS.get(flags & os.O_ACCMODE, "unknown")
+            details["close_on_exec"] = bool(flags & os.O_CLOEXEC)
+        access = f", open for {details['access']}" if form in {"file", "pipe"} and "access" in details else ""
+        shown = "" if form == "pipe" else f" {target}"
+        return Description(
+            summary=f"{form} fd {value}{shown}{access}",
+            target=_stable_target(target),
+            details=details,
+            hint=_HINTS.get(form, "close it with os.close(), or close the object that owns it"),
+        )
+
+    def blind_spot(self) -> str | None:
+        """Name what a machine without a descriptor folder hides."""
+        if Path("/proc/self/fd").is_dir() or Path("/dev/fd").is_dir():
+            return None
+        return "no folder of descriptors here: numbers up to 2,047 are probed, targets unknown"
+
+    def specimen(self) -> AbstractContextManager[object]:
+        """Open a pipe."""
+        return _pipe()
+
+
+@contextmanager
+def _pipe() -> Iterator[object]:
+    ends = os.pipe()
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+def _fdinfo(fd: int) -> dict[str, str]:
+    lines = Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii").splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _form(fd: int, target: str) -> str:
+    if target.startswith("anon_inode:"):
+        return target.removeprefix("anon_inode:").strip("[]")
+    if "/memfd:" in target:
+        return "memfd"
+    if target.startswith(("/dev/pts/", "/dev/ptmx", "/dev/tty")):
+        return "terminal"
+    with suppress(OSError):
+        return _FORMS.get(stat.S_IFMT(os.fstat(fd).st_mode), "descriptor")
+    return "descriptor"
+
+
+def _stable_target(target: str) -> str:
+    # Inode numbers and temporary names differ from run to run; fingerprints must not.
+    return target.split(":[", 1)[0] if target.startswith(("pipe:", "socket:")) else target
+
+
+def _same_path(recorded: Any, target: str) -> bool:
+    try:
+        path = os.fsdecode(recorded)
+    except TypeError:
+        return False
+    plain = target.removesuffix(" (deleted)")
+    if os.path.abspath(path) == plain:  # noqa: PTH100 - of a str or bytes, without resolving links
+        return True
+    if os.path.basename(path) != os.path.basename(plain):  # noqa: PTH119
+        # SQLite keeps its journal beside the file that it was asked to open.
+        return bool(path) and path != ":memory:" and plain.startswith(os.path.abspath(path) + "-")  # noqa: PTH100
+    return not os.path.isabs(path) or os.path.realpath(path) == plain  # noqa: PTH117
+
+
+def make_tracker() -> Tracker:
+    """Make the tracker of this kind."""
+    return FdTracker()

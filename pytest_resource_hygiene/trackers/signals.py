@@ -1,0 +1,306 @@
+"""Who answers to which signal: handlers, the wakeup descriptor, the mask, and loops' own handlers.
+
+A handler is a slot: it is *replaced*, never added. What piles up all the same are chains, handlers
+that keep the one they found and call it afterwards. `chain` measures how deep such a chain is, by
+following references from the present handler to handlers that were installed earlier; calls are
+not analysed, so a handler that merely keeps an old one counts as well.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+import weakref
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Hashable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from pytest_resource_hygiene.recorder import Creation, Recorder
+
+try:  # the C functions skip the conversion to enums, which costs twenty times the call
+    from _signal import getsignal as _getsignal
+    from _signal import pthread_sigmask as _sigmask
+except ImportError:  # pragma: no cover - other interpreters, Windows
+    _getsignal = signal.getsignal
+    _sigmask = getattr(signal, "pthread_sigmask", None)  # type: ignore[assignment]
+
+_set_wakeup_fd = signal.set_wakeup_fd  # before anybody, we included, has wrapped it
+_MAIN = threading.main_thread().ident
+_SIG_BLOCK = int(getattr(signal, "SIG_BLOCK", 0))
+_MAX_WALK = 5_000
+_MASK = "mask"
+_WAKEUP = "wakeup_fd"
+
+
+class SignalTracker(Tracker):
+    """Slots by signal number; handlers of loops by loop and signal."""
+
+    kind = "signals"
+    title = "signal listener"
+    slots = True
+    rank = 45
+    settles = False
+
+    def __init__(self) -> None:
+        """Wait for `start`."""
+        self._numbers = tuple(sorted(int(number) for number in signal.valid_signals()))
+        self._changed: dict[Hashable, Creation] = {}
+        self._installed: dict[int, list[tuple[weakref.ref[Any], Creation]]] = {}
+        self._recorder: Recorder | None = None
+        self._loops: AsyncioTable | None = None
+
+    def start(self, recorder: Recorder) -> None:
+        """Wrap the functions that change a slot; none of them raises an audit event."""
+        self._recorder = recorder
+        self._loops = recorder.service(AsyncioTable)
+        self._loops.describers[self.kind] = self.describe
+        self._loops.creators[self.kind] = lambda key: self.creation(key, None)
+        recorder.wrap(signal, "signal", self._recording_signal)
+        recorder.wrap(signal, "set_wakeup_fd", self._recording(lambda *_: _WAKEUP))
+        recorder.wrap(signal, "pthread_sigmask", self._recording(lambda *_: _MASK))
+
+    def _recording(self, key_of: Any) -> Any:
+        def make(original: Any) -> Any:
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                result = original(*args, **kwargs)
+                assert self._recorder is not None
+                self._changed[key_of(*args)] = self._recorder.creation(None)
+                return result
+
+            return wrapper
+
+        return make
+
+    def _recording_signal(self, original: Any) -> Any:
+        def wrapper(signalnum: Any, handler: Any) -> Any:
+            result = original(signalnum, handler)
+            assert self._recorder is not None
+            creation = self._changed[int(signalnum)] = self._recorder.creation(None)
+            self._remember(int(signalnum), handler, creation)
+            return result
+
+        return wrapper
+
+    def _remember(self, number: int, handler: Any, creation: Creation) -> None:
+        if not callable(handler) or isinstance(handler, (BuiltinFunctionType, int)):
+            return
+        known = self._installed.setdefault(number, [])
+        known[:] = [one for one in known if one[0]() is not None and one[0]() != handler]
+        try:
+            make: Any = weakref.WeakMethod if isinstance(handler, MethodType) else weakref.ref
+            known.append((make(handler), creation))
+        except TypeError:  # a callable without weak references cannot be followed
+            return
+
+    def reading(self) -> object:
+        """Read every slot: exact, and in C, so that nothing slips past the wraps."""
+        return (
+            tuple(map(_getsignal, self._numbers)),
+            _sigmask(_SIG_BLOCK, ()) if _sigmask is not None else None,
+            _wakeup_fd(),
+            self._loops.signal_handler_count() if self._loops is not None else 0,
+            len(self._loops.caught_handlers) if self._loops is not None else 0,
+        )
+
+    def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
+        """List all slots, and the handlers that live loops keep."""
+        slots: dict[Hashable, Any] = {number: _getsignal(number) for number in self._numbers}
+        slots[_WAKEUP] = _wakeup_fd()
+        if _sigmask is not None:
+            slots[_MASK] = frozenset(map(int, _sigmask(_SIG_BLOCK, ())))
+        if self._loops is not None:
+            slots.update(self._loops.signal_handlers())
+        return slots
+
+    def drain(self) -> Collection[Captured]:
+        """Return the handlers of loops that a runner was about to close."""
+        assert self._loops is not None
+        caught, self._loops.caught_handlers = self._loops.caught_handlers, []
+        return caught
+
+    def forget(self) -> None:
+        """Drop the records of changes that were undone."""
+        self._changed.clear()
+
+    def creation(self, key: Hashable, value: Any) -> Creation | None:
+        """Return who changed the slot last."""
+        if isinstance(key, tuple):
+            return self._changed.get(key[2])
+        return self._changed.get(key)
+
+    def anchor(self, key: Hashable, value: Any) -> Any:
+        """Return the handler, if it is an object."""
+        return value if callable(value) and not isinstance(value, BuiltinFunctionType) else None
+
+    def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
+        """Say signal, old and new handler, and how deep they are chained."""
+        if key == _WAKEUP:
+            return Description(
+                summary=f"wakeup fd {_shown_fd(old)} replaced by {_shown_fd(value)}",
+                target=_WAKEUP,
+                details={"old": old, "new": value},
+                hint="put the previous one back with signal.set_wakeup_fd()",
+            )
+        if key == _MASK:
+            added, gone = sorted(value - (old or set())), sorted((old or set()) - value)
+            words = [f"{_names(added)} now blocked"] if added else []
+            words += [f"{_names(gone)} no longer blocked"] if gone else []
+            return Description(
+                summary=f"signal mask: {', '.join(words)}",
+                target=f"{_MASK} {_names(added)} {_names(gone)}".strip(),
+                details={"blocked": _names(added), "unblocked": _names(gone)},
+                hint="put the previous mask back with signal.pthread_sigmask(SIG_SETMASK, old)",
+            )
+        return self._describe_handler(key, value, old)
+
+    def _describe_handler(self, key: Hashable, value: Any, old: Any) -> Description:
+        in_loop = isinstance(key, tuple)
+        number: Any = key[2] if isinstance(key, tuple) else key
+        name, new = _name(number), _handler_name(value)
+        details: dict[str, Any] = {"signal": name, "new": new}
+        if in_loop:
+            return Description(
+                summary=f"{name}: loop signal handler {new}",
+                target=f"{name} {new}",
+                details=details,
+                hint=f"call loop.remove_signal_handler(signal.{name}) when done",
+            )
+        details["old"] = _handler_name(old)
+        depth = self.chain(number, value)
+        deep = f" ({name}: {depth} handlers deep)" if depth > 1 else ""
+        if depth > 1:
+            details["depth"] = depth
+        return Description(
+            summary=f"{name}: handler {details['old']} replaced by {new}{deep}",
+            target=f"{name} {new}",
+            details=details,
+            hint=f"keep what signal.signal(signal.{name}, ...) returned and set it again when done",
+        )
+
+    def chain(self, number: int, handler: Any) -> int:
+        """Return how many handlers once installed for the signal the present one refers to."""
+        known = [ref() for ref, _ in self._installed.get(number, ())]
+        wanted = {_identity(one) for one in known if one is not None}
+        return len(_reached(handler, wanted) | {_identity(handler)}) if callable(handler) else 0
+
+    def restore(self, key: Hashable, value: Any, old: Any) -> bool:
+        """Set the slot to what it was."""
+        if threading.current_thread() is not threading.main_thread() or isinstance(key, tuple):
+            return False
+        if key == _WAKEUP:
+            signal.set_wakeup_fd(old if isinstance(old, int) else -1)
+        elif key == _MASK:
+            signal.pthread_sigmask(signal.SIG_SETMASK, old)
+        elif isinstance(key, int) and old is not None:
+            signal.signal(key, old)
+        else:  # a handler that was set from C cannot be set from Python
+            return False
+        return True
+
+    def iter_limits(self) -> Iterator[tuple[str, str, int, Creation | None]]:
+        """Count each signal's chain as its listeners."""
+        for number, installed in self._installed.items():
+            if len(installed) > 1:
+                depth = self.chain(number, _getsignal(number))
+                yield "process", _name(number), depth, installed[-1][1]
+
+    def blind_spot(self) -> str | None:
+        """Name what Windows does not have."""
+        return None if _sigmask is not None else "no signal masks on this platform"
+
+    def specimen(self) -> AbstractContextManager[object] | None:
+        """Hold a handler for a signal that is hardly ever used."""
+        number = getattr(signal, "SIGURG", None)
+        return _Handler(number) if number is not None else None
+
+
+class _Handler:
+    """Context with a handler set."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def __enter__(self) -> None:
+        self._old = signal.signal(self._number, _ignore)
+
+    def __exit__(self, *exc: object) -> None:
+        signal.signal(self._number, self._old)
+
+
+def _ignore(number: int, frame: Any) -> None:
+    """Stand in for a handler."""
+
+
+def _wakeup_fd() -> int:
+    # There is no way to read it but to take it out and put it back, in the main thread.
+    if threading.get_ident() != _MAIN:
+        return -1
+    fd = _set_wakeup_fd(-1)
+    if fd != -1:
+        _set_wakeup_fd(fd, warn_on_full_buffer=False)
+    return int(fd)
+
+
+def _identity(handler: Any) -> int:
+    if isinstance(handler, MethodType):  # made anew at each access
+        return hash((id(handler.__self__), id(handler.__func__)))
+    return id(handler)
+
+
+def _reached(handler: Any, wanted: set[int]) -> set[int]:
+    """Return which of the wanted identities can be reached without passing through a module."""
+    found: set[int] = set()
+    seen = {id(handler)}
+    module_dicts = {id(vars(module)) for module in list(sys.modules.values()) if module}
+    queue = [handler]
+    while queue and len(seen) < _MAX_WALK:
+        obj = queue.pop()
+        if _identity(obj) in wanted:
+            found.add(_identity(obj))
+        for other in gc.get_referents(obj):
+            if id(other) in seen or id(other) in module_dicts:
+                continue
+            seen.add(id(other))
+            if not isinstance(other, (type, ModuleType, str, bytes, int)):
+                queue.append(other)
+    return found
+
+
+def _name(number: Any) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _names(numbers: list[int]) -> str:
+    return ", ".join(map(_name, numbers))
+
+
+def _shown_fd(fd: Any) -> str:
+    return "none" if fd in {None, -1} else str(fd)
+
+
+def _handler_name(handler: Any) -> str:
+    if handler is None:
+        return "a handler set from C"
+    if handler in (signal.SIG_DFL, signal.SIG_IGN):
+        return signal.Handlers(handler).name
+    handler = getattr(handler, "_callback", handler)  # an asyncio Handle
+    if isinstance(handler, (FunctionType, MethodType, BuiltinFunctionType)):
+        module = getattr(handler, "__module__", None)
+        return f"{module.lstrip('_')}.{handler.__qualname__}" if module else handler.__qualname__
+    return f"{type(handler).__module__}.{type(handler).__qualname__} object"
+
+
+def make_tracker() -> Tracker:
+    """Make the tracker of this kind."""
+    return SignalTracker()

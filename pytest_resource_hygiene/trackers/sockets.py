@@ -1,0 +1,175 @@
+"""Open sockets, listening or not. A duplicate of an open socket is one more.
+
+Identity is the descriptor's number with the socket's inode. On systems without a descriptor folder
+psutil's list of connections serves instead; unbound sockets are invisible there.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import socket
+import struct
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.recorder import Creation
+from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from pytest_resource_hygiene.recorder import Recorder
+
+# Linux, include/net/tcp_states.h
+_TCP_STATES = {
+    1: "established", 2: "syn-sent", 3: "syn-received", 4: "fin-wait-1", 5: "fin-wait-2",
+    6: "time-wait", 7: "closed", 8: "close-wait", 9: "last-ack", 10: "listening", 11: "closing",
+}  # fmt: skip
+
+
+class SocketTracker(Tracker):
+    """Sockets by descriptor and inode."""
+
+    kind = "sockets"
+    title = "open socket"
+    rank = 20
+
+    def __init__(self) -> None:
+        """Wait for `start`."""
+        self._table: Descriptors | None = None
+        self._by_psutil = not (Path("/proc/self/fd").is_dir() or Path("/dev/fd").is_dir())
+
+    def start(self, recorder: Recorder) -> None:
+        """Share the table of descriptors with the kind `fds`."""
+        self._table = recorder.service(Descriptors)
+
+    def _descriptors(self) -> Descriptors:
+        assert self._table is not None, "start() comes first"
+        return self._table
+
+    def sensor(self) -> Callable[[], object]:
+        """Ask the shared table: openings seen and descriptors open."""
+        return self._descriptors().reading
+
+    def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
+        """List by number and inode; the handle is the number."""
+        if self._by_psutil:
+            return _connections()
+        return self._descriptors().scan(moment)[1]
+
+    def creation(self, key: Hashable, value: Any) -> Creation | None:
+        """Find the socket object with this number, else the likeliest event."""
+        table = self._descriptors()
+        record, loose = table.socket_of(value)
+        if record is not None:
+            return Creation(*record)
+        made = table.made_as(value, key[1]) if isinstance(key, tuple) else None
+        if made is not None:
+            return made
+        if not loose:
+            return None
+        certain = len({record[0] for record in loose}) == 1
+        return Creation(*loose[-1])._replace(certain=certain)
+
+    def anchor(self, key: Hashable, value: Any) -> Any:
+        """Find the socket object that owns the number."""
+        for obj in gc.get_objects():
+            if isinstance(obj, socket.socket) and fileno(obj) == value:
+                return obj
+        return None
+
+    def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
+        """Say family, type, addresses and state."""
+        if self._by_psutil:
+            return Description(summary=f"socket {value}", target=str(value))
+        try:
+            facts = _facts(value)
+        except OSError:
+            return Description(summary=f"socket fd {value} (closed meanwhile)")
+        words = [facts["family"], facts["type"]]
+        if facts["local"]:
+            words.append(facts["local"])
+        if facts["remote"]:
+            words.append(f"-> {facts['remote']}")
+        listening = facts["state"] == "listening"
+        hint = (
+            "close() the listening socket or server, or use it in a `with` block"
+            if listening
+            else "close() the socket, or use it in a `with` block"
+        )
+        return Description(
+            summary=f"socket fd {value} {' '.join(words)}, {facts['state']}",
+            target=f"{facts['family']} {facts['type']} {facts['state']}",
+            details={"fd": value, **facts},
+            hint=hint,
+        )
+
+    def blind_spot(self) -> str | None:
+        """Name what psutil cannot list."""
+        return "sockets that are not bound are not listed here" if self._by_psutil else None
+
+    def specimen(self) -> AbstractContextManager[object]:
+        """Open a datagram socket."""
+        return _datagram_socket()
+
+
+@contextmanager
+def _datagram_socket() -> Iterator[object]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        yield sock
+
+
+def _facts(fd: int) -> dict[str, Any]:
+    """Read everything from a duplicate, so that the original is never touched."""
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        listening = False
+        with suppress(OSError):
+            listening = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        return {
+            "family": getattr(sock.family, "name", str(sock.family)),
+            "type": getattr(sock.type, "name", str(sock.type)),
+            "local": _address(sock.getsockname),
+            "remote": _address(sock.getpeername),
+            "state": "listening" if listening else _state(sock),
+        }
+
+
+def _state(sock: socket.socket) -> str:
+    if sock.type == socket.SOCK_STREAM and sock.family in {socket.AF_INET, socket.AF_INET6}:
+        with suppress(OSError, AttributeError):
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+            return _TCP_STATES.get(struct.unpack("B", info)[0], "open")
+    try:
+        sock.getpeername()
+    except OSError as error:
+        return "open" if error.errno == errno.ENOTCONN else "unconnected"
+    return "connected"
+
+
+def _address(ask: Any) -> str:
+    try:
+        address = ask()
+    except OSError:
+        return ""
+    if isinstance(address, tuple):
+        return f"{address[0]}:{address[1]}" if len(address) > 1 else str(address)
+    return os.fsdecode(address) if address else ""
+
+
+def _connections() -> dict[Hashable, Any]:
+    import psutil
+
+    return {
+        (str(c.laddr), str(c.raddr), c.type): f"{c.laddr} -> {c.raddr} {c.status}"
+        for c in psutil.Process().net_connections()
+    }
+
+
+def make_tracker() -> Tracker:
+    """Make the tracker of this kind."""
+    return SocketTracker()

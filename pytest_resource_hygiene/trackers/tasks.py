@@ -1,0 +1,130 @@
+"""Pending asyncio tasks, and async generators that were begun and never closed."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Hashable, Mapping
+    from contextlib import AbstractContextManager
+    from types import CodeType
+
+    from pytest_resource_hygiene.recorder import Creation, Recorder
+
+
+class TaskTracker(Tracker):
+    """Tasks by the task object."""
+
+    kind = "tasks"
+    title = "asyncio task"
+    rank = 50
+
+    def __init__(self) -> None:
+        """Wait for `start`."""
+        self._table: AsyncioTable | None = None
+
+    def start(self, recorder: Recorder) -> None:
+        """Share the table of asyncio's things with the other kinds."""
+        self._table = recorder.service(AsyncioTable)
+        self._table.describers[self.kind] = self.describe
+
+    def _asyncio(self) -> AsyncioTable:
+        assert self._table is not None, "start() comes first"
+        return self._table
+
+    def reading(self) -> object:
+        """Return which tasks are pending, and how many were caught."""
+        table = self._asyncio()
+        return table.live_tasks(), len(table.caught_tasks)
+
+    def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
+        """List pending tasks."""
+        return self._asyncio().tasks()
+
+    def creation(self, key: Hashable, value: Any) -> Creation | None:
+        """Return how the task was made."""
+        return self._asyncio().creation_of(value)
+
+    def anchor(self, key: Hashable, value: Any) -> Any:
+        """Return the task."""
+        return value
+
+    def code(self, key: Hashable, value: Any) -> CodeType | None:
+        """Return the coroutine's code."""
+        return getattr(value.get_coro(), "cr_code", None) if value is not None else None
+
+    def drain(self) -> Collection[Captured]:
+        """Return the tasks that a runner was about to cancel."""
+        caught, self._asyncio().caught_tasks = self._asyncio().caught_tasks, []
+        return caught
+
+    def pause(self, keys: Collection[Hashable], seconds: float) -> bool:
+        """Let the tasks' own loops run."""
+        tasks = [task for key, task in self._asyncio().tasks().items() if key in keys]
+        return self._asyncio().run_loops({task.get_loop() for task in tasks}, seconds)
+
+    def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
+        """Say coroutine, what it awaits, and the state of its loop."""
+        if inspect.isasyncgen(value):
+            return Description(
+                summary=f"async generator {value.__qualname__} begun and never closed",
+                target=value.__qualname__,
+                hint="await its aclose(), or use contextlib.aclosing()",
+            )
+        coroutine = value.get_coro()
+        name = getattr(coroutine, "__qualname__", repr(coroutine))
+        waiting = _awaits(coroutine)
+        loop = value.get_loop()
+        where = " on a closed loop" if loop.is_closed() else ""
+        awaiting = f", awaits {waiting}" if waiting else ""
+        return Description(
+            summary=f"task {name}{awaiting}{where}",
+            target=name,
+            details={"name": value.get_name(), "coroutine": name, "awaits": waiting,
+                     "loop": type(loop).__name__, "loop_closed": loop.is_closed()},
+            hint="await it, or cancel() it and await that; or start it in an asyncio.TaskGroup",
+            present_stack=_task_stack(value),
+        )  # fmt: skip
+
+    def restore(self, key: Hashable, value: Any, old: Any) -> bool:
+        """Cancel a reported task, as its runner would have done at the end of the loop."""
+        if value is None or value.get_loop().is_closed():
+            return False
+        value.get_loop().call_soon_threadsafe(value.cancel)
+        self._asyncio().run_loops([value.get_loop()], 0)
+        return self._asyncio().run_loops([value.get_loop()], 0)
+
+    def specimen(self) -> AbstractContextManager[object] | None:
+        """Leave tasks to the tests: making a loop just to look costs more than all other kinds."""
+        return None
+
+
+def _awaits(coroutine: Any) -> str:
+    """Name the innermost function that the chain of awaits has reached."""
+    name, inner = "", coroutine
+    while inner is not None:
+        code = getattr(inner, "cr_code", None) or getattr(inner, "gi_code", None)
+        if code is not None and inner is not coroutine or not name:
+            frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
+            module = frame.f_globals.get("__name__", "") if frame is not None else ""
+            name = f"{module.removesuffix('.tasks').removesuffix('.locks')}.{inner.__qualname__}"
+        inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
+        if inner is not None and not hasattr(inner, "__qualname__"):
+            return name if code is not None and name else "a future"
+    return name
+
+
+def _task_stack(task: Any) -> tuple[str, ...]:
+    return tuple(
+        f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        for frame in task.get_stack()
+    )
+
+
+def make_tracker() -> Tracker:
+    """Make the tracker of this kind."""
+    return TaskTracker()

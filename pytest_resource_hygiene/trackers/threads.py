@@ -1,0 +1,160 @@
+"""Live Python threads, daemon or not, started by `threading` or by raw `_thread`.
+
+A `threading.Timer` is a timer, and a ``_DummyThread`` (a foreign thread that once ran Python code,
+perhaps long dead) is nobody's.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._thread_table import RawThread, ThreadTable, present_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from types import CodeType
+
+    from pytest_resource_hygiene.recorder import Creation, Recorder
+
+
+class ThreadTracker(Tracker):
+    """Threads by the thread object; raw ones by kernel id and start time."""
+
+    kind = "threads"
+    title = "thread"
+    rank = 40
+
+    def __init__(self) -> None:
+        """Wait for `start`."""
+        self._table: ThreadTable | None = None
+        self._recorder: Recorder | None = None
+
+    def start(self, recorder: Recorder) -> None:
+        """Share the table of threads with the other kinds."""
+        self._recorder = recorder
+        self._table = recorder.service(ThreadTable)
+
+    def _threads(self) -> ThreadTable:
+        assert self._table is not None, "start() comes first"
+        return self._table
+
+    def sensor(self) -> Callable[[], object]:
+        """Ask the shared table: starts seen and Python's own count."""
+        return self._threads().reading
+
+    def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
+        """List thread objects, without timers, and raw threads."""
+        scan = self._threads().scan(moment)
+        found: dict[Hashable, Any] = {
+            key: thread
+            for key, thread in scan.python.items()
+            if not isinstance(thread, threading.Timer)
+        }
+        found.update(scan.raw)
+        return found
+
+    def forget(self) -> None:
+        """Drop the starts of threads that have ended."""
+        self._threads().forget()
+
+    def creation(self, key: Hashable, value: Any) -> Creation | None:
+        """Return how the thread was started."""
+        if isinstance(value, RawThread):
+            return value.creation
+        return self._recorder.threads.get(value) if self._recorder else None
+
+    def anchor(self, key: Hashable, value: Any) -> Any:
+        """Return the thread object."""
+        return None if isinstance(value, RawThread) else value
+
+    def code(self, key: Hashable, value: Any) -> CodeType | None:
+        """Return the code of the thread's target, or of its overridden ``run``."""
+        if isinstance(value, RawThread):
+            function = value.function
+        else:
+            function = getattr(value, "_target", None) or getattr(value, "run", None)
+        function = getattr(function, "func", function)
+        return getattr(getattr(function, "__func__", function), "__code__", None)
+
+    def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
+        """Say name, target, whether it is a daemon, and where it is now."""
+        if isinstance(value, RawThread):
+            target = _function_name(value.function) or "unknown target"
+            return Description(
+                summary=f"raw thread running {target}",
+                target=target,
+                details={"tid": value.tid, "target": target, "raw": True},
+                hint="tell its function to return and wait for that, "
+                "or use threading.Thread and join() it",
+            )
+        target = target_name(value)
+        details = {
+            "name": value.name,
+            "target": target,
+            "class": type(value).__qualname__,
+            "daemon": value.daemon,
+            "ident": value.ident,
+            "native_id": value.native_id,
+        }
+        daemon = ", daemon" if value.daemon else ""
+        return Description(
+            summary=f"thread {value.name!r} running {target}{daemon}",
+            target=target,
+            details=details,
+            hint=_hint(target, value),
+            present_stack=present_stack(value.ident),
+        )
+
+    def specimen(self) -> AbstractContextManager[object]:
+        """Run a thread that waits to be told to end."""
+        return _waiting_thread()
+
+
+@contextmanager
+def _waiting_thread() -> Iterator[object]:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait, name="resource-hygiene-canary")
+    thread.start()
+    try:
+        yield thread
+    finally:
+        done.set()
+        thread.join()
+
+
+def target_name(thread: threading.Thread) -> str:
+    """Name what a thread runs: its target, or its class if ``run`` is overridden."""
+    target = getattr(thread, "_target", None)
+    if target is not None:
+        return _function_name(target)
+    return f"{type(thread).__module__}.{type(thread).__qualname__}.run"
+
+
+def _function_name(function: Any) -> str:
+    if function is None:
+        return ""
+    function = getattr(function, "func", function)
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{module}.{name}" if module else str(name)
+
+
+def _hint(target: str, thread: threading.Thread) -> str:
+    if target.startswith("concurrent.futures.thread"):
+        return "call executor.shutdown(), or use the executor in a `with` block"
+    if "serve_forever" in target:
+        return "call server.shutdown() and join() the thread, then server_close()"
+    if target.startswith("multiprocessing.pool"):
+        return "call pool.close() or terminate(), then pool.join(), or use it in a `with` block"
+    if "QueueFeederThread" in thread.name:
+        return "call queue.close() and queue.join_thread()"
+    return "tell it to stop (e.g. by an Event) and join() it"
+
+
+def make_tracker() -> Tracker:
+    """Make the tracker of this kind."""
+    return ThreadTracker()

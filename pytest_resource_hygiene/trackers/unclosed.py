@@ -1,0 +1,156 @@
+"""Objects that were dropped without being closed: their ``ResourceWarning``.
+
+The warning is issued where the object happens to be freed, which may be a random later test, and
+is ignored by default. So this listens among the warning filters: an entry that never matches, but
+is asked about each warning, and sees it whatever the filters behind it decide. Nothing about which
+warnings are shown, collected or turned into errors changes. The object is still whole at that
+moment, so its creation record can be found: the one who made it is charged.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.recorder import Creation
+from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
+from pytest_resource_hygiene.trackers._descriptors import Descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Hashable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from pytest_resource_hygiene.recorder import Recorder
+
+_FD = re.compile(r"\bfd=(\d+)")
+_NAME = re.compile(r"\bname=(?:'([^']*)'|(\d+))")
+_MAX_KEPT = 1_000
+
+
+class _SpyMeta(type):
+    """Makes ``issubclass(category, Spy)`` the moment at which a warning is seen."""
+
+    watcher: weakref.ref[UnclosedTracker] | None = None
+    text = ""
+
+    def __subclasscheck__(cls, category: type) -> bool:
+        if category is ResourceWarning and cls.watcher is not None:
+            watcher = cls.watcher()
+            if watcher is not None:
+                watcher.saw(cls.text)
+        return False
+
+
+class _Text:
+    """Stands where a filter has its compiled pattern for the message; matches nothing."""
+
+    pattern = "(?!)"
+    flags = 0
+
+    def __init__(self, spy: _SpyMeta) -> None:
+        self._spy = spy
+
+    def match(self, text: str) -> None:
+        self._spy.text = text
+
+
+class UnclosedTracker(Tracker):
+    """Dropped objects by the text of their warning and the record of their making."""
+
+    kind = "unclosed"
+    title = "object dropped without being closed"
+    severity = "note"
+    rank = 1
+
+    def __init__(self) -> None:
+        """Wait for `start`."""
+        self._seen: list[Captured] = []
+        self._count = 0
+        self._recorder: Recorder | None = None
+        self._table: Descriptors | None = None
+        spy: Any = _SpyMeta("Spy", (), {"resource_hygiene_spy": True})
+        spy.watcher = weakref.ref(self)
+        self._filter: Any = ("default", _Text(spy), spy, None, 0)
+
+    def start(self, recorder: Recorder) -> None:
+        """Take a place among the filters."""
+        self._recorder = recorder
+        self._table = recorder.service(Descriptors)
+        recorder.service(AsyncioTable)
+        self.listen()
+
+    def stop(self) -> None:
+        """Leave the filters."""
+        filters: Any = warnings.filters
+        filters[:] = [one for one in filters if one is not self._filter]
+
+    def listen(self) -> None:
+        """Be the first filter again: each test may begin with filters of its own."""
+        filters: Any = warnings.filters
+        if not filters or filters[0] is not self._filter:
+            filters[:] = [self._filter, *(one for one in filters if one is not self._filter)]
+
+    def saw(self, text: str) -> None:
+        """Remember one warning; called while the object is being freed."""
+        if self._recorder is None or not self._recorder.started or len(self._seen) > _MAX_KEPT:
+            return
+        self._count += 1
+        creation = self._made_by(text) or self._recorder.creation(None)._replace(certain=False)
+        self._seen.append(Captured(key=("unclosed", self._count), value=text, creation=creation))
+
+    def _made_by(self, text: str) -> Creation | None:
+        assert self._table is not None
+        number = _FD.search(text)
+        name = _NAME.search(text)
+        if number:
+            for record in reversed(self._table.sockets):
+                sock = record[4]()
+                if sock is not None and sock.fileno() == int(number[1]):
+                    return Creation(*record)
+        elif name and name[1] is not None:
+            for record in reversed(self._table.opened):
+                if str(record[4]) == name[1]:
+                    return Creation(*record)
+        elif name:
+            made = self._table.made.get(int(name[2]))
+            return made[0] if made else None
+        return None
+
+    def reading(self) -> object:
+        """Return the number of warnings seen."""
+        return self._count
+
+    def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
+        """List nothing: what was dropped is gone."""
+        return {}
+
+    def drain(self) -> Collection[Captured]:
+        """Return the warnings seen since the last call."""
+        seen, self._seen = self._seen, []
+        return seen
+
+    def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
+        """Repeat the warning, without what differs from run to run."""
+        text = " ".join(str(value).split())
+        return Description(
+            summary=f"dropped without being closed: {text}",
+            target=re.sub(r"0x[0-9a-f]+|\d+", "N", text),
+            details={"warning": text},
+            hint="close it before the last reference goes, or use it in a `with` block",
+        )
+
+    def specimen(self) -> AbstractContextManager[object] | None:
+        """Prove nothing at start: a warning cannot be taken back."""
+        return None
+
+    def iter_limits(self) -> Iterator[tuple[str, str, int, Creation | None]]:
+        """Count nothing."""
+        return iter(())
+
+
+def make_tracker() -> Tracker:
+    """Make the tracker of this kind."""
+    return UnclosedTracker()
