@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from claude_wrapper.errors import InvalidRequestError, NotFoundError, WrapperError
 from claude_wrapper.middleware.access_log import AccessLogMiddleware
 from claude_wrapper.middleware.auth import AuthMiddleware
 from claude_wrapper.middleware.body_limit import BodyLimitMiddleware
+from claude_wrapper.middleware.error_response import error_response
 from claude_wrapper.middleware.request_id import RequestIdMiddleware
-from claude_wrapper.openai.error_body import error_body, error_headers
 from claude_wrapper.routes import chat, health, models, sessions
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from claude_wrapper.services import Services
 
@@ -65,9 +65,9 @@ def _routes() -> list[Route]:
     ]
 
 
-async def _render(_request: Request, error: Exception) -> Response:
+async def _render(request: Request, error: Exception) -> Response:
     assert isinstance(error, WrapperError)
-    return JSONResponse(error_body(error), error.http_status, error_headers(error))
+    return error_response(request.scope, error)
 
 
 async def _render_http(request: Request, error: Exception) -> Response:
@@ -76,7 +76,7 @@ async def _render_http(request: Request, error: Exception) -> Response:
     known: WrapperError = (
         NotFoundError(text) if error.status_code == 404 else InvalidRequestError(text)
     )
-    return JSONResponse(error_body(known), error.status_code, error.headers)
+    return error_response(request.scope, known, status=error.status_code, headers=error.headers)
 
 
 async def _render_mistake(request: Request, _error: Exception) -> Response:
@@ -84,4 +84,4 @@ async def _render_mistake(request: Request, _error: Exception) -> Response:
     mistake = WrapperError(
         f"the server made a mistake; its log says which, at {request.state.request_id}"
     )
-    return JSONResponse(error_body(mistake), mistake.http_status)
+    return error_response(request.scope, mistake)

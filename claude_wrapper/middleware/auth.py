@@ -7,10 +7,9 @@ import hmac
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 
 from claude_wrapper.errors import UnauthorizedError
-from claude_wrapper.openai.error_body import error_body, error_headers
+from claude_wrapper.middleware.error_response import error_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -52,8 +51,7 @@ class AuthMiddleware:
             if not key
             else "this key is not known here"
         )
-        response = JSONResponse(error_body(error), error.http_status, error_headers(error))
-        await response(scope, receive, send)
+        await error_response(scope, error)(scope, receive, send)
 
     def _opens(self, key: bytes) -> bool:
         # All keys are compared, so that the time says nothing about which one was near.

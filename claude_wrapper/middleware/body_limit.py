@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 
 from claude_wrapper.errors import TooLargeError
-from claude_wrapper.openai.error_body import error_body
+from claude_wrapper.middleware.error_response import error_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,8 +34,7 @@ class BodyLimitMiddleware:
             return
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdigit() and int(declared) > self._limit:
-            error = self._error()
-            response = JSONResponse(error_body(error), error.http_status, {"connection": "close"})
+            response = error_response(scope, self._error(), headers={"connection": "close"})
             await response(scope, receive, send)
             return
         received = 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from claude_wrapper.errors import InvalidRequestError
+from claude_wrapper.wire.validation import Lenient, validate
 
 __all__ = [
     "AssistantMessage",
@@ -20,24 +20,20 @@ __all__ = [
 ]
 
 
-class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-
-class ImageUrl(_Lenient):
+class ImageUrl(Lenient):
     """Where an image is: a data: URL or an http(s) one."""
 
     url: str
 
 
-class TextContent(_Lenient):
+class TextContent(Lenient):
     """A text part."""
 
     type: Literal["text"]
     text: str
 
 
-class ImageContent(_Lenient):
+class ImageContent(Lenient):
     """An image part."""
 
     type: Literal["image_url"]
@@ -47,7 +43,7 @@ class ImageContent(_Lenient):
 Content = Annotated[TextContent | ImageContent, Field(discriminator="type")]
 
 
-class RefusalContent(_Lenient):
+class RefusalContent(Lenient):
     """An earlier refusal of the model, sent back as history."""
 
     type: Literal["refusal"]
@@ -57,28 +53,28 @@ class RefusalContent(_Lenient):
 AssistantContent = Annotated[TextContent | RefusalContent, Field(discriminator="type")]
 
 
-class SystemMessage(_Lenient):
+class SystemMessage(Lenient):
     """Instructions."""
 
     role: Literal["system", "developer"]
     content: str | list[TextContent]
 
 
-class UserMessage(_Lenient):
+class UserMessage(Lenient):
     """What the user says."""
 
     role: Literal["user"]
     content: str | list[Content]
 
 
-class FunctionCall(_Lenient):
+class FunctionCall(Lenient):
     """Name and JSON arguments of a call."""
 
     name: str
     arguments: str = "{}"
 
 
-class ChatToolCall(_Lenient):
+class ChatToolCall(Lenient):
     """A call the model made earlier."""
 
     id: str
@@ -86,7 +82,7 @@ class ChatToolCall(_Lenient):
     function: FunctionCall
 
 
-class AssistantMessage(_Lenient):
+class AssistantMessage(Lenient):
     """What the model said earlier."""
 
     role: Literal["assistant"]
@@ -94,7 +90,7 @@ class AssistantMessage(_Lenient):
     tool_calls: list[ChatToolCall] | None = None
 
 
-class ToolMessage(_Lenient):
+class ToolMessage(Lenient):
     """The result of a call."""
 
     role: Literal["tool"]
@@ -107,7 +103,7 @@ InputMessage = Annotated[
 ]
 
 
-class FunctionSpec(_Lenient):
+class FunctionSpec(Lenient):
     """A function of the client."""
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
@@ -116,27 +112,27 @@ class FunctionSpec(_Lenient):
     strict: bool | None = None
 
 
-class ChatTool(_Lenient):
+class ChatTool(Lenient):
     """A tool of the client; only functions can be offered."""
 
     type: Literal["function"]
     function: FunctionSpec
 
 
-class NamedFunction(_Lenient):
+class NamedFunction(Lenient):
     """The function that must be called."""
 
     name: str
 
 
-class NamedChoice(_Lenient):
+class NamedChoice(Lenient):
     """A tool choice that names a function."""
 
     type: Literal["function"]
     function: NamedFunction
 
 
-class SchemaSpec(_Lenient):
+class SchemaSpec(Lenient):
     """A named JSON schema; OpenAI calls the field `schema`."""
 
     name: str
@@ -144,20 +140,20 @@ class SchemaSpec(_Lenient):
     strict: bool | None = None
 
 
-class ResponseFormat(_Lenient):
+class ResponseFormat(Lenient):
     """How the answer must look."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: SchemaSpec | None = None
 
 
-class StreamOptions(_Lenient):
+class StreamOptions(Lenient):
     """Options of a stream."""
 
     include_usage: bool = False
 
 
-class ChatRequest(_Lenient):
+class ChatRequest(Lenient):
     """The body of `POST /v1/chat/completions`; unknown fields are kept and named."""
 
     model: str = Field(min_length=1)
@@ -183,28 +179,4 @@ def parse_request(document: Any) -> ChatRequest:
     Raises:
         InvalidRequestError: A field is wrong; `param` says which.
     """
-    if not isinstance(document, dict):
-        raise InvalidRequestError(
-            'the body must be a JSON object like {"model": …, "messages": […]}'
-        )
-    try:
-        return ChatRequest.model_validate(document)
-    except ValidationError as error:
-        raise _explain(error) from None
-
-
-def _explain(error: ValidationError) -> InvalidRequestError:
-    first = error.errors(include_url=False)[0]
-    # Names of the variants of a union stand between the real field names; they mean nothing here.
-    path = [part for part in first["loc"] if not _is_variant(part)]
-    param = ".".join(str(part) for part in path) or None
-    return InvalidRequestError(f"{param or 'the body'}: {first['msg']}", param=param)
-
-
-def _is_variant(part: int | str) -> bool:
-    variants = {"system", "developer", "user", "assistant", "tool", "text", "image_url", "refusal"}
-    return isinstance(part, str) and (
-        part in variants - {"text", "image_url"}
-        or part[:1].isupper()
-        or part.startswith(("str", "list[", "literal["))
-    )
+    return validate(ChatRequest, document, example='{"model": …, "messages": […]}')

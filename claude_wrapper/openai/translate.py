@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from claude_wrapper.errors import InvalidRequestError, NotFoundError
-from claude_wrapper.model import ImagePart, Message, Part, TextPart, ToolCall, ToolSpec
+from claude_wrapper.errors import InvalidRequestError
+from claude_wrapper.model import ChatTurn, Message, Part, TextPart, ToolCall, ToolSpec
 from claude_wrapper.openai.schema import (
     AssistantMessage,
     ChatRequest,
@@ -18,31 +16,16 @@ from claude_wrapper.openai.schema import (
     ToolMessage,
     UserMessage,
 )
+from claude_wrapper.wire.images import image_part
+from claude_wrapper.wire.rules import EMPTY_SCHEMA, check_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ALIASES", "ChatTurn", "check_conversation", "check_model", "translate"]
+__all__ = ["translate"]
 
-ALIASES = ("sonnet", "opus", "haiku", "default", "opusplan", "sonnet[1m]")
-DATA_URL = re.compile(r"data:(image/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=\s]+)")
 # Labels for the caller's own books: nothing in the answer depends on them.
 HARMLESS = frozenset(["user", "metadata", "store", "safety_identifier", "prompt_cache_key"])
-EMPTY_SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatTurn:
-    """A request in plain records, and the parameters that could not be carried."""
-
-    model: str
-    system: str
-    messages: tuple[Message, ...]
-    tools: tuple[ToolSpec, ...]
-    max_tokens: int | None
-    body: dict[str, Any]
-    json_schema: dict[str, Any] | None
-    ignored: tuple[str, ...]
 
 
 def translate(request: ChatRequest) -> ChatTurn:
@@ -64,57 +47,6 @@ def translate(request: ChatRequest) -> ChatTurn:
         body=_body(request),
         json_schema=_schema(request),
         ignored=_ignored(request),
-    )
-
-
-def check_model(name: str) -> None:
-    """Refuse names that are not Claude's; new `claude-…` names pass through.
-
-    Raises:
-        NotFoundError: With OpenAI's code `model_not_found`.
-    """
-    if not name.startswith("claude-") and name not in ALIASES:
-        raise NotFoundError(
-            f"the model {name!r} does not exist here; names begin with 'claude-', or are one of "
-            f"{', '.join(ALIASES)}",
-            param="model",
-            code="model_not_found",
-        )
-
-
-def check_conversation(messages: Sequence[Message]) -> None:
-    """Refuse a conversation that cannot be answered.
-
-    Raises:
-        InvalidRequestError: It is empty, ends with the model, or leaves a tool call open.
-    """
-    if not messages or messages[-1].role == "assistant":
-        raise InvalidRequestError(
-            "the last message must come from the user or a tool; an answer cannot be prefilled",
-            param="messages",
-        )
-    open_calls: set[str] = set()
-    for index, message in enumerate(messages):
-        if message.role == "tool":
-            if message.tool_call_id not in open_calls:
-                raise InvalidRequestError(
-                    f"messages.{index}: no tool call {message.tool_call_id!r} waits for a result",
-                    param=f"messages.{index}.tool_call_id",
-                )
-            open_calls.discard(message.tool_call_id)
-            continue
-        if open_calls:
-            raise _open_calls(open_calls, index)
-        open_calls = {call.id for call in message.tool_calls}
-    if open_calls:
-        raise _open_calls(open_calls, len(messages))
-
-
-def _open_calls(calls: set[str], index: int) -> InvalidRequestError:
-    names = ", ".join(sorted(calls))
-    return InvalidRequestError(
-        f"messages.{index}: the tool calls {names} have no 'tool' message with their result",
-        param="messages",
     )
 
 
@@ -156,20 +88,8 @@ def _parts(content: str | Sequence[TextContent | ImageContent], path: str) -> tu
     return tuple(
         TextPart(text=part.text)
         if isinstance(part, TextContent)
-        else _image(part.image_url.url, f"{path}.content.{index}.image_url")
+        else image_part(part.image_url.url, f"{path}.content.{index}.image_url")
         for index, part in enumerate(content)
-    )
-
-
-def _image(url: str, param: str) -> ImagePart:
-    match = DATA_URL.fullmatch(url)
-    if match is not None:
-        return ImagePart(media_type=match[1], data=re.sub(r"\s", "", match[2]))
-    if url.startswith(("https://", "http://")):
-        return ImagePart(url=url)
-    raise InvalidRequestError(
-        f"{param}: must be an http(s) URL or data:image/png;base64,… (png, jpeg, gif or webp)",
-        param=param,
     )
 
 

@@ -10,8 +10,7 @@ from claude_wrapper.errors import InvalidRequestError
 from claude_wrapper.openai.completion import ChunkWriter, completion
 from claude_wrapper.openai.error_body import error_body
 from claude_wrapper.openai.schema import ChatRequest, parse_request
-from claude_wrapper.openai.sse import DONE, data
-from claude_wrapper.openai.translate import ChatTurn, translate
+from claude_wrapper.openai.translate import translate
 from claude_wrapper.routes.conversation import (
     CLIENT_CLOSED_REQUEST,
     Conversation,
@@ -19,12 +18,13 @@ from claude_wrapper.routes.conversation import (
     read_json,
 )
 from claude_wrapper.routes.event_stream import EventStream
+from claude_wrapper.wire.sse import DONE, data
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from claude_wrapper.errors import WrapperError
-    from claude_wrapper.model import TurnEvent
+    from claude_wrapper.model import ChatTurn, TurnEvent
     from claude_wrapper.services import Services
 
 __all__ = ["answer_chat", "chat_completions"]

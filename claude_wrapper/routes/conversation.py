@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from claude_wrapper.errors import ConflictError, InvalidRequestError
 from claude_wrapper.model import Message, TurnEnd, TurnEvent, TurnRequest
-from claude_wrapper.openai.translate import ChatTurn, check_conversation
+from claude_wrapper.wire.rules import check_conversation
 
 if TYPE_CHECKING:
     import asyncio
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from claude_wrapper.claude import Turn
+    from claude_wrapper.model import ChatTurn
     from claude_wrapper.services import Services
     from claude_wrapper.sessions.service import SessionTurn
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.responses import Response
 
 from claude_wrapper.errors import WrapperError
-from claude_wrapper.openai.sse import HEARTBEAT, SSE_HEADERS
+from claude_wrapper.wire.sse import HEARTBEAT, SSE_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

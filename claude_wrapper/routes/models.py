@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 
-from claude_wrapper.openai.translate import check_model
+from claude_wrapper.wire.rules import check_model
 
 if TYPE_CHECKING:
     from starlette.requests import Request
