@@ -20,7 +20,7 @@ from claude_wrapper.claude.orphans import reap_orphans
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.lifecycle import ResourceTracker
-from claude_wrapper.monitoring.logs import start_logging
+from claude_wrapper.monitoring.logs import ServerLogs, start_logging
 from claude_wrapper.services import Services, build_services
 from claude_wrapper.shutdown import (
     ShutdownReport,
@@ -28,6 +28,7 @@ from claude_wrapper.shutdown import (
     Verifier,
     Watchdog,
     run_steps,
+    write_report,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 EXIT_OK = 0
 EXIT_FORCED = 1
+# Everything was stopped, and yet something is left; the log and the report name it.
+EXIT_LEFT = 71
 
 
 class _UvicornServer(uvicorn.Server):
@@ -87,7 +90,7 @@ class WrapperServer:
         # Before anything of ours exists: what is new at the end was ours.
         verifier = Verifier()
         settings = self._settings
-        undo_logging = start_logging(settings.log_level, settings.log_file, settings.api_key)
+        logs = start_logging(self._tracker, settings.log_level, settings.log_file, settings.api_key)
         try:
             binary = demo_cli() if self._demo else find_cli(settings.cli_path)
             listener = _bind(settings)
@@ -98,16 +101,24 @@ class WrapperServer:
                     await self._serve(services, listener)
                 finally:
                     report = await self._shut_down(services)
-            self.report = self._verified(report, verifier)
-            return EXIT_FORCED if self._force.is_set() else EXIT_OK
+            # The log goes before the verification, which would find its thread and its file.
+            logs.stop()
+            self.report = await _verified(report, verifier)
+            _keep(self.report, settings, logs)
+            return self._exit_code(self.report)
         finally:
-            undo_logging()
+            logs.stop()
+
+    def _exit_code(self, report: ShutdownReport) -> int:
+        if self._force.is_set():
+            return EXIT_FORCED
+        return EXIT_LEFT if report.left else EXIT_OK
 
     async def _build(self, binary: CliBinary) -> Services:
         state = self._settings.state_path
         try:
-            previous_run = await asyncio.get_running_loop().run_in_executor(
-                None, reap_orphans, state
+            previous_run = await self._tracker.in_thread(
+                lambda: reap_orphans(state), name="orphan-reaper"
             )
             ledger = open_ledger(state)
         except OSError as error:
@@ -162,13 +173,6 @@ class WrapperServer:
         watchdog.call_off()
         return report
 
-    def _verified(self, report: ShutdownReport, verifier: Verifier) -> ShutdownReport:
-        left = verifier.leaks()
-        full = ShutdownReport(outcomes=report.outcomes, seconds=report.seconds, left=left)
-        words = "not checked" if left is None else "; ".join(left) or "nothing left"
-        logger.info("stopped in %.2f s: %s", full.seconds, words)
-        return full
-
 
 def serve(settings: WrapperSettings, *, demo: bool = False) -> int:
     """Run a server until a signal stops it; the exit code.
@@ -182,6 +186,21 @@ def serve(settings: WrapperSettings, *, demo: bool = False) -> int:
         return await WrapperServer(settings, demo=demo).run()
 
     return asyncio.run(main())
+
+
+async def _verified(report: ShutdownReport, verifier: Verifier) -> ShutdownReport:
+    left = await verifier.leaks()
+    return ShutdownReport(outcomes=report.outcomes, seconds=report.seconds, left=left)
+
+
+def _keep(report: ShutdownReport, settings: WrapperSettings, logs: ServerLogs) -> None:
+    verdict = "; ".join(report.left or ()) or "nothing left"
+    level = logging.WARNING if report.left else logging.INFO
+    logs.write_last(level, f"stopped in {report.seconds:.2f} s: {verdict}")
+    try:
+        write_report(settings.state_path, report)
+    except OSError as error:
+        logs.write_last(logging.WARNING, f"the shutdown report was not kept: {error.strerror}")
 
 
 def _bind(settings: WrapperSettings) -> socket.socket:

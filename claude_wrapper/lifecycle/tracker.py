@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -133,6 +134,31 @@ class ResourceTracker:
         thread.start()
         return thread
 
+    async def in_thread(self, function: Callable[[], T], *, name: str) -> T:
+        """What `function` returns or raises, run in a thread of its own so that it may block.
+
+        Unlike the loop's executor this leaves no thread behind.
+        """
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = loop.create_future()
+
+        def settle(deliver: Callable[[], None]) -> None:
+            if not outcome.done():
+                deliver()
+
+        def run() -> None:
+            try:
+                result = function()
+            except Exception as error:  # noqa: BLE001  # raised again where it is awaited
+                deliver = partial(outcome.set_exception, error)
+            else:
+                deliver = partial(outcome.set_result, result)
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, deliver)
+
+        self.thread(run, name=name)
+        return await outcome
+
     def temp_folder(self, prefix: str, parent: Path | None = None) -> tuple[Path, Tracking]:
         """Make a private folder (mode 0700, unguessable name); closing it removes the tree."""
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
@@ -153,12 +179,13 @@ class ResourceTracker:
     async def cleanup_all(self, deadline: float) -> tuple[CleanupOutcome, ...]:
         """Close what is still held, newest first, within `deadline` seconds; errors are collected.
 
-        The calling task is never cancelled by this. Calling it twice is harmless.
+        The calling task is never cancelled by this. Calling it twice is harmless. Threads cannot be
+        closed from outside: they stay on the list until their target returns.
         """
         outcomes = []
         ends_at = time.monotonic() + deadline
         for number, tracking in sorted(self._held.items(), reverse=True):
-            if tracking.resource.name == _current_name():
+            if tracking.resource.name == _current_name() or tracking.resource.kind == "thread":
                 continue
             error = await _close(tracking, max(0.05, ends_at - time.monotonic()))
             self.forget(number)

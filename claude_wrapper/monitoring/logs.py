@@ -1,32 +1,44 @@
-"""Logging of the server: one handler, with rotation and redaction, gone when it stops."""
+"""Logging of the server: one queue, one writing thread, rotation, redaction; gone when it stops.
+
+Code that logs only puts a record into a bounded queue, so a slow disk never holds up the loop. The
+thread that empties the queue is on the tracker's list like every other.
+"""
 
 from __future__ import annotations
 
 import logging
+import queue
 import re
 import sys
-from logging.handlers import RotatingFileHandler
+from logging.handlers import QueueHandler, RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import SettingsError
+from claude_wrapper.monitoring.ring import LogRing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from claude_wrapper.lifecycle import ResourceTracker
 
-__all__ = ["start_logging"]
+__all__ = ["ServerLogs", "start_logging"]
 
 LOGGER_NAMES = ("claude_wrapper", "uvicorn")
 FILE_BYTES = 10 * 1000 * 1000
 # Four old files beside the current one: five in all.
 OLD_FILES = 4
+WAITING_RECORDS = 10_000
+# Longer lines are cut: what a client sent must not fill the log.
+LINE_LENGTH = 16_000
+FLUSH_PATIENCE = 2.0
 SECRETS = re.compile(
-    r"(?i)(sk-ant-[\w-]{4})[\w-]+|((?:authorization|x-api-key|cookie)['\"]?\s*[:=]\s*['\"]?(?:bearer\s+)?)[^\s'\",}]+"
+    r"(?i)(sk-(?:ant-)?[\w-]{4})[\w-]{8,}"
+    r"|(bearer\s+)[^\s'\",}]+"
+    r"|((?:authorization|x-api-key|cookie)['\"]?\s*[:=]\s*['\"]?(?:bearer\s+)?)[^\s'\",}]+"
 )
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats a record, tracebacks included, and blanks what looks like a secret."""
+    """Formats a record, tracebacks included, blanks what looks like a secret, and cuts it short."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -37,36 +49,108 @@ class RedactingFormatter(logging.Formatter):
         text = super().format(record)
         for secret in self._secrets:
             text = text.replace(secret, "[redacted]")
-        return SECRETS.sub(lambda match: f"{match[1] or match[2]}[redacted]", text)
+        text = SECRETS.sub(lambda match: f"{match[1] or match[2] or match[3]}[redacted]", text)
+        if len(text) > LINE_LENGTH:
+            text = f"{text[:LINE_LENGTH]}… ({len(text) - LINE_LENGTH} more characters)"
+        return text
 
 
-def start_logging(level: str, file: str, secrets: tuple[str, ...]) -> Callable[[], None]:
-    """Log the server's own loggers to a file or to standard error; the returned function undoes it.
+class _Doorway(QueueHandler):
+    """Puts records into the queue; when it is full, they are counted and dropped."""
+
+    def __init__(self, records: queue.Queue[logging.LogRecord | None]) -> None:
+        super().__init__(records)
+        self.dropped = 0
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Never waits."""
+        try:
+            self.queue.put_nowait(record)
+        except queue.Full:
+            self.dropped += 1
+
+
+class ServerLogs:
+    """The running log of one server.
+
+    Attributes:
+        ring: The newest lines, in memory.
+    """
+
+    def __init__(
+        self, tracker: ResourceTracker, level: str, file: str, secrets: tuple[str, ...]
+    ) -> None:
+        self.ring = LogRing()
+        self._file = file
+        self._formatter = RedactingFormatter(secrets)
+        self._handler = self._opened()
+        self.ring.setFormatter(self._formatter)
+        self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(WAITING_RECORDS)
+        self._doorway = _Doorway(self._queue)
+        loggers = map(logging.getLogger, LOGGER_NAMES)
+        self._before = [(logger, logger.level, logger.propagate) for logger in loggers]
+        for logger, _, _ in self._before:
+            logger.addHandler(self._doorway)
+            logger.setLevel(level.upper())
+            logger.propagate = False
+        self._writer = tracker.thread(self._write, name="log-writer")
+        self._is_stopped = False
+
+    @property
+    def dropped(self) -> int:
+        """Lines lost because the log could not be written as fast as they came."""
+        return self._doorway.dropped
+
+    def stop(self) -> None:
+        """Write what waits, end the thread, put the loggers back; twice is harmless."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        for logger, level, propagate in self._before:
+            logger.removeHandler(self._doorway)
+            logger.setLevel(level)
+            logger.propagate = propagate
+        try:
+            self._queue.put(None, timeout=FLUSH_PATIENCE)
+        except queue.Full:
+            return
+        self._writer.join(FLUSH_PATIENCE)
+        if self._writer.is_alive():
+            return
+        for handler in (self._handler, self.ring, self._doorway):
+            handler.close()
+
+    def write_last(self, level: int, text: str) -> None:
+        """One line after `stop`: the verdict on what is left cannot be left behind itself."""
+        handler = self._opened()
+        try:
+            handler.handle(logging.LogRecord(LOGGER_NAMES[0], level, "", 0, text, None, None))
+        finally:
+            handler.close()
+
+    def _opened(self) -> logging.Handler:
+        handler = _open_handler(self._file)
+        handler.setFormatter(self._formatter)
+        return handler
+
+    def _write(self) -> None:
+        while (record := self._queue.get()) is not None:
+            self._handler.handle(record)
+            self.ring.handle(record)
+
+
+def start_logging(
+    tracker: ResourceTracker, level: str, file: str, secrets: tuple[str, ...]
+) -> ServerLogs:
+    """Log the server's own loggers to a file (10 MB x 5) or to standard error.
 
     Raises:
         SettingsError: The file cannot be opened.
     """
-    handler = _handler(file)
-    handler.setFormatter(RedactingFormatter(secrets))
-    before = [
-        (logger, logger.level, logger.propagate) for logger in map(logging.getLogger, LOGGER_NAMES)
-    ]
-    for logger, _, _ in before:
-        logger.addHandler(handler)
-        logger.setLevel(level.upper())
-        logger.propagate = False
-
-    def undo() -> None:
-        for logger, old_level, propagate in before:
-            logger.removeHandler(handler)
-            logger.setLevel(old_level)
-            logger.propagate = propagate
-        handler.close()
-
-    return undo
+    return ServerLogs(tracker, level, file, secrets)
 
 
-def _handler(file: str) -> logging.Handler:
+def _open_handler(file: str) -> logging.Handler:
     if not file:
         return logging.StreamHandler(sys.stderr)
     path = Path(file).expanduser()

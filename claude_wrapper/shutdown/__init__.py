@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claude_wrapper.shutdown.record import read_report, write_report
 from claude_wrapper.shutdown.sequence import (
     ShutdownReport,
     ShutdownStep,
@@ -19,5 +20,7 @@ __all__ = [
     "StepOutcome",
     "Verifier",
     "Watchdog",
+    "read_report",
     "run_steps",
+    "write_report",
 ]

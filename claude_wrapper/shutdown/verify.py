@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
-from typing import Any
+import asyncio
+import time
+import weakref
+
+from pytest_resource_hygiene.api import leaks_since, snapshot
 
 __all__ = ["Verifier"]
 
-logger = logging.getLogger(__name__)
-
-ENGINE = "pytest_resource_hygiene"
+PAUSE = 0.01
 
 
 class Verifier:
-    """Takes a snapshot when it is made, and names what is new when asked."""
+    """Takes a snapshot when it is made, and names what is new when asked.
+
+    Make it in the running loop. The engine's watch is closed again at once: what it records about
+    the origin of each resource would grow for as long as the server lives. It then still sees every
+    kind but the loop's tasks, so these are compared here.
+    """
 
     def __init__(self) -> None:
-        self._engine = _engine()
-        self._before = self._engine.snapshot() if self._engine is not None else None
+        self._before = snapshot()
+        self._before.close()
+        self._tasks = weakref.WeakSet(asyncio.all_tasks())
 
-    def leaks(self, *, grace: float = 0.5) -> tuple[str, ...] | None:
-        """What is there now and was not before; None when the engine is not installed.
+    async def leaks(self, *, grace: float = 0.5) -> tuple[str, ...]:
+        """What is there now and was not before, each as `kind: words`.
 
         Args:
-            grace: Seconds for what is just going away. Blocks up to that long.
+            grace: Seconds for what is just going away; the loop goes on turning meanwhile.
         """
-        if self._engine is None:
-            return None
-        return tuple(
-            f"{leak.kind}: {leak.summary}"
-            for leak in self._engine.leaks_since(self._before, grace=grace)
-        )
+        ends_at = time.monotonic() + grace
+        while (self._new_tasks() or self._before.has_news()) and time.monotonic() < ends_at:
+            await asyncio.sleep(PAUSE)
+        tasks = (f"tasks: task {task.get_name()!r}" for task in self._new_tasks())
+        others = (f"{leak.kind}: {leak.summary}" for leak in leaks_since(self._before, grace=0))
+        return (*tasks, *others)
 
-
-def _engine() -> Any:
-    try:
-        engine = importlib.import_module(ENGINE)
-    except ImportError:
-        return None
-    return engine if hasattr(engine, "leaks_since") else None
+    def _new_tasks(self) -> set[asyncio.Task[object]]:
+        return asyncio.all_tasks() - set(self._tasks) - {asyncio.current_task()}

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from claude_wrapper.server import WrapperServer
+from claude_wrapper.server import EXIT_LEFT, WrapperServer
 from claude_wrapper.settings import load_settings
-from claude_wrapper.shutdown import ShutdownStep, SignalHub, Verifier, run_steps
+from claude_wrapper.shutdown import ShutdownStep, SignalHub, Verifier, read_report, run_steps
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -63,6 +63,7 @@ async def test_twenty_one_servers_leave_no_trace(
         server = await run_once(tmp_path)
         assert server.report is not None
         assert [outcome.result for outcome in server.report.outcomes] == ["done"] * 8
+        assert server.report.left == ()
     assert facts() == before
 
 
@@ -115,12 +116,43 @@ async def test_handlers_of_others_are_restored_and_not_overwritten() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-async def test_the_engine_names_what_is_left(tmp_path: Path) -> None:
+async def test_the_verifier_names_what_is_left_of_each_kind(tmp_path: Path) -> None:
     verifier = Verifier()
-    if verifier.leaks(grace=0) is None:
-        pytest.skip("pytest_resource_hygiene has no leaks_since yet: nothing can be verified")
-    kept = (tmp_path / "left").open("w")
-    try:
-        assert any("left" in leak for leak in verifier.leaks(grace=0) or ())
-    finally:
-        kept.close()
+    assert await verifier.leaks(grace=5) == ()
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait, name="stray")
+    thread.start()
+    task = asyncio.create_task(asyncio.sleep(600), name="stray")
+    with (tmp_path / "left").open("w"):
+        left = await verifier.leaks(grace=0)
+    stop.set()
+    thread.join()
+    task.cancel()
+    assert sorted(line.partition(":")[0] for line in left) == ["fds", "tasks", "threads"]
+    assert "tasks: task 'stray'" in left
+
+
+async def test_the_verifier_waits_for_what_is_just_going_away() -> None:
+    verifier = Verifier()
+    task = asyncio.create_task(asyncio.sleep(0.05))
+    assert await verifier.leaks(grace=20) == ()
+    assert task.done()
+
+
+async def test_a_server_that_leaves_something_says_so_and_fails(tmp_path: Path) -> None:
+    flags = {"state_dir": str(tmp_path / "state"), "port": "0", "pool_size": "0"}
+    log = tmp_path / "log"
+    server = WrapperServer(load_settings({**flags, "log_file": str(log)}, {}), demo=True)
+    running = asyncio.ensure_future(server.run())
+    while not server.port:
+        await asyncio.sleep(0.001)
+    with (tmp_path / "forgotten").open("w"):
+        server.stop()
+        assert await running == EXIT_LEFT
+    assert server.report is not None
+    assert [line for line in server.report.left or () if "forgotten" not in line] == []
+    assert "forgotten" in log.read_text().splitlines()[-1]
+    kept = read_report(tmp_path / "state")
+    assert kept is not None
+    assert kept["left"] == list(server.report.left or ())
+    assert kept["clean"] is False

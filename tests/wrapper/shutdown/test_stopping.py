@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(60)
+
+
+def assert_nothing_left(folder: Path) -> None:
+    """The server's own verdict, in its log and in its state folder."""
+    assert (folder / "server.log").read_text().splitlines()[-1].endswith(": nothing left")
+    report = json.loads((folder / "state" / "last-shutdown.json").read_text())
+    assert report["left"] == []
+    assert [step["name"] for step in report["steps"] if step["result"] != "done"] == []
 
 
 class Streams:
@@ -75,6 +84,7 @@ def test_the_server_stops_within_its_promise(tmp_path: Path, text: str, count: i
     assert len(streams.last) == count
     assert all('"error"' in line for line in streams.last)
     assert list((tmp_path / "state" / "runs").iterdir()) == []
+    assert_nothing_left(tmp_path)
 
 
 def test_stopped_processes_and_pending_tool_calls_do_not_hold_it_up(tmp_path: Path) -> None:
@@ -94,6 +104,7 @@ def test_stopped_processes_and_pending_tool_calls_do_not_hold_it_up(tmp_path: Pa
         assert server.stop() == 0
         assert time.monotonic() - began < 5
         assert not any(is_alive(child.pid) for child in children)
+    assert_nothing_left(tmp_path)
 
 
 def test_it_drains_what_is_nearly_done(tmp_path: Path) -> None:
@@ -105,6 +116,7 @@ def test_it_drains_what_is_nearly_done(tmp_path: Path) -> None:
         assert server.stop() == 0
         streams.join()
     assert streams.last == ["data: [DONE]"]
+    assert_nothing_left(tmp_path)
 
 
 def test_a_second_signal_forces(tmp_path: Path) -> None:
