@@ -56,12 +56,16 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message of a conversation; a `tool` message answers `tool_call_id`."""
+    """One message of a conversation.
+
+    A `tool` message answers `tool_call_id`; `is_error` says that the tool failed.
+    """
 
     role: Literal["user", "assistant", "tool"]
     parts: tuple[Part, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
+    is_error: bool = False
 
     @property
     def text(self) -> str:
@@ -154,11 +158,12 @@ class ToolArgumentsDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnd:
-    """The last event of a turn that succeeded."""
+    """The last event of a turn that succeeded; `stop_sequence` is what was met, if one was."""
 
     reason: FinishReason
     usage: Usage
     model: str = ""
+    stop_sequence: str = ""
 
 
 TurnEvent = TextDelta | ToolCallStarted | ToolArgumentsDelta | TurnEnd

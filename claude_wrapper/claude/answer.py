@@ -53,6 +53,7 @@ class AnswerReader:
         self._current: dict[str, int] = {}
         self.model = ""
         self.reason: FinishReason | None = None
+        self.stop_sequence = ""
         self.saw_structured_call = False
 
     @property
@@ -128,7 +129,9 @@ class AnswerReader:
 
     def _message_delta(self, event: dict[str, Any]) -> tuple[TurnEvent, ...]:
         self._count(event.get("usage"))
-        stop = (event.get("delta") or {}).get("stop_reason")
+        delta = event.get("delta") or {}
+        stop = delta.get("stop_reason")
+        self.stop_sequence = str(delta.get("stop_sequence") or "")
         if stop:
             self.reason = REASONS.get(str(stop), "stop")
         return ()

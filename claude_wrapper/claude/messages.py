@@ -87,7 +87,8 @@ def fingerprint(message: Message) -> bytes:
 def _user_blocks(message: Message) -> list[dict[str, Any]]:
     if message.role == "tool":
         content = [_block(part) for part in message.parts]
-        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}]
+        result = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
+        return [{**result, "is_error": True} if message.is_error else result]
     return [_block(part) for part in message.parts]
 
 

@@ -57,9 +57,9 @@ class ToolBridge:
         result = self._result(str(method), message.get("params") or {})
         self._reply(request.request_id, message.get("id"), result)
 
-    def resolve(self, call_id: str, content: list[dict[str, Any]]) -> None:
+    def resolve(self, call_id: str, content: list[dict[str, Any]], *, is_error: bool) -> None:
         """Give the result of a call; it may come before the CLI has delivered the call."""
-        result = {"content": content}
+        result: dict[str, Any] = {"content": content, **({"isError": True} if is_error else {})}
         call = self._parked.pop(call_id, None)
         if call is None:
             self._early[call_id] = result

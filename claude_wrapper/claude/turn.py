@@ -22,7 +22,7 @@ from claude_wrapper.claude.events import (
 from claude_wrapper.claude.messages import fingerprint, prompt_start
 from claude_wrapper.claude.upstream import upstream_error
 from claude_wrapper.errors import CliFailedError, RequestTimeoutError, WrapperError
-from claude_wrapper.model import Message, TurnEnd, TurnEvent, TurnRequest
+from claude_wrapper.model import Message, TurnEnd, TurnEvent, TurnRequest, Usage
 
 if TYPE_CHECKING:
     from claude_wrapper.claude.pool import Pool, Ticket
@@ -49,11 +49,15 @@ class Turn:
 
     Read `next_event` until it returns None or raises; call `abandon` whenever the answer is no
     longer wanted, also in a `finally`: it never waits.
+
+    Attributes:
+        opening_usage: What the API counted before it began to answer; zeros until then.
     """
 
     def __init__(self, request: TurnRequest) -> None:
         self.request = request
         self.answer: Message | None = None
+        self.opening_usage = Usage()
         self.finished = asyncio.Event()
         self.is_abandoned = False
         self._events: asyncio.Queue[TurnEvent | WrapperError | None] = asyncio.Queue()
@@ -281,7 +285,7 @@ class _Run:
             if isinstance(event, ApiEvent):
                 if self._is_new_round(event):
                     return self._finish(keep=False)
-                self._turn.publish(*self._reader.read(event.event))
+                self._read(event)
                 if self._reader.reason == "length":
                     return self._finish(keep=False)
             elif isinstance(event, ResultEvent):
@@ -296,6 +300,12 @@ class _Run:
             if self._all_calls_are_parked(worker):
                 self._has_parked = True
                 return self._finish(keep=True)
+
+    def _read(self, event: ApiEvent) -> None:
+        pieces = self._reader.read(event.event)
+        if event.event.get("type") == "message_start":
+            self._turn.opening_usage = self._reader.usage
+        self._turn.publish(*pieces)
 
     async def _next(self, worker: Worker) -> CliEvent:
         with suppress(asyncio.QueueEmpty):
@@ -339,7 +349,11 @@ class _Run:
         reader = self._reader
         self._turn.answer = reader.message()
         reason = reader.reason or "stop"
-        self._turn.publish(TurnEnd(reason=reason, usage=reader.usage, model=reader.model))
+        end = TurnEnd(
+            reason=reason, usage=reader.usage, model=reader.model,
+            stop_sequence=reader.stop_sequence,
+        )  # fmt: skip
+        self._turn.publish(end)
         return keep and reason != "content_filter"
 
 

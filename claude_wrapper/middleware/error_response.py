@@ -40,6 +40,7 @@ def error_response(
     if path == ANTHROPIC_PATH or path.startswith(f"{ANTHROPIC_PATH}/"):
         request_id = scope.get("state", {}).get("request_id", "")
         body = anthropic_error_body(error, request_id)
+        headers = {**(headers or {}), "request-id": request_id}
     else:
         body = error_body(error)
     all_headers = {**error_headers(error), **(headers or {})}

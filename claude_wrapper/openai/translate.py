@@ -17,7 +17,7 @@ from claude_wrapper.openai.schema import (
     UserMessage,
 )
 from claude_wrapper.wire.images import image_part
-from claude_wrapper.wire.rules import EMPTY_SCHEMA, check_model
+from claude_wrapper.wire.rules import EMPTY_SCHEMA, check_model, not_honoured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,12 +164,7 @@ def _schema(request: ChatRequest) -> dict[str, Any] | None:
 
 
 def _ignored(request: ChatRequest) -> tuple[str, ...]:
-    extra = request.model_extra or {}
-    names = [
-        name
-        for name, value in extra.items()
-        if name not in HARMLESS and value not in (None, False, 0, [], {}, "auto", "default")
-    ]
+    names = not_honoured(request.model_extra, HARMLESS)
     if request.temperature is not None and request.temperature > 1:
         names.append("temperature")
     return tuple(sorted(names))

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Self
 
 from claude_wrapper.errors import ConflictError, InvalidRequestError
-from claude_wrapper.model import Message, TurnEnd, TurnEvent, TurnRequest
+from claude_wrapper.model import Message, TurnEnd, TurnEvent, TurnRequest, Usage
 from claude_wrapper.wire.rules import check_conversation
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ class Conversation:
     def session_id(self) -> str:
         """The session's id, or "" without one."""
         return self._session.session.id if self._session is not None else ""
+
+    @property
+    def opening_usage(self) -> Usage:
+        """What the API counted before it began to answer; zeros until then."""
+        return self._turn.opening_usage
 
     @property
     def answer(self) -> Message:

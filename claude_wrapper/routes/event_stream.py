@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.responses import Response
 
 from claude_wrapper.errors import WrapperError
-from claude_wrapper.wire.sse import HEARTBEAT, SSE_HEADERS
+from claude_wrapper.wire.sse import SSE_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.types import Receive, Scope, Send
 
-    from claude_wrapper.model import TurnEvent
+    from claude_wrapper.model import TurnEvent, Usage
     from claude_wrapper.routes.conversation import Conversation
 
 __all__ = ["EventStream", "StreamDialect"]
@@ -27,11 +27,14 @@ logger = logging.getLogger(__name__)
 class StreamDialect(Protocol):
     """How one wire format writes a stream."""
 
-    def begin(self) -> bytes:
-        """What opens the answer."""
+    def begin(self, usage: Usage) -> bytes:
+        """What opens the answer; `usage` is what the API has counted so far."""
 
     def event(self, event: TurnEvent) -> bytes:
         """One event of the turn."""
+
+    def heartbeat(self) -> bytes:
+        """What shows in a pause that the answer still comes."""
 
     def finish(self) -> bytes:
         """What ends a stream that succeeded."""
@@ -94,7 +97,7 @@ class EventStream(Response):
         headers = {**SSE_HEADERS, **self._more_headers}
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": 200, "headers": raw})
-        await self._write(self._dialect.begin())
+        await self._write(self._dialect.begin(self._conversation.opening_usage))
 
     async def _pass_on(self, event: TurnEvent | None) -> None:
         if event is not None:
@@ -104,7 +107,7 @@ class EventStream(Response):
                 async with asyncio.timeout(self._heartbeat):
                     event = await self._conversation.next_event()
             except TimeoutError:
-                await self._write(HEARTBEAT)
+                await self._write(self._dialect.heartbeat())
                 continue
             if event is None:
                 # Abandoned: the client is gone, and nobody reads an ending.

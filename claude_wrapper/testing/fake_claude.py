@@ -13,6 +13,7 @@ user text; without any it answers in a friendly way, word by word, which is what
     [[hang]] [[midhang]]        silence before or after the first piece
     [[stuck]]                   silence; neither interrupts nor the end of input are obeyed
     [[maxtok]]                  stop at the token limit, then go on by itself as the real one does
+    [[stopseq:END]]             stop because this sequence was met
     [[crash]]                   die after the first piece
     [[huge:2000000]]            one piece of so many characters, so one very long line
     [[ignore-sigterm]]          SIGTERM does nothing from now on
@@ -298,15 +299,18 @@ class _FakeClaude:
                 await asyncio.Event().wait()
         self.event("content_block_stop", index=0)
         text = "".join(pieces)
-        self.finish_message(
-            [{"type": "text", "text": text}], "max_tokens" if "maxtok" in flags else "end_turn"
-        )
+        self.finish_message([{"type": "text", "text": text}], *self.ending(flags))
         if "maxtok" in flags:
             self.conversation.add("user", CONTINUE)
             await asyncio.sleep(0.05)
             return await self.say(["never", "wanted"])
         self.result(text=text)
         return None
+
+    def ending(self, flags: dict[str, str]) -> tuple[str, str | None]:
+        if "stopseq" in flags:
+            return "stop_sequence", flags["stopseq"]
+        return ("max_tokens" if "maxtok" in flags else "end_turn"), None
 
     async def structured(self, flags: dict[str, str]) -> None:
         value = json.loads(flags.get("json", "{}"))
@@ -330,7 +334,10 @@ class _FakeClaude:
                 "arguments": block["input"],
                 "_meta": {"claudecode/toolUseId": block["id"]},
             }
-            content = (await self.rpc(self.servers[0], "tools/call", params)).get("content", [])
+            result = await self.rpc(self.servers[0], "tools/call", params)
+            content = result.get("content", [])
+            if result.get("isError"):
+                content = [{"type": "text", "text": "failed: "}, *content]
         return {"type": "tool_result", "tool_use_id": block["id"], "content": content}
 
     def tool_blocks(self, calls: list[str]) -> list[dict[str, Any]]:
@@ -357,9 +364,11 @@ class _FakeClaude:
         message = {"id": "msg_fake", "role": "assistant", "model": self.model, "usage": usage}
         self.event("message_start", message=message)
 
-    def finish_message(self, content: list[dict[str, Any]], stop_reason: str) -> None:
+    def finish_message(
+        self, content: list[dict[str, Any]], stop_reason: str, met: str | None = None
+    ) -> None:
         self.conversation.add("assistant", content)
-        delta = {"stop_reason": stop_reason, "stop_sequence": None}
+        delta = {"stop_reason": stop_reason, "stop_sequence": met}
         self.event("message_delta", delta=delta, usage={"output_tokens": 5})
         self.event("message_stop")
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from claude_wrapper.model import Message
 
-__all__ = ["ALIASES", "EMPTY_SCHEMA", "check_conversation", "check_model"]
+__all__ = ["ALIASES", "EMPTY_SCHEMA", "check_conversation", "check_model", "not_honoured"]
 
 ALIASES = ("sonnet", "opus", "haiku", "default", "opusplan", "sonnet[1m]")
 EMPTY_SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
@@ -58,6 +58,21 @@ def check_conversation(messages: Sequence[Message]) -> None:
         open_calls = {call.id for call in message.tool_calls}
     if open_calls:
         raise _open_calls(open_calls, len(messages))
+
+
+def not_honoured(extra: dict[str, Any] | None, harmless: frozenset[str]) -> list[str]:
+    """The fields nobody knows what to do with, those left out that say what is so anyway.
+
+    Args:
+        extra: The fields that the schema does not have.
+        harmless: Names that nothing in the answer depends on.
+    """
+    says_nothing: tuple[Any, ...] = (None, False, 0, [], {}, "auto", "default")
+    return [
+        name
+        for name, value in (extra or {}).items()
+        if name not in harmless and value not in says_nothing
+    ]
 
 
 def _open_calls(calls: set[str], index: int) -> InvalidRequestError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["DONE", "HEARTBEAT", "SSE_HEADERS", "data"]
+__all__ = ["DONE", "HEARTBEAT", "SSE_HEADERS", "data", "event"]
 
 DONE = b"data: [DONE]\n\n"
 HEARTBEAT = b": heartbeat\n\n"
@@ -21,3 +21,8 @@ def data(document: dict[str, Any]) -> bytes:
     """One event; JSON never holds a raw line break, so one `data:` line is enough."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return f"data: {text}\n\n".encode()
+
+
+def event(document: dict[str, Any]) -> bytes:
+    """One event that also carries its `type` as the event's name."""
+    return f"event: {document['type']}\n".encode() + data(document)

@@ -40,10 +40,14 @@ def validate(model: type[_Body], document: Any, *, example: str) -> _Body:
 
 
 def _explain(error: ValidationError, document: dict[str, Any]) -> InvalidRequestError:
-    first = error.errors(include_url=False)[0]
-    path = _real_path(first["loc"], document, is_missing=first["type"] == "missing")
+    # Every variant of a union complains. The one that got furthest is the one that was meant.
+    found = [
+        (_real_path(one["loc"], document, is_missing=one["type"] == "missing"), one["msg"])
+        for one in error.errors(include_url=False)
+    ]
+    path, message = max(found, key=lambda pair: len(pair[0]))
     param = ".".join(str(part) for part in path) or None
-    return InvalidRequestError(f"{param or 'the body'}: {first['msg']}", param=param)
+    return InvalidRequestError(f"{param or 'the body'}: {message}", param=param)
 
 
 def _real_path(
