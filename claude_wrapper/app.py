@@ -16,7 +16,7 @@ from claude_wrapper.middleware.auth import AuthMiddleware
 from claude_wrapper.middleware.body_limit import BodyLimitMiddleware
 from claude_wrapper.middleware.error_response import error_response
 from claude_wrapper.middleware.request_id import RequestIdMiddleware
-from claude_wrapper.routes import chat, health, messages, models, sessions
+from claude_wrapper.routes import chat, health, messages, models, responses, sessions
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -54,6 +54,9 @@ def _routes() -> list[Route]:
         Route("/v1/chat/completions", chat.chat_completions, methods=["POST"]),
         Route("/v1/messages", messages.create_message, methods=["POST"]),
         Route("/v1/messages/count_tokens", messages.count_tokens, methods=["POST"]),
+        Route("/v1/responses", responses.create_response, methods=["POST"]),
+        Route("/v1/responses/{response}", responses.show_response),
+        Route("/v1/responses/{response}", responses.delete_response, methods=["DELETE"]),
         Route("/v1/models", models.list_models),
         Route("/v1/models/{model:path}", models.show_model),
         Route("/v1/sessions", sessions.list_sessions),

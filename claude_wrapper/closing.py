@@ -102,6 +102,7 @@ class Closing:
             await asyncio.wait([self._serving])
 
     async def _close_sessions(self) -> None:
+        self._services.responses.close()
         await self._services.sessions.store.close()
 
     async def _clean_up(self) -> str:

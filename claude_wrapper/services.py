@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from claude_wrapper.claude import CliBinary, Pool, PoolLimits, ProcessTable, TurnLimits, TurnRunner
 from claude_wrapper.errors import SettingsError
-from claude_wrapper.sessions import MemoryStore, SessionLimits, SessionService
+from claude_wrapper.sessions import MemoryStore, ResponseStore, SessionLimits, SessionService
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,7 @@ class Services:
     pool: Pool
     runner: TurnRunner
     sessions: SessionService
+    responses: ResponseStore
     phase: Phase = "starting"
     started_at: float = field(default_factory=time.time)
 
@@ -51,6 +52,7 @@ class Services:
         """Begin the work in the background."""
         self.pool.start()
         self.sessions.start(self.settings.session_cleanup_interval)
+        self.responses.start(self.tracker, self.settings.session_cleanup_interval)
         self.phase = "ready"
 
 
@@ -84,6 +86,7 @@ def build_services(
         table=table,
         pool=pool,
         runner=TurnRunner(pool, tracker, limits),
+        responses=ResponseStore(session_limits),
         sessions=SessionService(_store(settings, session_limits, pool), session_limits, tracker),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from claude_wrapper.model import ImagePart, Message, TextPart
 
-__all__ = ["Session", "SessionLimits", "SessionStats", "message_bytes"]
+__all__ = ["SESSION_OVERHEAD", "Session", "SessionLimits", "SessionStats", "message_bytes"]
 
 # What a message costs beyond its text: the record, its tuple, and the pointers to it.
 MESSAGE_OVERHEAD = 300
