@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -27,7 +27,6 @@ from claude_wrapper.shutdown import (
     SignalHub,
     Verifier,
     Watchdog,
-    run_steps,
     write_report,
 )
 
@@ -41,6 +40,7 @@ __all__ = ["WrapperServer", "serve"]
 
 logger = logging.getLogger(__name__)
 
+BACKLOG = 2048
 EXIT_OK = 0
 EXIT_FORCED = 1
 # Everything was stopped, and yet something is left; the log and the report name it.
@@ -71,6 +71,7 @@ class WrapperServer:
         self._signals = SignalHub()
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
+        self._closing: Closing | None = None
         self._http: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self.port = 0
@@ -91,6 +92,8 @@ class WrapperServer:
         verifier = Verifier()
         settings = self._settings
         logs = start_logging(self._tracker, settings.log_level, settings.log_file, settings.api_key)
+        self._signals.install()
+        self._signals.subscribe(self._on_signal)
         try:
             binary = demo_cli() if self._demo else find_cli(settings.cli_path)
             listener = _bind(settings)
@@ -107,6 +110,7 @@ class WrapperServer:
             _keep(self.report, settings, logs)
             return self._exit_code(self.report)
         finally:
+            self._signals.restore()
             logs.stop()
 
     def _exit_code(self, report: ShutdownReport) -> int:
@@ -128,15 +132,27 @@ class WrapperServer:
         try:
             return build_services(
                 self._settings, self._tracker, ledger, binary=binary,
-                cli_version=await read_version(binary), previous_run=previous_run,
+                cli_version=await self._read_version(binary), previous_run=previous_run,
             )  # fmt: skip
         except BaseException:
             ledger.close()
             raise
 
+    async def _read_version(self, binary: CliBinary) -> str:
+        """The version, unless a signal comes first: a CLI that hangs must not hold it up."""
+        reading = self._tracker.spawn(read_version(binary), name="cli-version")
+        await self._stopped_or(reading)
+        if not reading.done():
+            reading.cancel()
+            await asyncio.wait([reading])
+        return "" if reading.cancelled() else reading.result()
+
+    async def _stopped_or(self, task: asyncio.Task[Any]) -> None:
+        stopped = self._tracker.spawn(self._stop.wait(), name="stop-waiter")
+        await asyncio.wait([stopped, task], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+
     async def _serve(self, services: Services, listener: socket.socket) -> None:
-        self._signals.install()
-        self._signals.subscribe(self._on_signal)
         config = uvicorn.Config(
             create_app(services), log_config=None, access_log=False, lifespan="off",
             server_header=False, timeout_graceful_shutdown=1, timeout_keep_alive=75,
@@ -145,30 +161,23 @@ class WrapperServer:
         self._serving = self._tracker.spawn(self._http.serve([listener]), name="http-server")
         services.start()
         _announce(services, self.port)
-        stopped = self._tracker.spawn(self._stop.wait(), name="stop-waiter")
-        await asyncio.wait([stopped, self._serving], return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
+        await self._stopped_or(self._serving)
 
     def _on_signal(self, number: signal.Signals, count: int) -> None:
         logger.info("received %s", number.name)
         if count > 1:
             self._force.set()
+            if self._closing is not None:
+                self._closing.hurry()
         self._stop.set()
 
     async def _shut_down(self, services: Services) -> ShutdownReport:
         budget = self._settings.shutdown_timeout
-        watchdog = Watchdog(self._tracker, budget + 0.5, services.table.kill_all_now)
-        closing = Closing(services, self._http, self._serving, budget)
+        watchdog = Watchdog(self._tracker, budget, services.table.kill_all_now)
+        self._closing = Closing(services, self._http, self._serving, budget)
         if self._force.is_set():
-            closing.hurry()
-
-        def hurry_at_second(_number: signal.Signals, count: int) -> None:
-            if count > 1:
-                closing.hurry()
-
-        undo = self._signals.subscribe(hurry_at_second)
-        report = await run_steps(closing.steps())
-        undo()
+            self._closing.hurry()
+        report = await self._closing.run()
         self._signals.restore()
         watchdog.call_off()
         return report
@@ -212,6 +221,8 @@ def _bind(settings: WrapperSettings) -> socket.socket:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
+        # Listening before the start-up line is printed: whoever reads it may connect at once.
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise SettingsError(
