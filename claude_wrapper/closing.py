@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import ShuttingDownError
-from claude_wrapper.shutdown import ShutdownStep
+from claude_wrapper.shutdown import ShutdownReport, ShutdownStep, run_steps
 
 if TYPE_CHECKING:
     import uvicorn
@@ -22,6 +22,8 @@ SHARE_TURNS = 0.2
 SHARE_CHILDREN = 0.3
 SHARE_CONNECTIONS = 0.15
 SHARE_REST = 0.05
+# All of them together; the rest of the time is for the verification and the interpreter's end.
+SHARE_STEPS = 0.8
 # uvicorn looks once in 0.1 s whether it should stop, and waits whole seconds for connections.
 CONNECTIONS_AT_LEAST = 1.3
 # A step ends by itself at its deadline; only one that hangs is cut off, this much later.
@@ -48,6 +50,11 @@ class Closing:
         self._http = http
         self._serving = serving
         self._budget = budget
+        self._hurry = asyncio.Event()
+
+    async def run(self) -> ShutdownReport:
+        """Do everything, whatever fails, within the budget."""
+        return await run_steps(self.steps(), total=self._budget * SHARE_STEPS, hurry=self._hurry)
 
     def steps(self) -> list[ShutdownStep]:
         """Everything to do, in order."""
@@ -70,6 +77,7 @@ class Closing:
 
     def hurry(self) -> None:
         """No more patience with anything: kill the children now, cut the connections."""
+        self._hurry.set()
         self._services.table.kill_all_now()
         if self._http is not None:
             self._http.force_exit = True

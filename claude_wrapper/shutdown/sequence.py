@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["ShutdownReport", "ShutdownStep", "StepOutcome", "run_steps"]
 
 logger = logging.getLogger(__name__)
+
+# Each step gets a chance, even when the others have used up the whole time.
+CHANCE = 0.1
+# What a step still gets after somebody lost patience.
+HURRIED = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,24 +72,53 @@ class ShutdownReport:
         }
 
 
-async def run_steps(steps: Sequence[ShutdownStep]) -> ShutdownReport:
-    """Run all steps and report; never raises what a step raised."""
+class _Pace:
+    """How long a step may take, given what is left for all of them."""
+
+    def __init__(self, total: float, hurry: asyncio.Event) -> None:
+        self._ends_at = time.monotonic() + total
+        self._hurry = hurry
+
+    async def wait(self, task: asyncio.Future[object], step: ShutdownStep) -> None:
+        """Return when the task is done or its time is over."""
+        if not self._hurry.is_set():
+            left = max(CHANCE, min(step.deadline, self._ends_at - time.monotonic()))
+            hurried = asyncio.ensure_future(self._hurry.wait())
+            # wait, unlike wait_for, comes back in time even when the step ignores cancellation.
+            both: set[asyncio.Future[Any]] = {task, hurried}
+            await asyncio.wait(both, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            hurried.cancel()
+        if self._hurry.is_set():
+            await asyncio.wait([task], timeout=min(step.deadline, HURRIED))
+
+
+async def run_steps(
+    steps: Sequence[ShutdownStep],
+    *,
+    total: float = math.inf,
+    hurry: asyncio.Event | None = None,
+) -> ShutdownReport:
+    """Run all steps and report; never raises what a step raised.
+
+    Args:
+        steps: What to do, in order.
+        total: Seconds for all of them; late steps take from the time of the later ones.
+        hurry: Once set, every step is cut off after half a second.
+    """
     began = time.monotonic()
-    outcomes = tuple([await _run_step(step) for step in steps])
+    pace = _Pace(total, hurry or asyncio.Event())
+    outcomes = tuple([await _run_step(step, pace) for step in steps])
     return ShutdownReport(outcomes=outcomes, seconds=time.monotonic() - began)
 
 
-async def _run_step(step: ShutdownStep) -> StepOutcome:
+async def _run_step(step: ShutdownStep, pace: _Pace) -> StepOutcome:
     began = time.monotonic()
     task = asyncio.ensure_future(step.action())
-    # wait, unlike wait_for, comes back at the deadline even when the step ignores cancellation.
-    await asyncio.wait([task], timeout=step.deadline)
+    await pace.wait(task, step)
     seconds = time.monotonic() - began
     if not task.done():
         task.cancel()
-        logger.warning(
-            "shutdown step %r is not done after %g s; going on", step.name, step.deadline
-        )
+        logger.warning("shutdown step %r is not done after %.2f s; going on", step.name, seconds)
         return StepOutcome(name=step.name, result="late", seconds=seconds)
     if task.cancelled() or (error := task.exception()) is not None:
         detail = "cancelled" if task.cancelled() else f"{type(error).__name__}: {error}"

@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,34 @@ async def test_a_server_that_leaves_something_says_so_and_fails(tmp_path: Path) 
     assert kept is not None
     assert kept["left"] == list(server.report.left or ())
     assert kept["clean"] is False
+
+
+async def test_all_steps_share_one_time_and_each_gets_a_chance() -> None:
+    ran = []
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        ran.append("worked")
+
+    hanging = [ShutdownStep(name=f"{n}", action=hang, deadline=60) for n in range(3)]
+    last = ShutdownStep(name="last", action=work, deadline=60)
+    began = time.monotonic()
+    report = await run_steps([*hanging, last], total=0.3)
+    assert time.monotonic() - began < 5
+    assert [o.result for o in report.outcomes] == ["late", "late", "late", "done"]
+    assert ran == ["worked"]
+
+
+async def test_hurry_cuts_the_running_step_off() -> None:
+    hurry = asyncio.Event()
+
+    async def hang() -> None:
+        hurry.set()
+        await asyncio.Event().wait()
+
+    step = ShutdownStep(name="hangs", action=hang, deadline=600)
+    async with asyncio.timeout(20):
+        report = await run_steps([step], hurry=hurry)
+    assert report.outcomes[0].result == "late"
