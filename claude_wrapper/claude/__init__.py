@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from claude_wrapper.claude.locate import CliBinary, find_cli
 from claude_wrapper.claude.pool import Pool, PoolLimits
+from claude_wrapper.claude.runner import TurnRunner
 from claude_wrapper.claude.table import ProcessTable
-from claude_wrapper.claude.turn import Turn, TurnLimits, TurnRunner
+from claude_wrapper.claude.turn import Turn, TurnLimits
 
 __all__ = [
     "CliBinary",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from claude_wrapper.errors import CliFailedError
 from claude_wrapper.model import (
     FinishReason,
     Message,
@@ -19,9 +21,11 @@ from claude_wrapper.model import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from claude_wrapper.claude.events import ResultEvent
+
     _Handler = Callable[["AnswerReader", dict[str, Any]], tuple[TurnEvent, ...]]
 
-__all__ = ["STRUCTURED_TOOL", "AnswerReader"]
+__all__ = ["STRUCTURED_TOOL", "AnswerReader", "structured_text"]
 
 # The tool by which the CLI makes the model answer in a JSON schema.
 STRUCTURED_TOOL = "StructuredOutput"
@@ -181,3 +185,14 @@ def _add(one: Usage, two: Usage) -> Usage:
         cache_creation_tokens=one.cache_creation_tokens + two.cache_creation_tokens,
         thinking_tokens=one.thinking_tokens + two.thinking_tokens,
     )
+
+
+def structured_text(result: ResultEvent) -> str:
+    """The object that the CLI has checked against the schema, as JSON.
+
+    Raises:
+        CliFailedError: There is none.
+    """
+    if result.structured_output is None:
+        raise CliFailedError("the model did not answer in the schema asked for")
+    return json.dumps(result.structured_output, ensure_ascii=False)

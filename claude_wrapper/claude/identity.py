@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["ProcessIdentity", "boot_id", "group_members", "identify", "is_running"]
+__all__ = ["ProcessIdentity", "boot_id", "identify", "is_alive", "is_running", "kill_marked"]
 
 RUN_VARIABLE = "CLAUDE_WRAPPER_RUN_ID"
 
@@ -59,6 +59,11 @@ def is_running(identity: ProcessIdentity) -> bool:
     return started(identity.pid) == identity.started and not is_zombie(identity.pid)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether some process has this pid now and has not ended."""
+    return bool(started(pid)) and not is_zombie(pid)
+
+
 def is_zombie(pid: int) -> bool:
     """Whether a process has ended and only waits to be collected."""
     try:
@@ -67,19 +72,22 @@ def is_zombie(pid: int) -> bool:
         return False
 
 
-def group_members(pgid: int, run_id: str) -> tuple[int, ...]:
-    """The living processes of a group that carry our run's mark in their environment.
+def kill_marked(run_id: str) -> tuple[int, ...]:
+    """Kill every living process that carries a run's mark in its environment; their pids.
 
-    The mark is what makes it safe to signal a group whose leader is gone: a stranger's group that
-    got the number does not carry it.
+    The mark is inherited by all descendants, so it also finds those whose leader is dead and those
+    that left the group; and it is what makes the signal safe, because a stranger that got a number
+    does not carry it.
     """
-    members = []
+    killed = []
     for process in psutil.process_iter():
         try:
-            if os.getpgid(process.pid) != pgid or process.status() == psutil.STATUS_ZOMBIE:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
             if process.environ().get(RUN_VARIABLE) == run_id:
-                members.append(process.pid)
+                # psutil looks at the start time once more before it signals.
+                process.kill()
+                killed.append(process.pid)
         except (psutil.Error, OSError):
             continue
-    return tuple(members)
+    return tuple(killed)

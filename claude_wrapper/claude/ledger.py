@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from claude_wrapper.claude.identity import ProcessIdentity, boot_id, identify, is_running
+from claude_wrapper.lifecycle.folders import private_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,8 +91,7 @@ def open_ledger(state_folder: Path) -> Ledger:
     Raises:
         OSError: The state folder cannot be made or written.
     """
-    runs = state_folder / "runs"
-    runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    runs = private_folder(private_folder(state_folder) / "runs")
     run_id = uuid.uuid4().hex
     folder = runs / run_id
     folder.mkdir(mode=0o700)

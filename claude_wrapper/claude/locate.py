@@ -6,10 +6,12 @@ import asyncio
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from claude_wrapper.claude.process import signal_group, tied_to_us
 from claude_wrapper.errors import CliMissingError
 
 __all__ = ["CliBinary", "demo_cli", "find_cli", "read_version"]
@@ -61,8 +63,7 @@ async def read_version(binary: CliBinary, *, deadline: float = 5.0) -> str:
     """What `claude --version` says, or "" when it fails or takes longer than `deadline` seconds."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *binary.prefix,
-            "--version",
+            *tied_to_us((*binary.prefix, "--version")),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -73,9 +74,12 @@ async def read_version(binary: CliBinary, *, deadline: float = 5.0) -> str:
     try:
         output, _ = await asyncio.wait_for(process.communicate(), deadline)
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return ""
+    finally:
+        # Also when the caller was cancelled.
+        if process.returncode is None:
+            signal_group(process.pid, signal.SIGKILL)
+            await process.wait()
     return output.decode(errors="replace").strip() if process.returncode == 0 else ""
 
 

@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from claude_wrapper.claude.identity import group_members, is_running, is_zombie, started
+from claude_wrapper.claude.identity import is_alive, is_running, kill_marked
 from claude_wrapper.claude.ledger import abandoned_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from claude_wrapper.claude.ledger import ChildRecord, RunRecord
+    from claude_wrapper.claude.ledger import RunRecord
 
 __all__ = ["PreviousRun", "reap_orphans"]
 
@@ -45,8 +45,8 @@ class PreviousRun:
 def reap_orphans(state_folder: Path, *, patience: float = 1.0) -> PreviousRun:
     """End the children of servers that are gone, remove their folders, and report.
 
-    A process is only signalled when its start time is the recorded one, or when it sits in a
-    recorded group and carries that run's mark: a stranger that got the number is never touched.
+    A process is only signalled when its start time is the recorded one, or when it carries that
+    run's mark in its environment: a stranger that got a recorded number is never touched.
 
     Args:
         state_folder: Where the ledgers lie.
@@ -55,10 +55,7 @@ def reap_orphans(state_folder: Path, *, patience: float = 1.0) -> PreviousRun:
     runs = abandoned_runs(state_folder)
     if not runs:
         return PreviousRun(clean=True)
-    victims = tuple(pid for run in runs for child in run.children for pid in _victims(child, run))
-    for pid in victims:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    victims = tuple(sorted({pid for run in runs for pid in _kill_run(run)}))
     survivors = _wait_gone(victims, patience)
     folders = sum(len(tuple(run.folder.glob("work/*"))) for run in runs)
     for run in runs:
@@ -67,17 +64,21 @@ def reap_orphans(state_folder: Path, *, patience: float = 1.0) -> PreviousRun:
     return PreviousRun(clean=False, reaped=reaped, folders=folders, survivors=survivors)
 
 
-def _victims(child: ChildRecord, run: RunRecord) -> tuple[int, ...]:
-    members = set(group_members(child.pgid, run.run_id))
-    if is_running(child.identity):
-        members.add(child.pid)
-    return tuple(sorted(members))
+def _kill_run(run: RunRecord) -> set[int]:
+    """Kill the recorded children, then whatever descends from them."""
+    victims = set()
+    for child in run.children:
+        if is_running(child.identity):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(child.pid, signal.SIGKILL)
+                victims.add(child.pid)
+    return victims | set(kill_marked(run.run_id))
 
 
 def _wait_gone(pids: tuple[int, ...], patience: float) -> tuple[int, ...]:
     ends_at = time.monotonic() + patience
     left = pids
     while left and time.monotonic() < ends_at:
-        left = tuple(pid for pid in left if started(pid) and not is_zombie(pid))
+        left = tuple(filter(is_alive, left))
         time.sleep(0.01 if left else 0)
     return left

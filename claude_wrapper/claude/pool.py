@@ -6,18 +6,18 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from claude_wrapper.claude.worker import Worker, schema_key
+from claude_wrapper.claude.ticket import PoolLimits, Ticket
+from claude_wrapper.claude.worker import Worker
 from claude_wrapper.errors import OverloadedError, ShuttingDownError, WrapperError
 
 if TYPE_CHECKING:
-    from claude_wrapper.claude.table import ProcessTable
+    from claude_wrapper.claude.table import Child, ProcessTable
     from claude_wrapper.lifecycle import ResourceTracker
     from claude_wrapper.model import TurnRequest
 
-__all__ = ["Pool", "PoolLimits", "Ticket"]
+__all__ = ["Pool", "PoolLimits"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,36 +26,6 @@ MAX_BACKOFF = 30.0
 STARTS_AT_ONCE = 2
 # A client needs a moment to run its tools; a call parked for less is not taken away from it.
 PARKED_GRACE = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolLimits:
-    """The bounds of a pool: processes, waiting requests, and when a process is replaced.
-
-    Times in seconds, memory in bytes.
-    """
-
-    warm: int = 2
-    most: int = 8
-    queue: int = 64
-    max_turns: int = 200
-    max_age: float = 3600.0
-    max_rss: int = 600 << 20
-    idle_ttl: float = 300.0
-    parked_ttl: float = 600.0
-
-
-class Ticket:
-    """A place in the queue. `worker` is the future of the process; `cancel` gives the place up."""
-
-    def __init__(self, request: TurnRequest) -> None:
-        self.request = request
-        self.schema = schema_key(request)
-        self.worker: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-
-    def cancel(self) -> None:
-        """Nobody waits any more."""
-        self.worker.cancel()
 
 
 class Pool:
@@ -68,6 +38,7 @@ class Pool:
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
         self._parked: dict[Worker, float] = {}
+        self._ending: set[Child] = set()
         self._starting = 0
         self._queue: deque[Ticket] = deque()
         self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
@@ -88,8 +59,9 @@ class Pool:
 
     @property
     def size(self) -> int:
-        """Processes there are or will be in a moment."""
-        return len(self._idle) + len(self._busy) + len(self._parked) + self._starting
+        """Processes there are or will be in a moment; one counts until it is gone."""
+        living = len(self._idle) + len(self._busy) + len(self._parked)
+        return living + self._starting + len(self._ending)
 
     def counts(self) -> dict[str, int]:
         """Processes by state, and requests that wait."""
@@ -98,6 +70,7 @@ class Pool:
             "busy": len(self._busy),
             "parked": len(self._parked),
             "starting": self._starting,
+            "ending": len(self._ending),
             "queued": len(self._queue),
         }
 
@@ -127,7 +100,7 @@ class Pool:
         worker.turns += 1
         worker.last_used = time.monotonic()
         if self._is_closed or self._is_used_up(worker):
-            self._table.end(worker.child)
+            self._end(worker.child)
         else:
             self._idle.append(worker)
         self._dispatch()
@@ -145,7 +118,7 @@ class Pool:
     def discard(self, worker: Worker) -> None:
         """The worker is no longer trusted: end it."""
         self._forget(worker)
-        self._table.end(worker.child)
+        self._end(worker.child)
         self._dispatch()
 
     def drop_session(self, owner: str, session: str) -> None:
@@ -195,18 +168,33 @@ class Pool:
     def _start_what_is_missing(self) -> None:
         waiting = [ticket for ticket in self._queue if not ticket.worker.done()]
         for ticket in waiting[self._starting :]:
-            if self.size >= self.limits.most and not self._make_room():
+            if self.size >= self.limits.most:
+                break
+            self._starting += 1
+            self._tracker.spawn(self._start_for(ticket), name="pool-start")
+        # Each process that is ending makes room for one of those that still have none.
+        for _ in range(len(waiting) - self._starting - len(self._ending)):
+            if not self._make_room():
                 return
-            if self.size < self.limits.most:
-                self._starting += 1
-                self._tracker.spawn(self._start_for(ticket), name="pool-start")
+
+    def _end(self, child: Child) -> None:
+        """End a process; it counts against the bound until it is gone."""
+        self._ending.add(child)
+        self._table.end(child)
+        self._tracker.spawn(self._await_end(child), name=f"pool-end {child.pid}")
+
+    async def _await_end(self, child: Child) -> None:
+        await child.gone.wait()
+        self._ending.discard(child)
+        if not self._is_closed:
+            self._dispatch()
 
     def _make_room(self) -> bool:
         """End an idle process of another kind, or take back a long parked one."""
         if self._idle:
             oldest = min(self._idle, key=lambda worker: worker.last_used)
             self._forget(oldest)
-            self._table.end(oldest.child)
+            self._end(oldest.child)
             return True
         self._recall_parked(PARKED_GRACE)
         return False
@@ -245,14 +233,14 @@ class Pool:
             except WrapperError as error:
                 self.last_failure = f"{error.message}: {child.process.stderr}".strip(": ")
                 error.message = self.last_failure
-                self._table.end(child)
+                self._end(child)
                 raise
             self.last_failure = ""
             return worker
 
     def _admit(self, worker: Worker) -> None:
         if self._is_closed:
-            self._table.end(worker.child)
+            self._end(worker.child)
             return
         self._idle.append(worker)
         self._dispatch()
@@ -286,7 +274,7 @@ class Pool:
             surplus = self.size > self.limits.warm and now - worker.last_used > self.limits.idle_ttl
             if surplus or self._is_used_up(worker):
                 self._forget(worker)
-                self._table.end(worker.child)
+                self._end(worker.child)
         for worker in tuple(self._parked):
             if worker.has_ended:
                 self.discard(worker)

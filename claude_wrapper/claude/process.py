@@ -17,12 +17,35 @@ if TYPE_CHECKING:
 
     from claude_wrapper.claude.command import ClaudeCommand
 
-__all__ = ["ClaudeProcess", "signal_group", "start_process"]
+__all__ = ["ClaudeProcess", "signal_group", "start_process", "tied_to_us"]
 
 # The longest line the CLI may print; an image echoed back is the largest seen.
 LINE_LIMIT = 64 << 20
 STDERR_LINES = 40
 HELPER = Path(__file__).with_name("exec_helper.py")
+
+
+class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
+    """Keeps the exit apart from the end of the output.
+
+    `Process.wait` waits for both, and so for ever when a grandchild in a session of its own holds
+    the output open.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=LINE_LIMIT, loop=loop)
+        self.exited = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    def process_exited(self) -> None:
+        """The process ended and was collected; its output may go on."""
+        super().process_exited()
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It ended, and all its pipes are closed."""
+        super().connection_lost(exc)
+        self.closed.set()
 
 
 class ClaudeProcess:
@@ -32,12 +55,19 @@ class ClaudeProcess:
         pid: Process id, and at the same time the id of its group.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        transport: asyncio.SubprocessTransport,
+        protocol: _Protocol,
+    ) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         self.pid = process.pid
         self._process = process
+        self._transport = transport
+        self._protocol = protocol
         self._stdin = process.stdin
         self._stdout = process.stdout
         self._stderr = process.stderr
@@ -82,19 +112,30 @@ class ClaudeProcess:
         if not self._stdin.is_closing():
             self._stdin.close()
 
-    async def wait(self) -> int:
-        """Wait until it ended and was collected."""
-        return await self._process.wait()
+    def hold_output(self, *, is_held: bool) -> None:
+        """Stop or go on taking its output; while it is held, the process soon waits in a write."""
+        pipe = self._transport.get_pipe_transport(1)
+        if isinstance(pipe, asyncio.ReadTransport) and not pipe.is_closing():
+            pipe.pause_reading() if is_held else pipe.resume_reading()
 
-    def release_pipes(self) -> None:
-        """Close our ends although somebody else may still hold the other ones.
+    async def wait(self) -> None:
+        """Wait until it ended and was collected, whoever still holds its output open."""
+        await self._protocol.exited.wait()
+
+    async def release_pipes(self, patience: float) -> None:
+        """After the exit: read what is left, then close our ends.
 
         A grandchild that left the group can keep the output open for ever; without this the
         transport, and with it three descriptors, would stay.
+
+        Args:
+            patience: Seconds to wait for the end of the output.
         """
-        transport = getattr(self._process, "_transport", None)
-        if transport is not None:
-            transport.close()
+        self.hold_output(is_held=False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._protocol.closed.wait()
+        self._transport.close()
 
 
 async def start_process(command: ClaudeCommand) -> ClaudeProcess:
@@ -103,20 +144,22 @@ async def start_process(command: ClaudeCommand) -> ClaudeProcess:
     Raises:
         CliFailedError: It could not be started at all.
     """
+    loop = asyncio.get_running_loop()
     try:
-        process = await asyncio.create_subprocess_exec(
-            *_tied_to_us(command.argv),
+        transport, protocol = await loop.subprocess_exec(
+            lambda: _Protocol(loop),
+            *tied_to_us(command.argv),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=command.cwd,
             env=dict(command.env),
-            limit=LINE_LIMIT,
             start_new_session=True,
         )
     except OSError as error:
         raise CliFailedError(f"cannot start {command.argv[0]!r}: {error.strerror}") from error
-    return ClaudeProcess(process)
+    process = asyncio.subprocess.Process(transport, protocol, loop)
+    return ClaudeProcess(process, transport, protocol)
 
 
 def signal_group(pgid: int, number: signal.Signals) -> bool:
@@ -127,7 +170,8 @@ def signal_group(pgid: int, number: signal.Signals) -> bool:
     return False
 
 
-def _tied_to_us(argv: tuple[str, ...]) -> tuple[str, ...]:
+def tied_to_us(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The command with the kernel's promise to kill it when we die, on Linux."""
     if sys.platform != "linux":
         return argv
     return (sys.executable, "-I", "-S", str(HELPER), str(os.getpid()), *argv)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from claude_wrapper.claude.command import ClaudeCommand, Workspace, build_command
+from claude_wrapper.claude.identity import is_alive, kill_marked
 from claude_wrapper.claude.process import ClaudeProcess, signal_group, start_process
 from claude_wrapper.errors import ShuttingDownError
 
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 TERM_PATIENCE = 0.3
 KILL_PATIENCE = 1.0
 BIRTH_INTERVAL = 0.005
+# How long the last output of an ended child may take to arrive.
+PIPE_PATIENCE = 0.25
 
 
 class Child:
@@ -136,6 +139,7 @@ class ProcessTable:
         if child.is_ending or child.gone.is_set():
             return
         child.is_ending = True
+        child.process.hold_output(is_held=False)
         self._tracker.spawn(self._escalate(child), name=f"cli-end {child.pid}")
 
     async def end_all(self, deadline: float) -> int:
@@ -151,7 +155,19 @@ class ProcessTable:
                     for child in self.children:
                         await child.gone.wait()
                     await asyncio.sleep(BIRTH_INTERVAL)
+        await self._end_strays()
         return count
+
+    async def _end_strays(self) -> None:
+        """End what our children started and moved out of their group."""
+        strays = kill_marked(self._ledger.run_id)
+        if not strays:
+            return
+        logger.warning("ended %d processes that had left their group", len(strays))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(KILL_PATIENCE):
+                while any(map(is_alive, strays)):
+                    await asyncio.sleep(BIRTH_INTERVAL)
 
     def kill_all_now(self) -> None:
         """Kill every group without waiting for anything: the last resort before an exit."""
@@ -202,7 +218,7 @@ class ProcessTable:
         await child.process.wait()
         # The leader is gone; whatever it started in its group goes now.
         signal_group(child.pid, signal.SIGKILL)
-        child.process.release_pipes()
+        await child.process.release_pipes(PIPE_PATIENCE)
         shutil.rmtree(child.folder, ignore_errors=True)
         self._children.pop(child.pid, None)
         self._ledger.remove(child.pid)

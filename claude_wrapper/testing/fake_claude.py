@@ -18,6 +18,7 @@ user text; without any it answers in a friendly way, word by word, which is what
     [[huge:2000000]]            one piece of so many characters, so one very long line
     [[ignore-sigterm]]          SIGTERM does nothing from now on
     [[grandchild]]              start a process in the same group; the answer is its pid
+    [[escapee]]                 as before, in a session of its own and holding our output open
     [[pid]]                     answer with the own pid
 
 Options before the real ones, for a script that wraps this one: `--fake-crash` (die at start),
@@ -248,6 +249,9 @@ class _FakeClaude:
         if "grandchild" in flags:
             command = [sys.executable, "-c", "import time; time.sleep(600)"]
             return [str(subprocess.Popen(command, stdout=subprocess.DEVNULL).pid)]
+        if "escapee" in flags:
+            command = [sys.executable, "-c", "import time; time.sleep(600)"]
+            return [str(subprocess.Popen(command, start_new_session=True).pid)]
         if "huge" in flags:
             return ["x" * int(flags["huge"])]
         if "chunks" in flags:

@@ -146,3 +146,12 @@ def read_for_ever(url: str) -> None:
                 pass
     except httpx.HTTPError:
         return
+
+
+def test_the_state_folder_is_private_even_when_it_was_not(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    ledger = open_ledger(state)
+    for folder in (state, ledger.folder, ledger.folder.parent, ledger.work_folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    ledger.close()

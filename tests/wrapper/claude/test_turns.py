@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
 from wrapper.support.engine import assistant, engine, read, result, user
-from wrapper.support.servers import is_alive
+from wrapper.support.servers import is_alive, suspend
 
 from claude_wrapper.claude import PoolLimits, TurnLimits
+from claude_wrapper.claude.outbox import MOST_WAITING
 from claude_wrapper.errors import (
     CliFailedError,
     OverloadedError,
@@ -177,7 +177,14 @@ async def test_a_turn_abandoned_in_the_queue_gives_its_place_up(tmp_path: Path) 
         assert cli.pool.counts()["busy"] == 1
         running.abandon()
         await running.finished.wait()
-        assert cli.pool.counts() == {"idle": 1, "busy": 0, "parked": 0, "starting": 0, "queued": 0}
+        assert cli.pool.counts() == {
+            "idle": 1,
+            "busy": 0,
+            "parked": 0,
+            "starting": 0,
+            "ending": 0,
+            "queued": 0,
+        }
 
 
 async def test_a_process_that_ignores_interrupts_is_replaced(tmp_path: Path) -> None:
@@ -194,8 +201,9 @@ async def test_a_stopped_process_is_killed_at_the_end(tmp_path: Path) -> None:
     async with engine(tmp_path, ONE) as cli:
         await cli.text(user("[[text:x]]"))
         [child] = cli.table.children
-        child.process._process.send_signal(signal.SIGSTOP)
+        suspend(child.pid)
         await cli.table.end_all(10)
+        assert cli.table.killed_total == 1
         assert not is_alive(child.pid)
 
 
@@ -205,6 +213,74 @@ async def test_a_grandchild_dies_with_its_group(tmp_path: Path) -> None:
         assert is_alive(grandchild)
         await cli.table.end_all(10)
         assert not is_alive(grandchild)
+
+
+async def test_a_grandchild_that_left_the_group_neither_holds_up_nor_survives_the_end(
+    tmp_path: Path,
+) -> None:
+    """It keeps the output open: the end of its parent must be seen without the end of that."""
+    async with engine(tmp_path, ONE) as cli:
+        escapee = int(await cli.text(user("[[escapee]]")))
+        [child] = cli.table.children
+        cli.table.end(child)
+        async with asyncio.timeout(2):
+            await child.gone.wait()
+        assert is_alive(escapee)
+        await cli.table.end_all(10)
+        assert not is_alive(escapee)
+
+
+async def test_a_process_counts_against_the_bound_until_it_is_gone(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        await cli.text(user("[[text:x]]"))
+        [old] = cli.table.children
+        suspend(old.pid)
+        # Another schema needs another process, for which this one, which hangs on, has to go.
+        turn = cli.start(user('[[json:{"a": 1}]]'), json_schema={"type": "object"})
+        while not old.gone.is_set():
+            assert len(cli.table.children) == 1
+            assert cli.pool.size == 1
+            await asyncio.sleep(0)
+        await read(turn)
+        assert cli.table.killed_total == 1
+
+
+async def test_a_client_that_does_not_read_holds_its_process_back(tmp_path: Path) -> None:
+    """Neither our queues nor our memory grow: the process itself waits in a write."""
+    async with engine(tmp_path, ONE) as cli:
+        turn = cli.start(user("[[chunks:100000]]"))
+        while not turn.outbox.is_full:
+            await asyncio.sleep(0)
+        worker = next(iter(cli.pool._busy))
+        pipe = worker.child.process._transport.get_pipe_transport(1)
+        assert isinstance(pipe, asyncio.ReadTransport)
+        while pipe.is_reading():
+            await asyncio.sleep(0)
+        assert len(turn.outbox) <= MOST_WAITING + 1
+        assert worker.inbox.qsize() < 10_000
+        pieces = 0
+        while not isinstance(await turn.next_event(), TurnEnd):
+            pieces += 1
+        assert pieces == 100_000
+
+
+async def test_a_turn_held_back_can_be_abandoned(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        turn = cli.start(user("[[chunks:100000]]"))
+        while not turn.outbox.is_full:
+            await asyncio.sleep(0)
+        turn.abandon()
+        await turn.finished.wait()
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+        assert cli.table.started_total == 1
+
+
+async def test_a_client_that_never_reads_runs_into_the_time_limit(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE, TurnLimits(total=0.5, idle=20)) as cli:
+        turn = cli.start(user("[[chunks:100000]]"))
+        await turn.finished.wait()
+        with pytest.raises(RequestTimeoutError, match="did not read its answer"):
+            await read(turn)
 
 
 async def test_the_total_time_of_a_turn_is_enforced(tmp_path: Path) -> None:

@@ -101,6 +101,13 @@ def wait_until(claim: Callable[[], object], *, what: str) -> None:
         time.sleep(0.01)
 
 
+def suspend(pid: int) -> None:
+    """Stop a process, and see it stopped: a SIGTERM that comes before that would be obeyed."""
+    process = psutil.Process(pid)
+    process.suspend()
+    wait_until(lambda: process.status() == psutil.STATUS_STOPPED, what=f"{pid} is stopped")
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process runs; one that only waits to be collected does not."""
     try:
