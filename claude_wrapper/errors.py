@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "CliFailedError",
     "CliMissingError",
+    "ClientLeftError",
     "ConflictError",
     "InvalidRequestError",
     "NotFoundError",
@@ -112,6 +113,14 @@ class ShuttingDownError(WrapperError):
     http_status = 503
     type = "server_error"
     code: str | None = "shutting_down"
+
+
+class ClientLeftError(WrapperError):
+    """The client left; nobody reads this, but the access log shows its status."""
+
+    http_status = 499
+    type = "server_error"
+    code: str | None = "client_closed_request"
 
 
 class CliFailedError(WrapperError):

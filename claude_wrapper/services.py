@@ -87,7 +87,12 @@ def build_services(
         pool=pool,
         runner=TurnRunner(pool, tracker, limits),
         responses=ResponseStore(session_limits),
-        sessions=SessionService(_store(settings, session_limits, pool), session_limits, tracker),
+        sessions=SessionService(
+            _store(settings, session_limits, pool),
+            session_limits,
+            tracker,
+            most_waiting=settings.queue_size,
+        ),
     )
 
 

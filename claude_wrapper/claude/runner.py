@@ -50,8 +50,12 @@ class TurnRunner:
         """The turns that wait or run."""
         return tuple(self._running)
 
-    def start(self, request: TurnRequest) -> Turn:
+    def start(self, request: TurnRequest, *, waited: float = 0.0) -> Turn:
         """Begin a turn.
+
+        Args:
+            request: What to ask.
+            waited: Seconds that the request has waited already; they count as its time.
 
         Raises:
             OverloadedError: The queue is full.
@@ -60,7 +64,7 @@ class TurnRunner:
         turn = Turn(request)
         turn.waits_in(self._pool.enqueue(request))
         self._running.add(turn)
-        self._tracker.spawn(self._run(turn), name="turn")
+        self._tracker.spawn(self._run(turn, waited), name="turn")
         return turn
 
     async def stop(self, error: WrapperError, deadline: float) -> int:
@@ -74,8 +78,8 @@ class TurnRunner:
                     await turn.finished.wait()
         return len(turns)
 
-    async def _run(self, turn: Turn) -> None:
-        run = _Run(turn, self._pool, self._limits)
+    async def _run(self, turn: Turn, waited: float) -> None:
+        run = _Run(turn, self._pool, self._limits, waited)
         error: WrapperError | None = None
         try:
             await run.go()
@@ -100,12 +104,12 @@ class TurnRunner:
 class _Run:
     """The story of one turn."""
 
-    def __init__(self, turn: Turn, pool: Pool, limits: TurnLimits) -> None:
+    def __init__(self, turn: Turn, pool: Pool, limits: TurnLimits, waited: float) -> None:
         self._turn = turn
         self._request = turn.request
         self._pool = pool
         self._limits = limits
-        self._ends_at = time.monotonic() + limits.total
+        self._ends_at = time.monotonic() + limits.total - waited
         self._worker: Worker | None = None
         self._is_in_flight = False
         self._has_parked = False

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any, Self
 
-from claude_wrapper.errors import ConflictError, InvalidRequestError
+from claude_wrapper.errors import (
+    ClientLeftError,
+    ConflictError,
+    InvalidRequestError,
+    RequestTimeoutError,
+)
 from claude_wrapper.model import Message, TurnEnd, TurnEvent, TurnRequest, Usage
+from claude_wrapper.routes.client_watch import ClientWatch
 from claude_wrapper.wire.rules import check_conversation
 
 if TYPE_CHECKING:
-    import asyncio
-
     from starlette.requests import Request
 
     from claude_wrapper.claude import Turn
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Conversation", "begin", "read_json"]
 
 CLIENT_CLOSED_REQUEST = 499
+BUSY_HEADER = "x-session-busy"
 
 
 class Conversation:
@@ -33,18 +40,15 @@ class Conversation:
 
     def __init__(
         self,
-        services: Services,
-        request: Request,
+        watch: ClientWatch,
         turn: Turn,
         new: tuple[Message, ...],
         session: SessionTurn | None,
     ) -> None:
-        self._services = services
-        self._request = request
+        self._watch = watch
         self._turn = turn
         self._new = new
         self._session = session
-        self._watcher: asyncio.Task[None] | None = None
         self.end: TurnEnd | None = None
 
     @property
@@ -64,8 +68,6 @@ class Conversation:
         return self._turn.answer
 
     async def __aenter__(self) -> Self:
-        tracker = self._services.tracker
-        self._watcher = tracker.spawn(self._watch_client(), name="disconnect-watcher")
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -88,8 +90,11 @@ class Conversation:
         self._turn.abandon()
         if self._session is not None:
             self._session.release()
-        if self._watcher is not None:
-            self._watcher.cancel()
+        self._watch.close()
+
+    def abandon(self) -> None:
+        """Nobody reads the answer any more; whoever still does gets None."""
+        self._turn.abandon()
 
     async def _commit(self) -> None:
         if self._session is not None:
@@ -97,39 +102,84 @@ class Conversation:
             messages = (*self._new, self.answer)
             await self._session.commit(messages, model=request.model, system=request.system)
 
-    async def _watch_client(self) -> None:
-        # The body has been read, so the only thing that can still arrive is the disconnect.
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
-        self._turn.abandon()
-
 
 async def begin(
     services: Services, request: Request, chat: ChatTurn, session_id: str
 ) -> Conversation:
-    """Start a turn, on a session where one is named.
+    """Start a turn, on a session where one is named: then it waits for the turns before it.
 
     Raises:
         WrapperError: The conversation cannot be answered, the session is busy, the queue is full.
     """
-    owner = request.state.owner
-    if not session_id:
-        check_conversation(chat.messages)
-        turn = services.runner.start(_turn_request(chat, chat.messages, chat.system, owner))
-        return Conversation(services, request, turn, chat.messages, None)
-    session = await services.sessions.begin(session_id, owner)
+    watch = ClientWatch(request, services.tracker)
     try:
+        if session_id:
+            conversation = await _on_session(services, request, chat, session_id, watch)
+        else:
+            check_conversation(chat.messages)
+            ask = _turn_request(chat, chat.messages, chat.system, request.state.owner)
+            conversation = Conversation(watch, services.runner.start(ask), chat.messages, None)
+    except BaseException:
+        watch.close()
+        raise
+    watch.on_leave = conversation.abandon
+    if watch.has_left:
+        conversation.abandon()
+    return conversation
+
+
+async def _on_session(
+    services: Services, request: Request, chat: ChatTurn, session_id: str, watch: ClientWatch
+) -> Conversation:
+    owner = request.state.owner
+    began = time.monotonic()
+    session = await _session_turn(services, request, session_id, watch)
+    try:
+        await services.sessions.open(session)
         stored = session.session
         new = _new_messages(stored.messages, chat.messages)
         messages = (*stored.messages, *new)
         check_conversation(messages)
-        system = chat.system or stored.system
-        turn = services.runner.start(_turn_request(chat, messages, system, owner, session_id))
+        ask = _turn_request(chat, messages, chat.system or stored.system, owner, session_id)
+        turn = services.runner.start(ask, waited=time.monotonic() - began)
     except BaseException:
         session.release()
         raise
     session.stop = lambda: turn.abandon(ConflictError("the session was deleted during the turn"))
-    return Conversation(services, request, turn, new, session)
+    return Conversation(watch, turn, new, session)
+
+
+async def _session_turn(
+    services: Services, request: Request, session_id: str, watch: ClientWatch
+) -> SessionTurn:
+    """Wait in line for the session, as long as the client does and a request may take."""
+    limit = services.settings.request_timeout
+    place = services.sessions.ask(
+        session_id, request.state.owner, may_wait=_may_wait(services, request)
+    )
+    watch.on_leave = place.cancel
+    try:
+        return await asyncio.wait_for(place, limit)
+    except TimeoutError:
+        raise RequestTimeoutError(
+            f"session {session_id!r} was busy with other turns for {limit:g} s; "
+            "ask for one after the other, or raise --request-timeout"
+        ) from None
+    except asyncio.CancelledError:
+        if watch.has_left:
+            raise ClientLeftError("the client left while it waited for its session") from None
+        if place.done() and not place.cancelled():
+            place.result().release()
+        raise
+
+
+def _may_wait(services: Services, request: Request) -> bool:
+    wanted = request.headers.get(BUSY_HEADER, services.settings.session_busy)
+    if wanted not in ("wait", "reject"):
+        raise InvalidRequestError(
+            f"{BUSY_HEADER} is {wanted!r}; valid are wait and reject", param=BUSY_HEADER
+        )
+    return wanted == "wait"
 
 
 async def read_json(request: Request) -> Any:

@@ -35,7 +35,7 @@ async def session_stats(request: Request) -> JSONResponse:
     stats = await services.sessions.store.stats()
     settings = services.settings
     limits = {"max_sessions": settings.max_sessions, "max_bytes": settings.session_bytes}
-    return JSONResponse({**asdict(stats), **limits})
+    return JSONResponse({**asdict(stats), **limits, "waiting": services.sessions.waiting})
 
 
 async def show_session(request: Request) -> JSONResponse:

@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import ConflictError, NotFoundError
+from claude_wrapper.sessions.line import SessionLines
 from claude_wrapper.sessions.record import Session, SessionLimits
 
 if TYPE_CHECKING:
@@ -48,15 +49,21 @@ class SessionService:
         store: Where they are kept.
         limits: How long a session may get.
         tracker: Runs the periodic removal.
+        most_waiting: Requests that may wait for their session, over all sessions.
     """
 
     def __init__(
-        self, store: SessionStore, limits: SessionLimits, tracker: ResourceTracker
+        self,
+        store: SessionStore,
+        limits: SessionLimits,
+        tracker: ResourceTracker,
+        *,
+        most_waiting: int = 64,
     ) -> None:
         self.store = store
         self._limits = limits
         self._tracker = tracker
-        self._turns: dict[str, SessionTurn] = {}
+        self._lines: SessionLines[SessionTurn] = SessionLines(most_waiting)
 
     def start(self, interval: float) -> None:
         """Remove expired sessions every `interval` seconds."""
@@ -67,27 +74,46 @@ class SessionService:
         while await self.store.sweep(SWEEP_BATCH) == SWEEP_BATCH:
             await asyncio.sleep(0)
 
-    async def begin(self, session_id: str, owner: str) -> SessionTurn:
-        """Take the session for one turn; it is made when it does not exist.
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the turns before them."""
+        return self._lines.waiting
+
+    def ask(self, session_id: str, owner: str, *, may_wait: bool) -> asyncio.Future[SessionTurn]:
+        """Ask for a turn; the future has it when all turns before it are over. Cancel it to leave.
+
+        Args:
+            session_id: Which session; it is made when it does not exist.
+            owner: Who asks.
+            may_wait: Whether to wait for the turn that runs.
 
         Raises:
-            ConflictError: Another turn runs on it.
+            ConflictError: Another turn runs on it, and `may_wait` is False.
+            OverloadedError: Too many wait for sessions already.
+            NotFoundError: Somebody else is using it.
+        """
+        current = self._lines.current(session_id)
+        if current is not None and current.session.owner != owner:
+            raise _unknown(session_id)
+
+        def turn() -> SessionTurn:
+            now = time.time()
+            return SessionTurn(
+                self, Session(id=session_id, owner=owner, created_at=now, last_used_at=now)
+            )
+
+        return self._lines.join(session_id, turn, may_wait=may_wait)
+
+    async def open(self, turn: SessionTurn) -> None:
+        """Give the turn what is stored, once it has the session.
+
+        Raises:
             NotFoundError: It belongs to somebody else.
         """
-        if session_id in self._turns:
-            raise ConflictError(
-                f"session {session_id!r} is in the middle of a turn; wait, or delete it",
-                retry_after=1,
-            )
-        now = time.time()
-        new = Session(id=session_id, owner=owner, created_at=now, last_used_at=now)
-        turn = self._turns[session_id] = SessionTurn(self, new)
-        stored = await self.store.get(session_id)
-        if stored is not None and stored.owner != owner:
-            self.release(turn)
-            raise _unknown(session_id)
-        turn.session = stored or new
-        return turn
+        stored = await self.store.get(turn.session.id)
+        if stored is not None and stored.owner != turn.session.owner:
+            raise _unknown(turn.session.id)
+        turn.session = stored or turn.session
 
     async def get(self, session_id: str, owner: str) -> Session:
         """Look at a session.
@@ -106,10 +132,12 @@ class SessionService:
         Raises:
             NotFoundError: It is unknown, expired, or somebody else's.
         """
-        turn = self._turns.get(session_id)
+        turn = self._lines.current(session_id)
         if turn is not None and turn.session.owner == owner:
             turn.is_deleted = True
             turn.stop()
+            gone = f"session {session_id!r} was deleted while this request waited for its turn"
+            self._lines.send_away(session_id, ConflictError(gone))
             await self.store.delete(session_id)
             return
         await self.get(session_id, owner)
@@ -127,8 +155,7 @@ class SessionService:
 
     def release(self, turn: SessionTurn) -> None:
         """The turn is over, whatever came of it."""
-        if self._turns.get(turn.session.id) is turn:
-            del self._turns[turn.session.id]
+        self._lines.leave(turn.session.id, turn)
 
     @staticmethod
     def new_id() -> str:

@@ -38,6 +38,7 @@ class WrapperSettings:
     session_bytes: int
     session_messages: int
     session_store: str
+    session_busy: str
     shutdown_timeout: float
     state_dir: str
     log_level: str

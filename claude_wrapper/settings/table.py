@@ -183,6 +183,12 @@ OPTIONS: tuple[Option, ...] = (
         help="Where sessions live: memory, or sqlite:PATH.",
     ),
     Option(
+        name="session_busy",
+        default="wait",
+        parse=parse.one_of("wait", "reject"),
+        help="A request for a session in use waits for its turn, or is refused with 409.",
+    ),
+    Option(
         name="shutdown_timeout",
         default="5",
         parse=parse.seconds(0.5, HOUR),

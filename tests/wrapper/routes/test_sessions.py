@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import threading
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,6 +16,7 @@ import pytest
 from wrapper.support.servers import is_alive, running_server, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(60)
@@ -59,9 +64,9 @@ def test_a_failed_turn_leaves_the_conversation_as_it_was(
     assert context(http, session) == ["[[text:one]]", "one", "[[context]]"]
 
 
-def test_two_turns_at_once_are_409_and_delete_stops_the_first(
-    http: httpx.Client, session: str
-) -> None:
+@contextlib.contextmanager
+def hanging_turn(http: httpx.Client, session: str) -> Iterator[list[httpx.Response]]:
+    """A session in the middle of a turn, which is stopped at the end; the list has its answer."""
     say(http, session, "[[text:one]]")
     replies: list[httpx.Response] = []
     thread = threading.Thread(target=lambda: replies.append(say(http, session, "[[hang]]")))
@@ -69,12 +74,97 @@ def test_two_turns_at_once_are_409_and_delete_stops_the_first(
     wait_until(
         lambda: http.get("/health").json()["processes"]["busy"] == 1, what="the first turn runs"
     )
-    second = say(http, session, "[[text:two]]")
-    assert (second.status_code, second.json()["error"]["code"]) == (409, "session_busy")
-    assert http.delete(f"/v1/sessions/{session}").json()["deleted"] is True
-    thread.join(20)
+    try:
+        yield replies
+    finally:
+        http.delete(f"/v1/sessions/{session}")
+        thread.join(20)
+
+
+def test_a_second_turn_is_409_where_nobody_waits(http: httpx.Client, session: str) -> None:
+    with hanging_turn(http, session) as replies:
+        http.headers["x-session-busy"] = "reject"
+        second = say(http, session, "[[text:two]]")
+        assert (second.status_code, second.json()["error"]["code"]) == (409, "session_busy")
+        assert second.headers["retry-after"] == "1"
+        http.headers["x-session-busy"] = "perhaps"
+        third = say(http, session, "[[text:three]]")
+        assert (third.status_code, third.json()["error"]["param"]) == (400, "x-session-busy")
+        assert http.delete(f"/v1/sessions/{session}").json()["deleted"] is True
     assert replies[0].status_code == 409
     assert http.get(f"/v1/sessions/{session}").status_code == 404
+
+
+def test_the_setting_refuses_a_second_turn_and_the_header_may_wait(tmp_path: Path) -> None:
+    with (
+        running_server(tmp_path, "--session-busy", "reject", "--request-timeout", "2") as server,
+        httpx.Client(base_url=server.url, timeout=20) as http,
+        hanging_turn(http, "s") as replies,
+    ):
+        assert say(http, "s", "[[text:two]]").status_code == 409
+        # What waits does so within its own time, which is over soon after that of the first turn.
+        http.headers["x-session-busy"] = "wait"
+        began = time.monotonic()
+        reply = say(http, "s", "[[text:three]]")
+        assert time.monotonic() - began < 2.5
+        assert reply.status_code == 200
+        wait_until(lambda: replies, what="the first turn has timed out")
+        assert replies[0].status_code == 504
+
+
+def test_turns_of_one_session_wait_for_each_other(http: httpx.Client, session: str) -> None:
+    def one(number: int) -> int:
+        return say(http, session, f"[[chunks:3]] [[delay:0.02]] [[text:{number}]]").status_code
+
+    with ThreadPoolExecutor(6) as threads:
+        assert set(threads.map(one, range(6))) == {200}
+    shown = http.get(f"/v1/sessions/{session}").json()["messages"]
+    assert [message["role"] for message in shown] == ["user", "assistant"] * 6
+    # Each answer stands after its own question: no two turns were mixed.
+    for question, answer in zip(shown[::2], shown[1::2], strict=True):
+        number = re.findall(r"text:(\d)", question["content"])[0]
+        assert answer["content"].startswith(f"{number}0 {number}1")
+
+
+def test_deleting_a_session_sends_away_who_waits(http: httpx.Client, session: str) -> None:
+    with hanging_turn(http, session), ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(say, http, session, "[[text:two]]")
+        wait_until(
+            lambda: http.get("/v1/sessions/stats").json()["waiting"] == 1, what="one is in line"
+        )
+        assert http.delete(f"/v1/sessions/{session}").status_code == 200
+        reply = waiting.result(20)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (409, "session_busy")
+
+
+def test_a_client_that_leaves_the_line_takes_no_turn(tmp_path: Path) -> None:
+    with (
+        running_server(tmp_path, "--queue-size", "1") as server,
+        httpx.Client(base_url=server.url, timeout=20) as http,
+    ):
+        with hanging_turn(http, "s"):
+            for _ in range(3):
+                # With room for one in line, the second would be refused if the first had stayed.
+                with pytest.raises(httpx.ReadTimeout):
+                    http.post(
+                        "/v1/chat/completions", timeout=0.3, headers={"x-session-id": "s"},
+                        json={"model": "sonnet", "messages": [{"role": "user", "content": "x"}]},
+                    )  # fmt: skip
+        wait_until(
+            lambda: http.get("/health").json()["processes"]["busy"] == 0, what="nothing runs"
+        )
+        assert http.get("/v1/sessions/s").status_code == 404
+
+
+def test_the_line_is_bounded(tmp_path: Path) -> None:
+    with (
+        running_server(tmp_path, "--queue-size", "0") as server,
+        httpx.Client(base_url=server.url, timeout=20) as http,
+        hanging_turn(http, "s"),
+    ):
+        reply = say(http, "s", "[[text:two]]")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (429, "queue_full")
+        assert int(reply.headers["retry-after"]) > 0
 
 
 def test_the_session_endpoints(http: httpx.Client, session: str) -> None:
