@@ -21,6 +21,7 @@ from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.lifecycle import ResourceTracker
 from claude_wrapper.monitoring.logs import ServerLogs, start_logging
+from claude_wrapper.server_record import ServerRecord, describe_self, remove_stale
 from claude_wrapper.services import Services, build_services
 from claude_wrapper.shutdown import (
     ShutdownReport,
@@ -32,7 +33,7 @@ from claude_wrapper.shutdown import (
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from claude_wrapper.settings import WrapperSettings
 
@@ -62,9 +63,13 @@ class WrapperServer:
     Args:
         settings: What it was told.
         demo: Use the fake CLI that ships with the package.
+        arguments: The words it was started with, kept for `restart`.
     """
 
-    def __init__(self, settings: WrapperSettings, *, demo: bool = False) -> None:
+    def __init__(
+        self, settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[str] = ()
+    ) -> None:
+        self._arguments = arguments
         self._settings = settings
         self._demo = demo
         self._tracker = ResourceTracker()
@@ -100,10 +105,13 @@ class WrapperServer:
             with contextlib.closing(listener):
                 services = await self._build(binary)
                 self.port = listener.getsockname()[1]
+                record = self._record(services)
                 try:
+                    record.write(settings.state_path)
                     await self._serve(services, listener)
                 finally:
                     report = await self._shut_down(services)
+                    record.remove(settings.state_path)
             # The log goes before the verification, which would find its thread and its file.
             logs.stop()
             self.report = await _verified(report, verifier)
@@ -125,6 +133,7 @@ class WrapperServer:
                 lambda: reap_orphans(state), name="orphan-reaper"
             )
             ledger = open_ledger(state)
+            remove_stale(state)
         except OSError as error:
             raise SettingsError(
                 f"the state folder {state} cannot be used: {error.strerror}"
@@ -137,6 +146,14 @@ class WrapperServer:
         except BaseException:
             ledger.close()
             raise
+
+    def _record(self, services: Services) -> ServerRecord:
+        settings = self._settings
+        return describe_self(
+            host=settings.host, port=self.port, needs_key=bool(settings.api_key),
+            arguments=self._arguments, shutdown_timeout=settings.shutdown_timeout,
+            log_file=settings.log_file, previous_run=str(services.previous_run),
+        )  # fmt: skip
 
     async def _read_version(self, binary: CliBinary) -> str:
         """The version, unless a signal comes first: a CLI that hangs must not hold it up."""
@@ -183,7 +200,7 @@ class WrapperServer:
         return report
 
 
-def serve(settings: WrapperSettings, *, demo: bool = False) -> int:
+def serve(settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[str] = ()) -> int:
     """Run a server until a signal stops it; the exit code.
 
     Raises:
@@ -192,7 +209,7 @@ def serve(settings: WrapperSettings, *, demo: bool = False) -> int:
     """
 
     async def main() -> int:
-        return await WrapperServer(settings, demo=demo).run()
+        return await WrapperServer(settings, demo=demo, arguments=arguments).run()
 
     return asyncio.run(main())
 
