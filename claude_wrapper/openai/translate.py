@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["translate"]
 
 # Labels for the caller's own books: nothing in the answer depends on them.
-HARMLESS = frozenset(["user", "metadata", "store", "safety_identifier", "prompt_cache_key"])
+HARMLESS = frozenset(
+    ["user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"]
+)
 
 
 def translate(request: ChatRequest) -> ChatTurn:
@@ -57,8 +59,16 @@ def _refuse_what_changes_the_answer(request: ChatRequest) -> None:
     for name, instead in (("functions", "tools"), ("function_call", "tool_choice")):
         if extra.get(name):
             raise InvalidRequestError(f"{name} is not supported; use {instead}", param=name)
-    if "text" not in (extra.get("modalities") or ["text"]):
-        raise InvalidRequestError("only text can be answered", param="modalities")
+    for name in ("logprobs", "top_logprobs"):
+        if extra.get(name):
+            raise InvalidRequestError(
+                f"{name}: the CLI tells no probabilities; leave it out", param=name
+            )
+    if extra.get("modalities") not in (None, ["text"]):
+        raise InvalidRequestError(
+            f"modalities is {extra['modalities']}; only ['text'] can be answered",
+            param="modalities",
+        )
 
 
 def _messages(request: ChatRequest) -> tuple[Message, ...]:
