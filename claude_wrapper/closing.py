@@ -26,6 +26,8 @@ SHARE_REST = 0.05
 SHARE_STEPS = 0.8
 # uvicorn looks once in 0.1 s whether it should stop, and waits whole seconds for connections.
 CONNECTIONS_AT_LEAST = 1.3
+# A file of sessions on a slow disk is worth waiting for.
+STORE_AT_LEAST = 1.0
 # A step ends by itself at its deadline; only one that hangs is cut off, this much later.
 SLACK = 0.1
 
@@ -66,7 +68,7 @@ class Closing:
             ("stop turns", self._stop_turns, self._budget * SHARE_TURNS),
             ("end children", self._end_children, self._budget * SHARE_CHILDREN),
             ("close connections", self._close_connections, connections),
-            ("close sessions", self._close_sessions, rest),
+            ("close sessions", self._close_sessions, max(STORE_AT_LEAST, rest)),
             ("clean up", self._clean_up, rest),
             ("close ledger", self._close_ledger, rest),
         ]

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 from claude_wrapper.claude import CliBinary, Pool, PoolLimits, ProcessTable, TurnLimits, TurnRunner
 from claude_wrapper.errors import SettingsError
-from claude_wrapper.sessions import MemoryStore, ResponseStore, SessionLimits, SessionService
+from claude_wrapper.sessions import (
+    MemoryStore,
+    ResponseStore,
+    SessionLimits,
+    SessionService,
+    SqliteStore,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
     from claude_wrapper.claude.ledger import Ledger
     from claude_wrapper.claude.orphans import PreviousRun
     from claude_wrapper.lifecycle import ResourceTracker
-    from claude_wrapper.sessions import SessionStore
+    from claude_wrapper.sessions import Session, SessionStore
     from claude_wrapper.settings import WrapperSettings
 
 __all__ = ["Services", "build_services"]
@@ -88,7 +94,7 @@ def build_services(
         runner=TurnRunner(pool, tracker, limits),
         responses=ResponseStore(session_limits),
         sessions=SessionService(
-            _store(settings, session_limits, pool),
+            _store(settings, session_limits, pool, tracker),
             session_limits,
             tracker,
             most_waiting=settings.queue_size,
@@ -96,10 +102,20 @@ def build_services(
     )
 
 
-def _store(settings: WrapperSettings, limits: SessionLimits, pool: Pool) -> SessionStore:
+def _store(
+    settings: WrapperSettings, limits: SessionLimits, pool: Pool, tracker: ResourceTracker
+) -> SessionStore:
+    def drop(gone: Session) -> None:
+        pool.drop_session(gone.owner, gone.id)
+
+    kind, _, path = settings.session_store.partition(":")
     if settings.session_store == "memory":
-        return MemoryStore(limits, on_removed=lambda gone: pool.drop_session(gone.owner, gone.id))
-    raise SettingsError(f"--session-store is {settings.session_store!r}; valid is memory")
+        return MemoryStore(limits, on_removed=drop)
+    if kind == "sqlite" and path:
+        return SqliteStore(path, limits, tracker, on_removed=drop)
+    raise SettingsError(
+        f"--session-store is {settings.session_store!r}; valid are memory and sqlite:PATH"
+    )
 
 
 def _session_limits(settings: WrapperSettings) -> SessionLimits:

@@ -6,6 +6,7 @@ from claude_wrapper.sessions.memory_store import MemoryStore
 from claude_wrapper.sessions.record import Session, SessionLimits, SessionStats
 from claude_wrapper.sessions.responses import ResponseStore, StoredResponse
 from claude_wrapper.sessions.service import SessionService
+from claude_wrapper.sessions.sqlite_store import SqliteStore
 from claude_wrapper.sessions.store import SessionStore
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "SessionService",
     "SessionStats",
     "SessionStore",
+    "SqliteStore",
     "StoredResponse",
 ]
