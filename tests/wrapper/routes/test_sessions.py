@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import signal
 import threading
 import time
 import uuid
@@ -212,3 +213,14 @@ def test_a_session_outlives_its_process(tmp_path: Path) -> None:
     ):
         say(http, "s", "[[text:one]]")
         assert context(http, "s") == ["[[text:one]]", "one", "[[context]]"]
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_history_in_a_file_survives_the_server(tmp_path: Path, end: int) -> None:
+    flags = ("--session-store", f"sqlite:{tmp_path / 'sessions.db'}")
+    with running_server(tmp_path, *flags) as server, httpx.Client(base_url=server.url) as http:
+        say(http, "s", "[[text:one]]")
+        server.stop(end)
+    with running_server(tmp_path, *flags) as server, httpx.Client(base_url=server.url) as http:
+        assert context(http, "s") == ["[[text:one]]", "one", "[[context]]"]
+        assert http.get("/v1/sessions/stats").json()["active"] == 1
