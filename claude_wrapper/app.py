@@ -16,7 +16,7 @@ from claude_wrapper.middleware.auth import AuthMiddleware
 from claude_wrapper.middleware.body_limit import BodyLimitMiddleware
 from claude_wrapper.middleware.error_response import error_response
 from claude_wrapper.middleware.request_id import RequestIdMiddleware
-from claude_wrapper.routes import chat, health, messages, models, responses, sessions
+from claude_wrapper.routes import chat, docs, health, messages, models, responses, sessions
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -64,6 +64,8 @@ def _routes() -> list[Route]:
         Route("/v1/sessions/{session}", sessions.show_session),
         Route("/v1/sessions/{session}", sessions.delete_session, methods=["DELETE"]),
         Route("/v1/sessions/{session}/messages", sessions.send_message, methods=["POST"]),
+        Route("/docs", docs.show_docs),
+        Route("/openapi.json", docs.show_openapi),
         Route("/health", health.health),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
