@@ -8,7 +8,14 @@ from typing import Any
 
 from claude_wrapper.model import ImagePart, Message, TextPart
 
-__all__ = ["assistant_line", "fingerprint", "prompt_start", "result_content", "user_line"]
+__all__ = [
+    "assistant_line",
+    "fingerprint",
+    "has_remote_image",
+    "prompt_start",
+    "result_content",
+    "user_line",
+]
 
 
 def user_line(messages: tuple[Message, ...], uuid: str, *, ask: bool) -> dict[str, Any]:
@@ -56,6 +63,11 @@ def result_content(message: Message) -> list[dict[str, Any]]:
         else {"type": "image", "data": part.data, "mimeType": part.media_type}
         for part in message.parts
     ]
+
+
+def has_remote_image(message: Message) -> bool:
+    """Whether the API would have to fetch an image: a tool result of MCP cannot say that."""
+    return any(isinstance(part, ImagePart) and part.url for part in message.parts)
 
 
 def prompt_start(messages: tuple[Message, ...]) -> int:

@@ -24,6 +24,7 @@ from claude_wrapper.claude.events import (
 from claude_wrapper.claude.messages import (
     assistant_line,
     fingerprint,
+    has_remote_image,
     prompt_start,
     result_content,
     user_line,
@@ -174,6 +175,7 @@ class Worker:
         history = [fingerprint(message) for message in request.messages[:start]]
         return (
             len(ids) == len(prompt)
+            and not any(map(has_remote_image, prompt))
             and ids == self.tools.parked
             and request.tools == self._offered
             and self.owner == request.owner

@@ -136,6 +136,29 @@ def test_results_with_text_beside_them_continue_too(claude: anthropic.Anthropic)
     assert seen[2]["content"] == [result, {"type": "text", "text": "[[context]]"}]
 
 
+def test_a_result_with_an_image_from_elsewhere_reaches_the_model(
+    claude: anthropic.Anthropic,
+) -> None:
+    """It cannot be given to the process that waits, so the conversation is loaded anew."""
+    given: Any = {"model": "sonnet", "max_tokens": 500, "tools": TOOLS}
+    text = '[[tool:weather {"city": "Oslo"}]]'
+    first: Any = ask(claude, text, tools=TOOLS)
+    image = {"type": "image", "source": {"type": "url", "url": "https://example.org/x.png"}}
+    result = {"type": "tool_result", "tool_use_id": first.content[0].id, "content": [image]}
+    history: Any = [
+        {"role": "user", "content": text},
+        {"role": "assistant", "content": first.content},
+        {"role": "user", "content": [result]},
+    ]
+    second: Any = claude.messages.create(messages=history, **given)
+    history += [
+        {"role": "assistant", "content": second.content},
+        {"role": "user", "content": "[[context]]"},
+    ]
+    reply: Any = claude.messages.create(messages=history, **given)
+    assert json.loads(reply.content[0].text)["messages"][2]["content"] == [result]
+
+
 @pytest.mark.parametrize("system", ["one", [{"type": "text", "text": "one"}]])
 def test_the_system_prompt_is_text_or_blocks(claude: anthropic.Anthropic, system: Any) -> None:
     assert context(claude, system=system)["system"] == "one"

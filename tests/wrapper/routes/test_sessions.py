@@ -56,6 +56,20 @@ def test_a_client_that_sends_the_history_again_does_not_double_it(
     assert http.get(f"/v1/sessions/{session}").json()["message_count"] == 4
 
 
+def test_a_history_sent_again_may_write_its_arguments_differently(
+    http: httpx.Client, session: str
+) -> None:
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    asked = {"role": "user", "content": '[[tool:f {"a": 1}]]'}
+    answer = say(http, session, "", messages=[asked], tools=tools).json()["choices"][0]["message"]
+    [call] = answer["tool_calls"]
+    call["function"]["arguments"] = '{"a":1}'
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "done"}
+    again = say(http, session, "", messages=[asked, answer, result], tools=tools).json()
+    assert again["choices"][0]["message"]["content"] == "results: done"
+    assert http.get(f"/v1/sessions/{session}").json()["message_count"] == 4
+
+
 @pytest.mark.parametrize("failure", ["[[status:529]]", "[[crash]]"])
 def test_a_failed_turn_leaves_the_conversation_as_it_was(
     http: httpx.Client, session: str, failure: str
