@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
-
 from claude_wrapper.anthropic.error_body import anthropic_error_body
 from claude_wrapper.openai.error_body import error_body, error_headers
+from claude_wrapper.wire.json_answer import JsonAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +26,7 @@ def error_response(
     *,
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> JsonAnswer:
     """Anthropic's error object under `/v1/messages`, OpenAI's everywhere else.
 
     Args:
@@ -44,4 +43,4 @@ def error_response(
     else:
         body = error_body(error)
     all_headers = {**error_headers(error), **(headers or {})}
-    return JSONResponse(body, status or error.http_status, all_headers)
+    return JsonAnswer(body, status or error.http_status, all_headers)

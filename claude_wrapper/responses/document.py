@@ -7,6 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from claude_wrapper.errors import InvalidRequestError
 from claude_wrapper.responses.items import CUSTOM_INPUT
 
 if TYPE_CHECKING:
@@ -28,8 +29,17 @@ INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
 def new_document(request: ResponsesRequest) -> dict[str, Any]:
-    """The response before anything was answered; it repeats what was asked for."""
-    given = request.model_dump(mode="json", by_alias=True, include=set(ECHOED))
+    """The response before anything was answered; it repeats what was asked for.
+
+    Raises:
+        InvalidRequestError: That is nested too deeply to be repeated.
+    """
+    try:
+        given = request.model_dump(mode="json", by_alias=True, include=set(ECHOED))
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"the body is nested too deeply ({error}); 200 levels are fine"
+        ) from None
     return {
         "id": f"resp_{uuid.uuid4().hex}",
         "object": "response",

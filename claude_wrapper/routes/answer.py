@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from claude_wrapper.errors import InvalidRequestError
 from claude_wrapper.routes.conversation import CLIENT_CLOSED_REQUEST, Conversation, begin
 from claude_wrapper.routes.event_stream import EventStream, StreamDialect
+from claude_wrapper.wire.json_answer import JsonAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ async def _whole(
             pass
         if conversation.end is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        return JSONResponse(document(conversation), headers=headers)
+        return JsonAnswer(document(conversation), headers=headers)
 
 
 def _headers(request: Request, chat: ChatTurn, session_id: str) -> dict[str, str]:

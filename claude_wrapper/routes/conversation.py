@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -190,9 +191,20 @@ async def read_json(request: Request) -> Any:
         InvalidRequestError: It is not JSON.
     """
     try:
-        return json.loads(await request.body())
+        body = await request.body()
+        return json.loads(body, parse_constant=_refuse_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"the body is not JSON: {error}") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_number(text)
+
+
+def _refuse_number(text: str) -> float:
+    # Python reads and writes them, JSON has no such numbers, and the CLI would choke on one.
+    raise ValueError(f"{text} is no number in JSON, or too large for one")
 
 
 def _new_messages(stored: tuple[Message, ...], given: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse
-
 from claude_wrapper.errors import InvalidRequestError, NotFoundError
 from claude_wrapper.responses.document import ended, new_document, output_items
 from claude_wrapper.responses.items import instructions_of, messages_of
@@ -15,6 +13,7 @@ from claude_wrapper.responses.translate import custom_tools, translate
 from claude_wrapper.routes.answer import answer_turn
 from claude_wrapper.routes.conversation import Conversation, read_json
 from claude_wrapper.sessions import StoredResponse
+from claude_wrapper.wire.json_answer import JsonAnswer
 from claude_wrapper.wire.sse import HEARTBEAT
 from claude_wrapper.wire.sse import event as sse_event
 
@@ -133,7 +132,7 @@ async def show_response(request: Request) -> Response:
         raise InvalidRequestError("a stored response cannot be streamed again", param="stream")
     services: Services = request.app.state.services
     stored = services.responses.get(request.path_params["response"], request.state.owner)
-    return JSONResponse(stored.document)
+    return JsonAnswer(stored.document)
 
 
 async def delete_response(request: Request) -> Response:
@@ -141,7 +140,7 @@ async def delete_response(request: Request) -> Response:
     services: Services = request.app.state.services
     response_id = request.path_params["response"]
     services.responses.delete(response_id, request.state.owner)
-    return JSONResponse({"id": response_id, "object": "response", "deleted": True})
+    return JsonAnswer({"id": response_id, "object": "response", "deleted": True})
 
 
 def _encode(events: list[dict[str, Any]]) -> bytes:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
-
 from claude_wrapper.routes.chat import answer_chat
 from claude_wrapper.routes.conversation import read_json
+from claude_wrapper.wire.json_answer import JsonAnswer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from claude_wrapper.model import Message
     from claude_wrapper.services import Services
@@ -22,28 +22,28 @@ __all__ = ["delete_session", "list_sessions", "send_message", "session_stats", "
 MOST_LISTED = 1000
 
 
-async def list_sessions(request: Request) -> JSONResponse:
+async def list_sessions(request: Request) -> JsonAnswer:
     """The caller's sessions, most recently used first, at most 1000."""
     services: Services = request.app.state.services
     sessions = await services.sessions.store.newest(request.state.owner, MOST_LISTED)
-    return JSONResponse({"object": "list", "data": [_summary(session) for session in sessions]})
+    return JsonAnswer({"object": "list", "data": [_summary(session) for session in sessions]})
 
 
-async def session_stats(request: Request) -> JSONResponse:
+async def session_stats(request: Request) -> JsonAnswer:
     """Counts over all sessions of the server."""
     services: Services = request.app.state.services
     stats = await services.sessions.store.stats()
     settings = services.settings
     limits = {"max_sessions": settings.max_sessions, "max_bytes": settings.session_bytes}
-    return JSONResponse({**asdict(stats), **limits, "waiting": services.sessions.waiting})
+    return JsonAnswer({**asdict(stats), **limits, "waiting": services.sessions.waiting})
 
 
-async def show_session(request: Request) -> JSONResponse:
+async def show_session(request: Request) -> JsonAnswer:
     """One session with its messages."""
     services: Services = request.app.state.services
     session = await services.sessions.get(request.path_params["session"], request.state.owner)
     messages = [_message(message) for message in session.messages]
-    return JSONResponse({**_summary(session), "system": session.system, "messages": messages})
+    return JsonAnswer({**_summary(session), "system": session.system, "messages": messages})
 
 
 async def delete_session(request: Request) -> Response:
@@ -51,7 +51,7 @@ async def delete_session(request: Request) -> Response:
     services: Services = request.app.state.services
     session_id = request.path_params["session"]
     await services.sessions.delete(session_id, request.state.owner)
-    return JSONResponse({"id": session_id, "object": "session.deleted", "deleted": True})
+    return JsonAnswer({"id": session_id, "object": "session.deleted", "deleted": True})
 
 
 async def send_message(request: Request) -> Response:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from claude_wrapper.wire.json_answer import encode_json
 
 __all__ = ["DONE", "HEARTBEAT", "SSE_HEADERS", "data", "event"]
 
@@ -19,8 +20,7 @@ SSE_HEADERS = {
 
 def data(document: dict[str, Any]) -> bytes:
     """One event; JSON never holds a raw line break, so one `data:` line is enough."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return f"data: {text}\n\n".encode()
+    return b"data: " + encode_json(document) + b"\n\n"
 
 
 def event(document: dict[str, Any]) -> bytes:

@@ -224,8 +224,30 @@ def test_every_miss_is_an_openai_error(
         assert reply.headers["allow"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"x"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b'"x"', b"\xff", b"[" * 100_000, b'{"n":NaN}', b'{"n":1e999}']
+)
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
 def test_no_body_makes_the_server_fail(http: httpx.Client, path: str, content: bytes) -> None:
     reply = http.post(path, content=content, headers={"content-type": "application/json"})
     assert (reply.status_code, reply.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+@pytest.mark.parametrize(("depth", "status"), [(200, 200), (500, 400)])
+def test_a_response_repeats_what_is_not_nested_too_deeply(
+    http: httpx.Client, depth: int, status: int
+) -> None:
+    nested = '{"a":' * depth + "1" + "}" * depth
+    content = f'{{"model":"sonnet","input":"x","metadata":{nested}}}'
+    assert http.post("/v1/responses", content=content).status_code == status
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+def test_half_a_surrogate_pair_passes_through(http: httpx.Client, path: str, stream: bool) -> None:
+    half = "\ud83d"
+    asked = {**body(f"[[text:{half}]]", max_tokens=9), "input": f"[[text:{half}]]"}
+    asked |= {"stream": stream, "instructions": half}
+    reply = http.post(path, content=json.dumps(asked).encode())
+    assert reply.status_code == 200
+    assert r'"\ud83d"' in reply.text
