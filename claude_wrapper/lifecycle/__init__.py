@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_wrapper.lifecycle.audit import AuditReport, audit
+from claude_wrapper.lifecycle.audit import AuditReport, Baseline, audit
 from claude_wrapper.lifecycle.emitter import (
     Emitter,
     EmitterClosedError,
@@ -12,6 +12,7 @@ from claude_wrapper.lifecycle.tracker import ResourceTracker, TrackedResource
 
 __all__ = [
     "AuditReport",
+    "Baseline",
     "Emitter",
     "EmitterClosedError",
     "MaxListenersExceededWarning",

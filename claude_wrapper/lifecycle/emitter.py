@@ -6,17 +6,21 @@ import asyncio
 import logging
 import sys
 import warnings
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Emitter", "EmitterClosedError", "MaxListenersExceededWarning"]
+__all__ = ["Emitter", "EmitterClosedError", "MaxListenersExceededWarning", "living_emitters"]
 
 logger = logging.getLogger(__name__)
 
 MAX_LISTENERS = 10
+
+# For the audit only; holds nothing alive.
+_LIVING: weakref.WeakSet[Emitter] = weakref.WeakSet()
 
 
 class MaxListenersExceededWarning(ResourceWarning):
@@ -41,6 +45,9 @@ class Emitter:
 
     Args:
         name: How warnings and logs call this emitter.
+
+    Attributes:
+        on_destroyed: Called at the end; the tracker takes the emitter off its list.
     """
 
     def __init__(self, name: str) -> None:
@@ -48,6 +55,13 @@ class Emitter:
         self._listeners: dict[str, list[_Listener]] = {}
         self._warned: set[str] = set()
         self._destroyed = False
+        self.on_destroyed: Callable[[], None] | None = None
+        _LIVING.add(self)
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether a tracker lists it."""
+        return self.on_destroyed is not None
 
     def on(self, event: str, callback: Callable[..., Awaitable[None] | None]) -> Callable[[], None]:
         """Call `callback` at every `event`; the returned function undoes that.
@@ -86,6 +100,14 @@ class Emitter:
             return len(self._listeners.get(event, ()))
         return sum(map(len, self._listeners.values()))
 
+    def describe(self) -> tuple[str, ...]:
+        """Each listener as `emitter.event at file:line`."""
+        return tuple(
+            f"{self.name}.{event} at {listener.added_at}"
+            for event, listeners in self._listeners.items()
+            for listener in listeners
+        )
+
     def remove_all(self) -> None:
         """Forget every listener."""
         self._listeners.clear()
@@ -95,6 +117,9 @@ class Emitter:
         """Forget every listener and refuse new ones."""
         self.remove_all()
         self._destroyed = True
+        _LIVING.discard(self)
+        if self.on_destroyed is not None:
+            self.on_destroyed()
 
     def _discard(self, event: str, listener: _Listener) -> None:
         listeners = self._listeners.get(event, [])
@@ -116,6 +141,11 @@ class Emitter:
             MaxListenersExceededWarning,
             stacklevel=3,
         )
+
+
+def living_emitters() -> tuple[Emitter, ...]:
+    """All emitters of this process that were neither destroyed nor collected."""
+    return tuple(_LIVING)
 
 
 def _caller() -> str:

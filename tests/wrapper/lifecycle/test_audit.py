@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from claude_wrapper.lifecycle import ResourceTracker
+from claude_wrapper.lifecycle import Baseline, ResourceTracker
 from claude_wrapper.lifecycle.audit import audit
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def test_strangers_of_each_kind_are_named_and_nothing_else() -> None:
     tracker, stop = ResourceTracker(), threading.Event()
     # The test runner's own tasks and threads are not the server's.
-    known = frozenset(task.get_name() for task in asyncio.all_tasks())
+    known = Baseline.now()
     before = set(audit(tracker, known).strangers)
     tracker.spawn(asyncio.sleep(600), name="ours")
     task = asyncio.create_task(asyncio.sleep(600), name="stray-task")
