@@ -7,9 +7,12 @@ __all__ = [
     "CliMissingError",
     "ClientLeftError",
     "ConflictError",
+    "ForbiddenError",
     "InvalidRequestError",
+    "MediaTypeError",
     "NotFoundError",
     "OverloadedError",
+    "RateLimitedError",
     "RequestTimeoutError",
     "SettingsError",
     "ShuttingDownError",
@@ -67,6 +70,22 @@ class UnauthorizedError(WrapperError):
     code: str | None = "invalid_api_key"
 
 
+class ForbiddenError(WrapperError):
+    """Who asks may not: a page of a foreign origin, or a name that is not the server's."""
+
+    http_status = 403
+    type = "permission_error"
+    code: str | None = "forbidden"
+
+
+class MediaTypeError(WrapperError):
+    """The body is not declared as JSON."""
+
+    http_status = 415
+    type = "invalid_request_error"
+    code: str | None = "unsupported_media_type"
+
+
 class NotFoundError(WrapperError):
     """The model, session or path does not exist."""
 
@@ -97,6 +116,14 @@ class OverloadedError(WrapperError):
     http_status = 429
     type = "rate_limit_error"
     code: str | None = "queue_full"
+
+
+class RateLimitedError(WrapperError):
+    """The key has used up its requests for this minute."""
+
+    http_status = 429
+    type = "rate_limit_error"
+    code: str | None = "rate_limit_exceeded"
 
 
 class RequestTimeoutError(WrapperError):

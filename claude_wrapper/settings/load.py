@@ -52,6 +52,9 @@ class WrapperSettings:
     worker_max_age: float
     worker_max_rss: int
     worker_idle_ttl: float
+    memory_limit: int
+    alert_file: str
+    alert_webhook: str
 
     def __repr__(self) -> str:
         """Never shows the keys."""

@@ -10,7 +10,17 @@ from claude_wrapper.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["flag", "integer", "one_of", "optional_text", "seconds", "size", "text", "words"]
+__all__ = [
+    "flag",
+    "integer",
+    "one_of",
+    "optional_text",
+    "seconds",
+    "size",
+    "text",
+    "webhook",
+    "words",
+]
 
 TIME_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -32,6 +42,14 @@ def optional_text(raw: str) -> str:
 def words(raw: str) -> tuple[str, ...]:
     """A comma-separated list."""
     return tuple(word.strip() for word in raw.split(",") if word.strip())
+
+
+def webhook(raw: str) -> str:
+    """An http or https address; empty means not set. It may hold a token, so it is not shown."""
+    address = raw.strip()
+    if address and not re.match(r"https?://[^\s/]+", address):
+        raise SettingsError("is not an address like https://host/path")
+    return address
 
 
 def flag(raw: str) -> bool:

@@ -276,4 +276,24 @@ OPTIONS: tuple[Option, ...] = (
         unit="seconds",
         help="Idle time after which a process beyond the pool size is ended.",
     ),
+    Option(
+        name="memory_limit",
+        default="0",
+        parse=parse.size(0, 1 << 50),
+        unit="bytes",
+        help="Memory the server may use, for the alert at 80 %; 0 takes the control group's limit.",
+    ),
+    Option(
+        name="alert_file",
+        default="",
+        parse=parse.optional_text,
+        help="File that alerts are appended to as JSON lines.",
+    ),
+    Option(
+        name="alert_webhook",
+        default="",
+        parse=parse.webhook,
+        help="Address that alerts are posted to as JSON.",
+        secret=True,
+    ),
 )
