@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,11 +14,26 @@ from claude_wrapper.errors import InvalidRequestError, NotFoundError, WrapperErr
 from claude_wrapper.middleware.access_log import AccessLogMiddleware
 from claude_wrapper.middleware.auth import AuthMiddleware
 from claude_wrapper.middleware.body_limit import BodyLimitMiddleware
+from claude_wrapper.middleware.browsers import BrowserGuardMiddleware
 from claude_wrapper.middleware.error_response import error_response
+from claude_wrapper.middleware.measure import MeasureMiddleware
+from claude_wrapper.middleware.rate_limit import RateLimitMiddleware
 from claude_wrapper.middleware.request_id import RequestIdMiddleware
-from claude_wrapper.routes import chat, docs, health, messages, models, responses, sessions
+from claude_wrapper.routes import (
+    chat,
+    docs,
+    health,
+    messages,
+    metrics,
+    models,
+    resources,
+    responses,
+    sessions,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -31,13 +46,26 @@ logger = logging.getLogger(__name__)
 
 def create_app(services: Services) -> Starlette:
     """The ASGI application over these services; it starts and stops nothing itself."""
+    settings, monitoring, routes = services.settings, services.monitoring, _routes()
     app = Starlette(
-        routes=_routes(),
+        routes=routes,
         middleware=[
             Middleware(RequestIdMiddleware),
             Middleware(AccessLogMiddleware),
-            Middleware(AuthMiddleware, keys=services.settings.api_key),
-            Middleware(BodyLimitMiddleware, limit=services.settings.max_request_size),
+            Middleware(MeasureMiddleware, monitoring=monitoring, templates=_templates(routes)),
+            Middleware(
+                BrowserGuardMiddleware,
+                origins=settings.cors_origins,
+                host=settings.host,
+                has_keys=bool(settings.api_key),
+            ),
+            Middleware(AuthMiddleware, keys=settings.api_key),
+            Middleware(
+                RateLimitMiddleware,
+                per_minute=settings.rate_limit,
+                on_refused=monitoring.metrics.rate_limited.inc,
+            ),
+            Middleware(BodyLimitMiddleware, limit=settings.max_request_size),
         ],
         exception_handlers={
             WrapperError: _render,
@@ -66,10 +94,17 @@ def _routes() -> list[Route]:
         Route("/v1/sessions/{session}/messages", sessions.send_message, methods=["POST"]),
         Route("/docs", docs.show_docs),
         Route("/openapi.json", docs.show_openapi),
+        Route("/v1/resources", resources.resources),
+        Route("/v1/logs", resources.logs),
+        Route("/metrics", metrics.metrics),
         Route("/health", health.health),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
     ]
+
+
+def _templates(routes: list[Route]) -> dict[Callable[..., Any], str]:
+    return {route.endpoint: route.path for route in routes}
 
 
 async def _render(request: Request, error: Exception) -> Response:

@@ -68,6 +68,7 @@ class Closing:
             ("stop turns", self._stop_turns, self._budget * SHARE_TURNS),
             ("end children", self._end_children, self._budget * SHARE_CHILDREN),
             ("close connections", self._close_connections, connections),
+            ("stop monitors", self._stop_monitors, rest),
             ("close sessions", self._close_sessions, max(STORE_AT_LEAST, rest)),
             ("clean up", self._clean_up, rest),
             ("close ledger", self._close_ledger, rest),
@@ -110,6 +111,9 @@ class Closing:
     async def _close_connections(self) -> None:
         if self._serving is not None:
             await asyncio.wait([self._serving])
+
+    async def _stop_monitors(self) -> None:
+        await self._services.monitoring.stop()
 
     async def _close_sessions(self) -> None:
         self._services.responses.close()

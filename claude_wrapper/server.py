@@ -19,7 +19,7 @@ from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_ver
 from claude_wrapper.claude.orphans import reap_orphans
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
-from claude_wrapper.lifecycle import ResourceTracker
+from claude_wrapper.lifecycle import Baseline, ResourceTracker
 from claude_wrapper.monitoring.logs import ServerLogs, start_logging
 from claude_wrapper.server_record import ServerRecord, describe_self, remove_stale
 from claude_wrapper.services import Services, build_services
@@ -42,6 +42,7 @@ __all__ = ["WrapperServer", "serve"]
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
+
 EXIT_OK = 0
 EXIT_FORCED = 1
 # Everything was stopped, and yet something is left; the log and the report name it.
@@ -94,7 +95,7 @@ class WrapperServer:
             CliMissingError: There is no claude executable.
         """
         # Before anything of ours exists: what is new at the end was ours.
-        verifier = Verifier()
+        verifier, others = Verifier(), Baseline.now()
         settings = self._settings
         logs = start_logging(self._tracker, settings.log_level, settings.log_file, settings.api_key)
         self._signals.install()
@@ -104,6 +105,8 @@ class WrapperServer:
             listener = _bind(settings)
             with contextlib.closing(listener):
                 services = await self._build(binary)
+                services.logs = logs
+                services.monitoring.auditor.accept(others)
                 self.port = listener.getsockname()[1]
                 record = self._record(services)
                 try:
@@ -176,7 +179,7 @@ class WrapperServer:
         )  # fmt: skip
         self._http = _UvicornServer(config)
         self._serving = self._tracker.spawn(self._http.serve([listener]), name="http-server")
-        services.start()
+        await services.start()
         _announce(services, self.port)
         await self._stopped_or(self._serving)
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from claude_wrapper.claude import CliBinary, Pool, PoolLimits, ProcessTable, TurnLimits, TurnRunner
 from claude_wrapper.errors import SettingsError
+from claude_wrapper.monitoring.monitoring import (
+    Monitoring,
+    MonitoringOptions,
+    build_monitoring,
+)
+from claude_wrapper.probes import Probes
 from claude_wrapper.sessions import (
     MemoryStore,
     ResponseStore,
@@ -16,6 +23,7 @@ from claude_wrapper.sessions import (
     SessionService,
     SqliteStore,
 )
+from claude_wrapper.shutdown.record import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from claude_wrapper.claude.ledger import Ledger
     from claude_wrapper.claude.orphans import PreviousRun
     from claude_wrapper.lifecycle import ResourceTracker
+    from claude_wrapper.monitoring.logs import ServerLogs
     from claude_wrapper.sessions import Session, SessionStore
     from claude_wrapper.settings import WrapperSettings
 
@@ -37,6 +46,8 @@ class Services:
 
     Attributes:
         phase: Whether turns are taken; only `ready` answers 200 on `/health/ready`.
+        logs: The running log, where the server owns one.
+        last_shutdown: The report of the run before this one.
         started_at: Unix time.
     """
 
@@ -51,15 +62,19 @@ class Services:
     runner: TurnRunner
     sessions: SessionService
     responses: ResponseStore
+    monitoring: Monitoring
+    logs: ServerLogs | None = None
+    last_shutdown: dict[str, Any] | None = None
     phase: Phase = "starting"
     started_at: float = field(default_factory=time.time)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin the work in the background."""
         self.pool.start()
         self.sessions.start(self.settings.session_cleanup_interval)
         self.responses.start(self.tracker, self.settings.session_cleanup_interval)
         self.phase = "ready"
+        await self.monitoring.start()
 
 
 def build_services(
@@ -82,7 +97,17 @@ def build_services(
     pool = Pool(table, tracker, _pool_limits(settings))
     limits = TurnLimits(total=settings.request_timeout, idle=settings.stream_idle_timeout)
     session_limits = _session_limits(settings)
-    return Services(
+    sessions = SessionService(
+        _store(settings, session_limits, pool, tracker),
+        session_limits,
+        tracker,
+        most_waiting=settings.queue_size,
+    )
+    probes = Probes(
+        settings=settings, tracker=tracker, ledger=ledger, table=table, pool=pool,
+        sessions=sessions, phase=lambda: services.phase, monitoring=lambda: services.monitoring,
+    )  # fmt: skip
+    services = Services(
         settings=settings,
         tracker=tracker,
         ledger=ledger,
@@ -93,12 +118,25 @@ def build_services(
         pool=pool,
         runner=TurnRunner(pool, tracker, limits),
         responses=ResponseStore(session_limits),
-        sessions=SessionService(
-            _store(settings, session_limits, pool, tracker),
-            session_limits,
-            tracker,
-            most_waiting=settings.queue_size,
+        sessions=sessions,
+        monitoring=_monitoring(settings, tracker, probes),
+        last_shutdown=read_report(settings.state_path),
+    )
+    return services
+
+
+def _monitoring(settings: WrapperSettings, tracker: ResourceTracker, probes: Probes) -> Monitoring:
+    return build_monitoring(
+        tracker,
+        MonitoringOptions(
+            state_folder=settings.state_path,
+            memory_limit=settings.memory_limit,
+            alert_file=Path(settings.alert_file).expanduser() if settings.alert_file else None,
+            alert_webhook=settings.alert_webhook,
         ),
+        probes=probes.all(),
+        session_bytes=probes.expected_bytes,
+        audit=probes.audit,
     )
 
 

@@ -44,6 +44,7 @@ class Pool:
         self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
         self._is_closed = False
         self.last_failure = ""
+        self.rejected_total = 0
 
     def start(self) -> None:
         """Begin to keep processes warm."""
@@ -88,6 +89,7 @@ class Pool:
         self._dispatch()
         if not ticket.worker.done() and not first and self._is_overfull():
             self._queue.remove(ticket)
+            self.rejected_total += 1
             raise OverloadedError(
                 f"{self.limits.most} turns run and {self.limits.queue} wait; try again later",
                 retry_after=2,

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,6 +95,8 @@ class ProcessTable:
         self._is_closed = False
         self.started_total = 0
         self.killed_total = 0
+        self.crashed_total = 0
+        self.last_crash_at: float | None = None
 
     @property
     def children(self) -> tuple[Child, ...]:
@@ -216,6 +219,9 @@ class ProcessTable:
 
     async def _reap(self, child: Child) -> None:
         await child.process.wait()
+        if not child.is_ending:
+            self.crashed_total += 1
+            self.last_crash_at = time.monotonic()
         # The leader is gone; whatever it started in its group goes now.
         signal_group(child.pid, signal.SIGKILL)
         await child.process.release_pipes(PIPE_PATIENCE)

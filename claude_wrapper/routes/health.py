@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 
+from claude_wrapper.monitoring.system import overall
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
@@ -29,27 +31,17 @@ async def ready(request: Request) -> JSONResponse:
 
 
 async def health(request: Request) -> JSONResponse:
-    """How the parts are; details only for who shows a key."""
+    """How the parts are, asked now; details only for who shows a key."""
     services: Services = request.app.state.services
-    checks = await _checks(services)
-    is_healthy = all(check["ok"] for check in checks.values())
-    status = {"status": "healthy" if is_healthy else "degraded"}
+    components = await services.monitoring.system.check()
+    status = overall(components)
     if not request.state.is_authenticated:
-        return JSONResponse(status)
-    return JSONResponse({**status, **_details(services), "checks": checks})
-
-
-async def _checks(services: Services) -> dict[str, dict[str, Any]]:
-    stats = await services.sessions.store.stats()
-    settings = services.settings
-    return {
-        "cli": {"ok": not services.pool.last_failure, "failure": services.pool.last_failure},
-        "phase": {"ok": services.phase == "ready", "phase": services.phase},
-        "sessions": {
-            "ok": stats.active <= settings.max_sessions and stats.size <= settings.session_bytes,
-            **asdict(stats),
-        },
+        return JSONResponse({"status": status})
+    checks = {
+        name: {"ok": part.status == "healthy", "status": part.status, **part.facts}
+        for name, part in components.items()
     }
+    return JSONResponse({"status": status, **_details(services), "checks": checks})
 
 
 def _details(services: Services) -> dict[str, Any]:
@@ -57,6 +49,7 @@ def _details(services: Services) -> dict[str, Any]:
         "uptime_seconds": round(time.time() - services.started_at, 1),
         "cli": {"version": services.cli_version, "origin": services.binary.origin},
         "processes": services.pool.counts(),
+        "requests": asdict(services.monitoring.requests.figures()),
         "previous_run": {
             "clean": services.previous_run.clean,
             "reaped": len(services.previous_run.reaped),

@@ -294,7 +294,10 @@ def test_a_body_beyond_the_limit_is_413(tmp_path: Path) -> None:
         def chunks() -> Any:
             yield json.dumps(big).encode()
 
-        reply = httpx.post(f"{server.url}/v1/chat/completions", content=chunks())
+        reply = httpx.post(
+            f"{server.url}/v1/chat/completions", content=chunks(),
+            headers={"content-type": "application/json"},
+        )  # fmt: skip
         assert (reply.status_code, reply.json()["error"]["code"]) == (413, "request_too_large")
 
 
