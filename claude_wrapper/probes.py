@@ -60,8 +60,9 @@ class Probes:
         }
 
     def expected_bytes(self) -> float:
-        """What the sessions may hold in memory."""
-        return self.session_size * SIZE_FACTOR
+        """What the sessions may hold in memory; nothing where they are kept on disk."""
+        in_memory = self.settings.session_store == "memory"
+        return self.session_size * SIZE_FACTOR if in_memory else 0.0
 
     def audit(self, known: Baseline) -> AuditReport:
         """Compare the tracker's list with the world."""

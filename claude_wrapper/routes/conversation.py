@@ -17,9 +17,12 @@ from claude_wrapper.errors import (
 )
 from claude_wrapper.model import Message, TurnEnd, TurnEvent, TurnRequest, Usage
 from claude_wrapper.routes.client_watch import ClientWatch
+from claude_wrapper.routes.turn_meter import TurnMeter
 from claude_wrapper.wire.rules import check_conversation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
     from claude_wrapper.claude import Turn
@@ -52,6 +55,7 @@ class Conversation:
         self._new = new
         self._session = session
         self.end: TurnEnd | None = None
+        self.meter: Callable[[TurnEvent | None], None] = lambda _event: None
 
     @property
     def session_id(self) -> str:
@@ -82,6 +86,7 @@ class Conversation:
             WrapperError: The turn failed; the session is as it was.
         """
         event = await self._turn.next_event()
+        self.meter(event)
         if isinstance(event, TurnEnd):
             self.end = event
             await self._commit()
@@ -113,6 +118,7 @@ async def begin(
     Raises:
         WrapperError: The conversation cannot be answered, the session is busy, the queue is full.
     """
+    meter = TurnMeter(services, request, chat.model)
     watch = ClientWatch(request, services.tracker)
     try:
         if session_id:
@@ -124,6 +130,7 @@ async def begin(
     except BaseException:
         watch.close()
         raise
+    conversation.meter = meter
     watch.on_leave = conversation.abandon
     if watch.has_left:
         conversation.abandon()
