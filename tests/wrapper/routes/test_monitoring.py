@@ -128,9 +128,9 @@ def test_only_a_key_opens_the_details(tmp_path: Path) -> None:
             assert http.get(path, headers={"x-api-key": "the-right-key"}).status_code == 200
         known = {"authorization": "Bearer the-right-key"}
         assert "checks" in http.get("/health", headers=known).json()
-        lines = http.get("/v1/logs", headers=known).json()["data"]
+        refused = "path=/metrics status=401"
+        wait_until(lambda: refused in http.get("/v1/logs", headers=known).text, what="logged")
         assert "the-right-key" not in (tmp_path / "server.log").read_text()
-    assert any("path=/metrics status=401" in line for line in lines)
 
 
 def test_the_access_log_is_structured_and_cannot_be_forged(
@@ -138,6 +138,8 @@ def test_the_access_log_is_structured_and_cannot_be_forged(
 ) -> None:
     http.get("/health/live", headers={"x-request-id": "mine-1"})
     http.get("/nowhere%0A2026-01-01 INFO forged status=200")
+    # A line is written after its answer, by another thread.
+    wait_until(lambda: "forged" in http.get("/v1/logs").text, what="logged")
     lines = http.get("/v1/logs").json()["data"]
     fields = next(line for line in lines if "request_id=mine-1" in line)
     assert "method=GET path=/health/live status=200 ms=" in fields
@@ -149,8 +151,10 @@ def test_the_access_log_is_structured_and_cannot_be_forged(
 
 
 def test_prompts_are_not_logged(server: RunningServer, http: httpx.Client) -> None:
-    ask(http, "my most private thought")
-    ask(http, "my most private thought", temperature="hot")
+    assert ask(http, "my most private thought").status_code == 200
+    assert ask(http, "my most private thought", temperature="hot").status_code == 400
+    http.get("/health/live", headers={"x-request-id": "after-the-prompts"})
+    wait_until(lambda: "after-the-prompts" in http.get("/v1/logs").text, what="logged")
     assert "private thought" not in json.dumps(http.get("/v1/logs?limit=1000").json())
 
 
