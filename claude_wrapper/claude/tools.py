@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from claude_wrapper.claude.control import ControlChannel
     from claude_wrapper.claude.events import ControlRequest
-    from claude_wrapper.model import ToolSpec
+    from claude_wrapper.model import Message, ToolSpec
 
 __all__ = ["ToolBridge"]
 
@@ -57,12 +57,13 @@ class ToolBridge:
         result = self._result(str(method), message.get("params") or {})
         self._reply(request.request_id, message.get("id"), result)
 
-    def resolve(self, call_id: str, content: list[dict[str, Any]], *, is_error: bool) -> None:
+    def resolve(self, answer: Message, content: list[dict[str, Any]]) -> None:
         """Give the result of a call; it may come before the CLI has delivered the call."""
-        result: dict[str, Any] = {"content": content, **({"isError": True} if is_error else {})}
-        call = self._parked.pop(call_id, None)
+        failed = {"isError": True} if answer.is_error else {}
+        result: dict[str, Any] = {"content": content, **failed}
+        call = self._parked.pop(answer.tool_call_id, None)
         if call is None:
-            self._early[call_id] = result
+            self._early[answer.tool_call_id] = result
         else:
             self._reply(call.request_id, call.rpc_id, result)
 

@@ -135,8 +135,7 @@ class Worker:
     def give_results(self, results: tuple[Message, ...]) -> None:
         """Answer the parked tool calls; the turn goes on."""
         for message in results:
-            content = result_content(message)
-            self.tools.resolve(message.tool_call_id, content, is_error=message.is_error)
+            self.tools.resolve(message, result_content(message))
 
     async def interrupt(self) -> bool:
         """Stop the running turn; False when the process does not obey in time."""

@@ -23,7 +23,10 @@ TWO_CALLS = '[[tool:weather {"city": "Oslo"}]] [[tool:weather {"city": "Rome"}]]
 
 
 def results(api: FakeApi) -> list[tuple[str, bool]]:
-    """The tool results in the newest request: text, and whether the tool failed."""
+    """The tool results in the newest request: text, and whether the tool failed.
+
+    Sorted: the CLI sends results in the order in which its calls happen to end.
+    """
     blocks = [
         block
         for message in api.last()["messages"]
@@ -31,7 +34,7 @@ def results(api: FakeApi) -> list[tuple[str, bool]]:
         for block in message["content"]
         if block["type"] == "tool_result"
     ]
-    return [(_text(block["content"]), bool(block.get("is_error"))) for block in blocks]
+    return sorted((_text(block["content"]), bool(block.get("is_error"))) for block in blocks)
 
 
 def _text(content: Any) -> str:
