@@ -37,9 +37,11 @@ TURNS = frozenset(
 FAILURES = {
     "400": "The request cannot be honoured; the error names the field.",
     "401": "A key is needed, or the Anthropic API did not accept the server's.",
+    "403": "A web page of a foreign origin asked.",
     "404": "The model, session or response does not exist here.",
     "409": "The session is in use and may not be waited for, or it was deleted.",
     "413": "The body is too large.",
+    "415": "The body is not declared as application/json.",
     "429": "The queue is full, or the Anthropic API limits; see Retry-After.",
     "502": "The CLI failed.",
     "503": "The server is starting or stopping.",

@@ -21,6 +21,7 @@ WEATHER: Any = {
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
 }
 NEWS: Any = {"type": "function", "function": {"name": "news"}}
+JSON = {"content-type": "application/json"}
 SCHEMA: Any = {
     "type": "json_schema",
     "json_schema": {"name": "x", "schema": {"type": "object"}, "strict": True},
@@ -229,7 +230,7 @@ def test_every_miss_is_an_openai_error(
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
 def test_no_body_makes_the_server_fail(http: httpx.Client, path: str, content: bytes) -> None:
-    reply = http.post(path, content=content, headers={"content-type": "application/json"})
+    reply = http.post(path, content=content, headers=JSON)
     assert (reply.status_code, reply.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
@@ -239,7 +240,7 @@ def test_a_response_repeats_what_is_not_nested_too_deeply(
 ) -> None:
     nested = '{"a":' * depth + "1" + "}" * depth
     content = f'{{"model":"sonnet","input":"x","metadata":{nested}}}'
-    assert http.post("/v1/responses", content=content).status_code == status
+    assert http.post("/v1/responses", content=content, headers=JSON).status_code == status
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -248,6 +249,6 @@ def test_half_a_surrogate_pair_passes_through(http: httpx.Client, path: str, str
     half = "\ud83d"
     asked = {**body(f"[[text:{half}]]", max_tokens=9), "input": f"[[text:{half}]]"}
     asked |= {"stream": stream, "instructions": half}
-    reply = http.post(path, content=json.dumps(asked).encode())
+    reply = http.post(path, content=json.dumps(asked).encode(), headers=JSON)
     assert reply.status_code == 200
     assert r'"\ud83d"' in reply.text
