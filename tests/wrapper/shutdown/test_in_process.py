@@ -18,6 +18,7 @@ import pytest
 from claude_wrapper.server import EXIT_LEFT, WrapperServer
 from claude_wrapper.settings import load_settings
 from claude_wrapper.shutdown import ShutdownStep, SignalHub, Verifier, read_report, run_steps
+from pytest_resource_hygiene import no_leaks
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -60,11 +61,12 @@ async def test_twenty_one_servers_leave_no_trace(
     # The first one imports modules and fills caches that rightly stay.
     await run_once(tmp_path)
     before = facts()
-    for _ in range(21):
-        server = await run_once(tmp_path)
-        assert server.report is not None
-        assert [outcome.result for outcome in server.report.outcomes] == ["done"] * 9
-        assert server.report.left == ()
+    async with no_leaks():
+        for _ in range(21):
+            server = await run_once(tmp_path)
+            assert server.report is not None
+            assert [outcome.result for outcome in server.report.outcomes] == ["done"] * 9
+            assert server.report.left == ()
     assert facts() == before
 
 
