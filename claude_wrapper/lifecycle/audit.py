@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
+from claude_wrapper.lifecycle.children import child_pids
 from claude_wrapper.lifecycle.emitter import living_emitters
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def audit(
     seen = {
         "task": _tasks() - before.tasks,
         "thread": _threads() - before.threads,
-        "child": {f"cli {child.pid}" for child in psutil.Process().children()},
+        "child": {f"cli {pid}" for pid in child_pids()},
     }
     listed = {kind: {item.name for item in tracker.list(kind)} for kind in (*seen, "temp_folder")}
     strangers = {f"{kind} {name}" for kind in seen for name in seen[kind] - listed[kind]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import tracemalloc
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -258,6 +260,23 @@ async def test_rules_alert_on_operations_and_can_be_removed(stage: Stage) -> Non
     assert monitor.tools.totals("search").count == 10
     await monitor.destroy()
     assert monitor.rules == {}
+
+
+async def test_children_are_seen_with_their_memory_and_age(tmp_path: Path) -> None:
+    reader = ProcessReader(tmp_path)
+    before = {child.pid for child in reader.children()}
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        child.stdout.readline()
+        found = {one.pid: one for one in reader.children()}
+        assert set(found) - before == {child.pid}
+        assert found[child.pid].rss > 1 * MB
+        assert 0 <= found[child.pid].age < 60
+        child.communicate()
+    assert {one.pid for one in reader.children()} == before
 
 
 async def test_the_facts_of_this_process_are_real(tmp_path: Path) -> None:
