@@ -1,0 +1,221 @@
+"""From a messages request to a turn: what is carried, refused, or ignored. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from claude_wrapper.anthropic.schema import (
+    AssistantTurn,
+    ImageBlock,
+    SystemTurn,
+    TextBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserTurn,
+)
+from claude_wrapper.errors import InvalidRequestError
+from claude_wrapper.model import (
+    ChatTurn,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    ToolCall,
+    ToolSpec,
+)
+from claude_wrapper.wire.rules import check_model, not_honoured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from claude_wrapper.anthropic.schema import CountRequest, MessagesRequest, ToolChoice
+
+__all__ = ["messages_of", "system_of", "tools_of", "translate"]
+
+# Books, billing and caching: nothing in the answer depends on them.
+HARMLESS = frozenset(["metadata", "cache_control", "service_tier", "betas"])
+# The answer would not be what was asked for.
+REFUSED = {
+    "mcp_servers": "no server of others is asked",
+    "container": "no code runs here",
+    "prefill": "an answer cannot be prefilled",
+}
+
+
+def translate(request: MessagesRequest) -> ChatTurn:
+    """Translate a request.
+
+    Raises:
+        InvalidRequestError: Something asked for cannot be honoured; the message says what.
+        NotFoundError: The model's name is none of Claude's.
+    """
+    check_model(request.model)
+    _refuse_what_changes_the_answer(request)
+    return ChatTurn(
+        model=request.model,
+        system=system_of(request),
+        messages=messages_of(request),
+        tools=tools_of(request),
+        max_tokens=request.max_tokens,
+        body=_body(request),
+        json_schema=_schema(request),
+        ignored=_ignored(request),
+    )
+
+
+def system_of(request: CountRequest) -> str:
+    """The system prompt, with the instructions that stand between the turns."""
+    inner = [turn.content for turn in request.messages if isinstance(turn, SystemTurn)]
+    return "\n\n".join(text for text in map(_plain, (request.system, *inner)) if text)
+
+
+def messages_of(request: CountRequest) -> tuple[Message, ...]:
+    """The conversation.
+
+    Raises:
+        InvalidRequestError: A turn is empty.
+    """
+    return tuple(
+        message
+        for index, turn in enumerate(request.messages)
+        if not isinstance(turn, SystemTurn)
+        for message in _messages(turn, f"messages.{index}.content")
+    )
+
+
+def tools_of(request: CountRequest) -> tuple[ToolSpec, ...]:
+    """The tools of the client.
+
+    Raises:
+        InvalidRequestError: One would have to run at Anthropic's, or has no schema.
+    """
+    if request.tool_choice is not None and request.tool_choice.type == "none":
+        return ()
+    specs = []
+    for index, tool in enumerate(request.tools or ()):
+        if tool.type not in (None, "custom"):
+            raise InvalidRequestError(
+                f"tools.{index}.type is {tool.type!r}; only tools that the client runs can be "
+                "offered: leave the type out, or use 'custom'",
+                param=f"tools.{index}.type",
+            )
+        if not tool.name or tool.input_schema is None:
+            missing = "input_schema" if tool.name else "name"
+            param = f"tools.{index}.{missing}"
+            raise InvalidRequestError(f"{param}: Field required", param=param)
+        specs.append(
+            ToolSpec(name=tool.name, description=tool.description, parameters=tool.input_schema)
+        )
+    return tuple(specs)
+
+
+def _messages(turn: UserTurn | AssistantTurn, path: str) -> Iterator[Message]:
+    if not turn.content:
+        raise InvalidRequestError(f"{path} is empty; say something, or leave it out", param=path)
+    if isinstance(turn, AssistantTurn):
+        yield _assistant(turn)
+        return
+    if isinstance(turn.content, str):
+        yield Message(role="user", parts=(TextPart(text=turn.content),))
+        return
+    parts: list[Part] = []
+    for block in turn.content:
+        if isinstance(block, ToolResultBlock):
+            if parts:
+                raise InvalidRequestError(
+                    f"{path}: results must stand before anything else in their turn", param=path
+                )
+            yield _result(block)
+        else:
+            parts.append(_part(block))
+    if parts:
+        yield Message(role="user", parts=tuple(parts))
+
+
+def _assistant(turn: AssistantTurn) -> Message:
+    if isinstance(turn.content, str):
+        return Message(role="assistant", parts=(TextPart(text=turn.content),))
+    text = "".join(block.text for block in turn.content if isinstance(block, TextBlock))
+    calls = tuple(
+        ToolCall(id=block.id, name=block.name, arguments=json.dumps(block.input))
+        for block in turn.content
+        if isinstance(block, ToolUseBlock)
+    )
+    return Message(role="assistant", parts=(TextPart(text=text),) if text else (), tool_calls=calls)
+
+
+def _result(block: ToolResultBlock) -> Message:
+    content = block.content
+    parts = (TextPart(text=content),) if isinstance(content, str) else tuple(map(_part, content))
+    return Message(
+        role="tool", parts=parts, tool_call_id=block.tool_use_id, is_error=bool(block.is_error)
+    )
+
+
+def _part(block: TextBlock | ImageBlock) -> Part:
+    if isinstance(block, TextBlock):
+        return TextPart(text=block.text)
+    if block.source.type == "url":
+        return ImagePart(url=block.source.url)
+    data = re.sub(r"\s", "", block.source.data)
+    return ImagePart(media_type=block.source.media_type, data=data)
+
+
+def _plain(content: str | Sequence[TextBlock]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n\n".join(block.text for block in content)
+
+
+def _body(request: MessagesRequest) -> dict[str, Any]:
+    fields = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "stop_sequences": request.stop_sequences or None,
+        "tool_choice": _tool_choice(request.tool_choice, request),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _tool_choice(choice: ToolChoice | None, request: MessagesRequest) -> dict[str, Any] | None:
+    if choice is None or choice.type == "none":
+        return None
+    names = [tool.name for tool in request.tools or ()]
+    serial = {"disable_parallel_tool_use": True} if choice.disable_parallel_tool_use else {}
+    if choice.type == "auto":
+        return {"type": "auto", **serial} if serial and names else None
+    if not names or (choice.type == "tool" and choice.name not in names):
+        raise InvalidRequestError(
+            f"tool_choice wants {choice.name or 'a tool'!r}; the tools are {', '.join(names)}"
+            if names
+            else "tool_choice needs tools to choose from",
+            param="tool_choice",
+        )
+    if _schema(request) is not None:
+        raise InvalidRequestError(
+            "a forced tool call and a JSON answer exclude each other", param="tool_choice"
+        )
+    named = {"name": choice.name} if choice.type == "tool" else {}
+    return {"type": choice.type, **named, **serial}
+
+
+def _schema(request: MessagesRequest) -> dict[str, Any] | None:
+    wanted = request.output_config
+    return wanted.format.json_schema if wanted is not None and wanted.format is not None else None
+
+
+def _refuse_what_changes_the_answer(request: MessagesRequest) -> None:
+    for name, reason in REFUSED.items():
+        if (request.model_extra or {}).get(name):
+            raise InvalidRequestError(f"{name} cannot be honoured: {reason}", param=name)
+
+
+def _ignored(request: MessagesRequest) -> tuple[str, ...]:
+    names = not_honoured(request.model_extra, HARMLESS)
+    if request.output_config is not None:
+        inner = not_honoured(request.output_config.model_extra, frozenset())
+        names += [f"output_config.{name}" for name in inner]
+    return tuple(sorted(names))

@@ -1,0 +1,129 @@
+"""Composition only: routes, middleware, and one handler that renders every error."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from claude_wrapper.errors import InvalidRequestError, NotFoundError, WrapperError
+from claude_wrapper.middleware.access_log import AccessLogMiddleware
+from claude_wrapper.middleware.auth import AuthMiddleware
+from claude_wrapper.middleware.body_limit import BodyLimitMiddleware
+from claude_wrapper.middleware.browsers import BrowserGuardMiddleware
+from claude_wrapper.middleware.error_response import error_response
+from claude_wrapper.middleware.measure import MeasureMiddleware
+from claude_wrapper.middleware.rate_limit import RateLimitMiddleware
+from claude_wrapper.middleware.request_id import RequestIdMiddleware
+from claude_wrapper.routes import (
+    chat,
+    docs,
+    health,
+    messages,
+    metrics,
+    models,
+    resources,
+    responses,
+    sessions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from claude_wrapper.services import Services
+
+__all__ = ["create_app"]
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(services: Services) -> Starlette:
+    """The ASGI application over these services; it starts and stops nothing itself."""
+    settings, monitoring, routes = services.settings, services.monitoring, _routes()
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(RequestIdMiddleware),
+            Middleware(AccessLogMiddleware),
+            Middleware(MeasureMiddleware, monitoring=monitoring, templates=_templates(routes)),
+            Middleware(
+                BrowserGuardMiddleware,
+                origins=settings.cors_origins,
+                host=settings.host,
+                has_keys=bool(settings.api_key),
+            ),
+            Middleware(AuthMiddleware, keys=settings.api_key),
+            Middleware(
+                RateLimitMiddleware,
+                per_minute=settings.rate_limit,
+                on_refused=monitoring.metrics.rate_limited.inc,
+            ),
+            Middleware(BodyLimitMiddleware, limit=settings.max_request_size),
+        ],
+        exception_handlers={
+            WrapperError: _render,
+            HTTPException: _render_http,
+            Exception: _render_mistake,
+        },
+    )
+    app.state.services = services
+    return app
+
+
+def _routes() -> list[Route]:
+    return [
+        Route("/v1/chat/completions", chat.chat_completions, methods=["POST"]),
+        Route("/v1/messages", messages.create_message, methods=["POST"]),
+        Route("/v1/messages/count_tokens", messages.count_tokens, methods=["POST"]),
+        Route("/v1/responses", responses.create_response, methods=["POST"]),
+        Route("/v1/responses/{response}", responses.show_response),
+        Route("/v1/responses/{response}", responses.delete_response, methods=["DELETE"]),
+        Route("/v1/models", models.list_models),
+        Route("/v1/models/{model:path}", models.show_model),
+        Route("/v1/sessions", sessions.list_sessions),
+        Route("/v1/sessions/stats", sessions.session_stats),
+        Route("/v1/sessions/{session}", sessions.show_session),
+        Route("/v1/sessions/{session}", sessions.delete_session, methods=["DELETE"]),
+        Route("/v1/sessions/{session}/messages", sessions.send_message, methods=["POST"]),
+        Route("/docs", docs.show_docs),
+        Route("/openapi.json", docs.show_openapi),
+        Route("/v1/resources", resources.resources),
+        Route("/v1/logs", resources.logs),
+        Route("/metrics", metrics.metrics),
+        Route("/health", health.health),
+        Route("/health/live", health.live),
+        Route("/health/ready", health.ready),
+    ]
+
+
+def _templates(routes: list[Route]) -> dict[Callable[..., Any], str]:
+    return {route.endpoint: route.path for route in routes}
+
+
+async def _render(request: Request, error: Exception) -> Response:
+    assert isinstance(error, WrapperError)
+    return error_response(request.scope, error)
+
+
+async def _render_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    text = f"{request.method} {request.url.path}: {error.detail}"
+    known: WrapperError = (
+        NotFoundError(text) if error.status_code == 404 else InvalidRequestError(text)
+    )
+    return error_response(request.scope, known, status=error.status_code, headers=error.headers)
+
+
+async def _render_mistake(request: Request, _error: Exception) -> Response:
+    # Starlette logs the traceback itself after this answer, through the server's log.
+    mistake = WrapperError(
+        f"the server made a mistake; its log says which, at {request.state.request_id}"
+    )
+    return error_response(request.scope, mistake)

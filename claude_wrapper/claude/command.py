@@ -1,0 +1,118 @@
+"""How the CLI is started: argument list, environment and folders. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from claude_wrapper.claude.identity import RUN_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from claude_wrapper.claude.locate import CliBinary
+
+__all__ = ["TOOL_SERVERS", "ClaudeCommand", "Workspace", "build_command"]
+
+# Client tools live on an in-process MCP server. Two names take turns, because a changed tool list
+# needs a new server name, and both must be allowed on the command line beforehand.
+TOOL_SERVERS = ("client_a", "client_b")
+
+ARGUMENTS = (
+    "--print",
+    "--output-format", "stream-json",
+    "--input-format", "stream-json",
+    "--verbose",
+    "--include-partial-messages",
+    "--tools", "",
+    "--allowedTools", ",".join(f"mcp__{name}" for name in TOOL_SERVERS),
+    "--setting-sources=",
+    "--strict-mcp-config",
+    "--no-session-persistence",
+    "--permission-prompts", "none",
+)  # fmt: skip
+
+# What the child may see of our environment. Everything else stays out, above all the keys of this
+# server and whatever else a developer's shell holds.
+PASSED_NAMES = frozenset(
+    ["PATH", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "SHELL", "SYSTEMROOT",
+     "NODE_EXTRA_CA_CERTS",
+     "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy",
+     "https_proxy", "no_proxy", "ALL_PROXY", "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK",
+     "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_SKIP_BEDROCK_AUTH", "CLAUDE_CODE_SKIP_VERTEX_AUTH",
+     "CLOUD_ML_REGION", "GOOGLE_APPLICATION_CREDENTIALS"]
+)  # fmt: skip
+PASSED_PREFIXES = ("LC_", "ANTHROPIC_", "AWS_", "VERTEX_REGION_")
+
+QUIET = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    # The client decides about retries; ten silent ones look like a hang to it.
+    "CLAUDE_CODE_MAX_RETRIES": "0",
+    # After a cut stream the CLI would ask again and answer twice into one reply.
+    "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1",
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+    # A compacted conversation is not the one the client sent, and cannot be rewound.
+    "DISABLE_COMPACT": "1",
+    "DISABLE_AUTO_COMPACT": "1",
+    # Tools keep the client's plain names, and are all sent, not searched for.
+    "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
+    "ENABLE_TOOL_SEARCH": "false",
+    # A parked call waits for the client, who may be a person: a day, in milliseconds.
+    "MCP_TOOL_TIMEOUT": "86400000",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """The private folders of one child: home, configuration, temporary files, working folder."""
+
+    home: Path
+    config: Path
+    temp: Path
+    cwd: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaudeCommand:
+    """Everything that starting one child needs. No prompt and no key stands in `argv`."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+
+
+def build_command(
+    binary: CliBinary, workspace: Workspace, environ: Mapping[str, str], run_id: str
+) -> ClaudeCommand:
+    """The command for one child.
+
+    `--bare` is added where an API key is the credential: it is quieter and faster, but knows no
+    other login.
+
+    Args:
+        binary: The executable.
+        workspace: Its private folders.
+        environ: The environment of the server, of which a fixed list is passed on.
+        run_id: The mark by which a later start recognises its orphans.
+    """
+    bare = ("--bare",) if environ.get("ANTHROPIC_API_KEY") else ()
+    passed = {name: value for name, value in environ.items() if _is_passed(name)}
+    env = {
+        **passed,
+        **QUIET,
+        "HOME": str(workspace.home),
+        "CLAUDE_CONFIG_DIR": str(workspace.config),
+        "TMPDIR": str(workspace.temp),
+        RUN_VARIABLE: run_id,
+    }
+    return ClaudeCommand(argv=(*binary.prefix, *ARGUMENTS, *bare), env=env, cwd=workspace.cwd)
+
+
+def _is_passed(name: str) -> bool:
+    return name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)

@@ -1,0 +1,93 @@
+"""Who a process is: a pid alone is reused, a pid with its start time and boot is not."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+__all__ = ["ProcessIdentity", "boot_id", "identify", "is_alive", "is_running", "kill_marked"]
+
+RUN_VARIABLE = "CLAUDE_WRAPPER_RUN_ID"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessIdentity:
+    """One process, told apart from a later one with the same pid."""
+
+    pid: int
+    started: str
+    boot: str
+
+
+def boot_id() -> str:
+    """What changes at every boot: the kernel's id on Linux, elsewhere the boot time in seconds."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    if path.exists():
+        return path.read_text(encoding="ascii").strip()
+    return str(int(psutil.boot_time()))
+
+
+def started(pid: int) -> str:
+    """When a process started, or "" when there is none.
+
+    On Linux the ticks since boot, because the wall-clock figure moves when the clock is set.
+    """
+    if Path("/proc/self/stat").exists():
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return stat.rpartition(")")[2].split()[19]
+    try:
+        return f"{psutil.Process(pid).create_time():.3f}"
+    except psutil.Error:
+        return ""
+
+
+def identify(pid: int) -> ProcessIdentity:
+    """The identity of a process that runs now; `started` is empty when it does not."""
+    return ProcessIdentity(pid=pid, started=started(pid), boot=boot_id())
+
+
+def is_running(identity: ProcessIdentity) -> bool:
+    """Whether this very process, and not a later one with its pid, still runs."""
+    if identity.boot != boot_id() or not identity.started:
+        return False
+    return started(identity.pid) == identity.started and not is_zombie(identity.pid)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether some process has this pid now and has not ended."""
+    return bool(started(pid)) and not is_zombie(pid)
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only waits to be collected."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def kill_marked(run_id: str) -> tuple[int, ...]:
+    """Kill every living process that carries a run's mark in its environment; their pids.
+
+    The mark is inherited by all descendants, so it also finds those whose leader is dead and those
+    that left the group; and it is what makes the signal safe, because a stranger that got a number
+    does not carry it.
+    """
+    killed = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.environ().get(RUN_VARIABLE) == run_id:
+                # psutil looks at the start time once more before it signals.
+                process.kill()
+                killed.append(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return tuple(killed)

@@ -1,0 +1,152 @@
+"""The ledger on disk: which children this server has, so that the next start can find orphans.
+
+One private folder per run of the server: `run.json` says who the server is, `children.jsonl` gets
+one line when a child starts and one when it was reaped, and the working folders of the children
+lie below. A clean exit removes the folder; a folder whose server is gone is an unclean exit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from claude_wrapper.claude.identity import ProcessIdentity, boot_id, identify, is_running
+from claude_wrapper.lifecycle.folders import private_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ChildRecord", "Ledger", "RunRecord", "abandoned_runs", "open_ledger"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRecord:
+    """One child: pid, when it started, its process group, and the boot it belongs to."""
+
+    pid: int
+    started: str
+    pgid: int
+    boot: str
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """The child as a process that can be looked for."""
+        return ProcessIdentity(pid=self.pid, started=self.started, boot=self.boot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One earlier run: its id, its folder, and the children that were never reaped."""
+
+    run_id: str
+    folder: Path
+    children: tuple[ChildRecord, ...]
+
+
+class Ledger:
+    """The open ledger of this run."""
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        self.folder = folder
+        self.run_id = run_id
+        self._children = folder / "children.jsonl"
+
+    @property
+    def work_folder(self) -> Path:
+        """Where the children's private folders are made."""
+        return self.folder / "work"
+
+    def add(self, pid: int) -> ChildRecord:
+        """Write down a child that just started as the leader of its own group."""
+        record = ChildRecord(pid=pid, started=identify(pid).started, pgid=pid, boot=boot_id())
+        self._append({"event": "started", **asdict(record)})
+        return record
+
+    def remove(self, pid: int) -> None:
+        """Write down that a child was reaped."""
+        self._append({"event": "reaped", "pid": pid})
+
+    def close(self) -> None:
+        """The run ended cleanly: nothing is left for the next start to do."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _append(self, entry: dict[str, object]) -> None:
+        # One write call with O_APPEND: a crash leaves whole lines, and at worst a torn last one.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(self._children, flags, 0o600)
+        try:
+            os.write(descriptor, json.dumps(entry).encode() + b"\n")
+        finally:
+            os.close(descriptor)
+
+
+def open_ledger(state_folder: Path) -> Ledger:
+    """Begin a run: a fresh folder, private to the user, with our own identity in it.
+
+    Raises:
+        OSError: The state folder cannot be made or written.
+    """
+    runs = private_folder(private_folder(state_folder) / "runs")
+    run_id = uuid.uuid4().hex
+    folder = runs / run_id
+    folder.mkdir(mode=0o700)
+    (folder / "work").mkdir(mode=0o700)
+    document = {"run_id": run_id, **asdict(identify(os.getpid()))}
+    (folder / "run.json").write_text(json.dumps(document), encoding="utf-8")
+    return Ledger(folder, run_id)
+
+
+def abandoned_runs(state_folder: Path) -> tuple[RunRecord, ...]:
+    """The runs whose server is gone without having cleaned up."""
+    runs = state_folder / "runs"
+    if not runs.is_dir():
+        return ()
+    records = (_read_run(folder) for folder in sorted(runs.iterdir()) if folder.is_dir())
+    return tuple(record for record in records if record is not None)
+
+
+def _read_run(folder: Path) -> RunRecord | None:
+    try:
+        document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        server = ProcessIdentity(
+            pid=document["pid"], started=document["started"], boot=document["boot"]
+        )
+        if is_running(server):
+            return None
+    except (OSError, ValueError, KeyError):
+        # A folder without a readable run.json is a start that died half-way, or one that is
+        # starting at this moment; the latter writes its file within moments, so look at its age.
+        return (
+            RunRecord(run_id=folder.name, folder=folder, children=()) if _is_old(folder) else None
+        )
+    return RunRecord(run_id=folder.name, folder=folder, children=_read_children(folder))
+
+
+def _is_old(folder: Path) -> bool:
+    try:
+        return time.time() - folder.stat().st_mtime > 60
+    except OSError:
+        return False
+
+
+def _read_children(folder: Path) -> tuple[ChildRecord, ...]:
+    living: dict[int, ChildRecord] = {}
+    try:
+        lines = (folder / "children.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ()
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            if entry.pop("event") == "started":
+                living[entry["pid"]] = ChildRecord(**entry)
+            else:
+                living.pop(entry["pid"], None)
+        except (ValueError, KeyError, TypeError):
+            continue
+    return tuple(living.values())

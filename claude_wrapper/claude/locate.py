@@ -1,0 +1,102 @@
+"""Which `claude` executable to run: the one given, the one on PATH, or the bundled one."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from claude_wrapper.claude.process import signal_group, tied_to_us
+from claude_wrapper.errors import CliMissingError
+
+__all__ = ["CliBinary", "demo_cli", "find_cli", "read_version"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CliBinary:
+    """How to start the CLI, and where it came from (`given`, `PATH`, `bundled`, `demo`)."""
+
+    prefix: tuple[str, ...]
+    origin: str
+
+    @property
+    def path(self) -> str:
+        """The file that is run."""
+        return self.prefix[-1]
+
+
+def find_cli(given: str) -> CliBinary:
+    """Find the executable.
+
+    Args:
+        given: The path from the settings, or "".
+
+    Raises:
+        CliMissingError: There is none; the text says how to get one.
+    """
+    if given:
+        return _given(given)
+    on_path = shutil.which("claude")
+    if on_path:
+        return CliBinary(prefix=(on_path,), origin="PATH")
+    bundled = _bundled()
+    if bundled is not None:
+        return CliBinary(prefix=(str(bundled),), origin="bundled")
+    raise CliMissingError(
+        "no claude executable: not on PATH and not bundled. Install the extra 'cli' of this "
+        "distribution, give --cli-path, or try `claude-wrapper serve --demo`, which needs none"
+    )
+
+
+def demo_cli() -> CliBinary:
+    """The fake CLI that ships with this package."""
+    script = Path(__file__).parents[1] / "testing" / "fake_claude.py"
+    return CliBinary(prefix=(sys.executable, str(script)), origin="demo")
+
+
+async def read_version(binary: CliBinary, *, deadline: float = 5.0) -> str:
+    """What `claude --version` says, or "" when it fails or takes longer than `deadline` seconds."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *tied_to_us((*binary.prefix, "--version")),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return ""
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), deadline)
+    except TimeoutError:
+        return ""
+    finally:
+        # Also when the caller was cancelled.
+        if process.returncode is None:
+            signal_group(process.pid, signal.SIGKILL)
+            await process.wait()
+    return output.decode(errors="replace").strip() if process.returncode == 0 else ""
+
+
+def _given(given: str) -> CliBinary:
+    path = shutil.which(os.path.expanduser(given))  # noqa: PTH111  # Path would drop the "./"
+    if path is None:
+        raise CliMissingError(
+            f"the claude executable {given!r} does not exist or is not executable; "
+            "give --cli-path a file that can be run"
+        )
+    return CliBinary(prefix=(path,), origin="given")
+
+
+def _bundled() -> Path | None:
+    # find_spec does not import the package: that would cost half a second and 50 MB.
+    spec = importlib.util.find_spec("claude_agent_sdk")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "_bundled" / "claude"
+    return path if os.access(path, os.X_OK) else None

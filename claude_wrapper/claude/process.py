@@ -1,0 +1,177 @@
+"""One child process: start it as the leader of its own group, read its lines, end it for good."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from claude_wrapper.errors import CliFailedError
+
+if TYPE_CHECKING:
+    import signal
+
+    from claude_wrapper.claude.command import ClaudeCommand
+
+__all__ = ["ClaudeProcess", "signal_group", "start_process", "tied_to_us"]
+
+# The longest line the CLI may print; an image echoed back is the largest seen.
+LINE_LIMIT = 64 << 20
+STDERR_LINES = 40
+HELPER = Path(__file__).with_name("exec_helper.py")
+
+
+class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
+    """Keeps the exit apart from the end of the output.
+
+    `Process.wait` waits for both, and so for ever when a grandchild in a session of its own holds
+    the output open.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=LINE_LIMIT, loop=loop)
+        self.exited = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    def process_exited(self) -> None:
+        """The process ended and was collected; its output may go on."""
+        super().process_exited()
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It ended, and all its pipes are closed."""
+        super().connection_lost(exc)
+        self.closed.set()
+
+
+class ClaudeProcess:
+    """A running CLI. It says nothing about what the lines mean.
+
+    Attributes:
+        pid: Process id, and at the same time the id of its group.
+    """
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        transport: asyncio.SubprocessTransport,
+        protocol: _Protocol,
+    ) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self.pid = process.pid
+        self._process = process
+        self._transport = transport
+        self._protocol = protocol
+        self._stdin = process.stdin
+        self._stdout = process.stdout
+        self._stderr = process.stderr
+        self._stderr_tail: deque[str] = deque(maxlen=STDERR_LINES)
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit status, or None while it runs."""
+        return self._process.returncode
+
+    @property
+    def stderr(self) -> str:
+        """The last lines it printed on standard error."""
+        return "\n".join(self._stderr_tail)
+
+    async def read_line(self) -> bytes:
+        """The next output line, or b"" at the end.
+
+        Raises:
+            CliFailedError: A line is longer than 64 MiB.
+        """
+        try:
+            return await self._stdout.readline()
+        except ValueError:
+            raise CliFailedError(
+                f"the CLI printed a line longer than {LINE_LIMIT >> 20} MiB"
+            ) from None
+
+    async def drain_stderr(self) -> None:
+        """Keep the last lines of standard error until it closes."""
+        with suppress(ValueError):
+            async for line in self._stderr:
+                self._stderr_tail.append(line.decode(errors="replace").rstrip()[:2000])
+
+    def write_line(self, line: bytes) -> None:
+        """Queue one input line; a child that is gone is noticed by its end of output."""
+        if not self._stdin.is_closing():
+            self._stdin.write(line)
+
+    def close_stdin(self) -> None:
+        """Tell the child that no more input comes."""
+        if not self._stdin.is_closing():
+            self._stdin.close()
+
+    def hold_output(self, *, is_held: bool) -> None:
+        """Stop or go on taking its output; while it is held, the process soon waits in a write."""
+        pipe = self._transport.get_pipe_transport(1)
+        if isinstance(pipe, asyncio.ReadTransport) and not pipe.is_closing():
+            pipe.pause_reading() if is_held else pipe.resume_reading()
+
+    async def wait(self) -> None:
+        """Wait until it ended and was collected, whoever still holds its output open."""
+        await self._protocol.exited.wait()
+
+    async def release_pipes(self, patience: float) -> None:
+        """After the exit: read what is left, then close our ends.
+
+        A grandchild that left the group can keep the output open for ever; without this the
+        transport, and with it three descriptors, would stay.
+
+        Args:
+            patience: Seconds to wait for the end of the output.
+        """
+        self.hold_output(is_held=False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._protocol.closed.wait()
+        self._transport.close()
+
+
+async def start_process(command: ClaudeCommand) -> ClaudeProcess:
+    """Start a child in its own session and group, tied to our life by the kernel where it can.
+
+    Raises:
+        CliFailedError: It could not be started at all.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        transport, protocol = await loop.subprocess_exec(
+            lambda: _Protocol(loop),
+            *tied_to_us(command.argv),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=command.cwd,
+            env=dict(command.env),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CliFailedError(f"cannot start {command.argv[0]!r}: {error.strerror}") from error
+    process = asyncio.subprocess.Process(transport, protocol, loop)
+    return ClaudeProcess(process, transport, protocol)
+
+
+def signal_group(pgid: int, number: signal.Signals) -> bool:
+    """Signal a whole group; False when it no longer exists."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pgid, number)
+        return True
+    return False
+
+
+def tied_to_us(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The command with the kernel's promise to kill it when we die, on Linux."""
+    if sys.platform != "linux":
+        return argv
+    return (sys.executable, "-I", "-S", str(HELPER), str(os.getpid()), *argv)

@@ -1,0 +1,47 @@
+"""From the words of the user to a command and its exit code; a mistake costs one line."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from claude_wrapper.cli import commands
+from claude_wrapper.cli.parser import build_parser
+from claude_wrapper.errors import SettingsError, WrapperError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+GENERAL_FLAGS = frozenset(["-h", "--help", "--version"])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its code."""
+    words = _with_verb(sys.argv[1:] if argv is None else argv)
+    arguments = build_parser().parse_args(words)
+    try:
+        sys.exit(commands.run(arguments))
+    except (SettingsError, WrapperError) as error:
+        _refuse(str(error))
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        _refuse(f"{what}{error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _with_verb(words: Sequence[str]) -> list[str]:
+    """`claude-wrapper 8080` and `claude-wrapper -p 8080`, as the original took them, serve."""
+    first = words[0] if words else "--help"
+    if first.isdigit() or (first.startswith("-") and first not in GENERAL_FLAGS):
+        return ["serve", *words]
+    return list(words) or ["--help"]
+
+
+def _refuse(text: str) -> None:
+    sys.stderr.write(f"claude-wrapper: {text}\n")
+    sys.exit(EXIT_USAGE)

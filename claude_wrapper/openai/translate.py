@@ -1,0 +1,180 @@
+"""From a chat completion request to a turn: what is carried, refused, or ignored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from claude_wrapper.errors import InvalidRequestError
+from claude_wrapper.model import ChatTurn, Message, Part, TextPart, ToolCall, ToolSpec
+from claude_wrapper.openai.schema import (
+    AssistantMessage,
+    ChatRequest,
+    ImageContent,
+    RefusalContent,
+    SystemMessage,
+    TextContent,
+    ToolMessage,
+    UserMessage,
+)
+from claude_wrapper.wire.images import image_part
+from claude_wrapper.wire.rules import EMPTY_SCHEMA, check_model, not_honoured
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["translate"]
+
+# Labels for the caller's own books: nothing in the answer depends on them.
+HARMLESS = frozenset(
+    ["user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"]
+)
+
+
+def translate(request: ChatRequest) -> ChatTurn:
+    """Translate a request.
+
+    Raises:
+        InvalidRequestError: Something asked for cannot be honoured; `param` says what.
+        NotFoundError: The model's name is none of Claude's.
+    """
+    check_model(request.model)
+    _refuse_what_changes_the_answer(request)
+    system = [m for m in request.messages if isinstance(m, SystemMessage)]
+    return ChatTurn(
+        model=request.model,
+        system="\n\n".join(_plain(message.content) for message in system),
+        messages=_messages(request),
+        tools=_tools(request),
+        max_tokens=request.max_completion_tokens or request.max_tokens,
+        body=_body(request),
+        json_schema=_schema(request),
+        ignored=_ignored(request),
+    )
+
+
+def _refuse_what_changes_the_answer(request: ChatRequest) -> None:
+    extra = request.model_extra or {}
+    if request.n not in (None, 1):
+        raise InvalidRequestError(f"n is {request.n}; only one answer can be made", param="n")
+    for name, instead in (("functions", "tools"), ("function_call", "tool_choice")):
+        if extra.get(name):
+            raise InvalidRequestError(f"{name} is not supported; use {instead}", param=name)
+    for name in ("logprobs", "top_logprobs"):
+        if extra.get(name):
+            raise InvalidRequestError(
+                f"{name}: the CLI tells no probabilities; leave it out", param=name
+            )
+    if extra.get("modalities") not in (None, ["text"]):
+        raise InvalidRequestError(
+            f"modalities is {extra['modalities']}; only ['text'] can be answered",
+            param="modalities",
+        )
+
+
+def _messages(request: ChatRequest) -> tuple[Message, ...]:
+    spoken = [
+        (index, m) for index, m in enumerate(request.messages) if not isinstance(m, SystemMessage)
+    ]
+    return tuple(_message(message, f"messages.{index}") for index, message in spoken)
+
+
+def _message(message: UserMessage | AssistantMessage | ToolMessage, path: str) -> Message:
+    if isinstance(message, UserMessage):
+        return Message(role="user", parts=_parts(message.content, path))
+    if isinstance(message, ToolMessage):
+        parts = _parts(message.content, path)
+        return Message(role="tool", parts=parts, tool_call_id=message.tool_call_id)
+    calls = tuple(
+        ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments)
+        for call in message.tool_calls or ()
+    )
+    text = _plain(message.content or "")
+    return Message(role="assistant", parts=(TextPart(text=text),) if text else (), tool_calls=calls)
+
+
+def _parts(content: str | Sequence[TextContent | ImageContent], path: str) -> tuple[Part, ...]:
+    if isinstance(content, str):
+        return (TextPart(text=content),)
+    return tuple(
+        TextPart(text=part.text)
+        if isinstance(part, TextContent)
+        else image_part(part.image_url.url, f"{path}.content.{index}.image_url")
+        for index, part in enumerate(content)
+    )
+
+
+def _plain(content: str | Sequence[TextContent | RefusalContent]) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.text if isinstance(part, TextContent) else part.refusal for part in content)
+
+
+def _tools(request: ChatRequest) -> tuple[ToolSpec, ...]:
+    # The API has a tool_choice "none" too, but without tools nothing can be called at all.
+    if request.tool_choice == "none":
+        return ()
+    return tuple(
+        ToolSpec(
+            name=tool.function.name,
+            description=tool.function.description,
+            parameters=tool.function.parameters or EMPTY_SCHEMA,
+        )
+        for tool in request.tools or ()
+    )
+
+
+def _body(request: ChatRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    if request.temperature is not None:
+        body["temperature"] = min(1.0, request.temperature)
+    if request.top_p is not None:
+        body["top_p"] = request.top_p
+    if request.stop:
+        body["stop_sequences"] = [request.stop] if isinstance(request.stop, str) else request.stop
+    choice = _tool_choice(request)
+    return {**body, "tool_choice": choice} if choice else body
+
+
+def _tool_choice(request: ChatRequest) -> dict[str, Any] | None:
+    choice = request.tool_choice
+    if choice in (None, "auto", "none"):
+        serial = request.parallel_tool_calls is False and bool(_tools(request))
+        return {"type": "auto", "disable_parallel_tool_use": True} if serial else None
+    names = [tool.function.name for tool in request.tools or ()]
+    if not names:
+        raise InvalidRequestError("tool_choice needs tools to choose from", param="tool_choice")
+    if request.response_format is not None and request.response_format.type != "text":
+        raise InvalidRequestError(
+            "a forced tool call and a JSON answer exclude each other", param="tool_choice"
+        )
+    forced: dict[str, Any] = {"type": "any"}
+    if not isinstance(choice, str) and choice is not None:
+        if choice.function.name not in names:
+            raise InvalidRequestError(
+                f"tool_choice names {choice.function.name!r}; the tools are {', '.join(names)}",
+                param="tool_choice",
+            )
+        forced = {"type": "tool", "name": choice.function.name}
+    if request.parallel_tool_calls is False:
+        forced["disable_parallel_tool_use"] = True
+    return forced
+
+
+def _schema(request: ChatRequest) -> dict[str, Any] | None:
+    wanted = request.response_format
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return {"type": "object"}
+    if wanted.json_schema is None:
+        raise InvalidRequestError(
+            "response_format.json_schema is missing", param="response_format.json_schema"
+        )
+    return wanted.json_schema.json_schema
+
+
+def _ignored(request: ChatRequest) -> tuple[str, ...]:
+    names = not_honoured(request.model_extra, HARMLESS)
+    if request.temperature is not None and request.temperature > 1:
+        names.append("temperature")
+    return tuple(sorted(names))

@@ -1,0 +1,239 @@
+"""What every dialect does around a turn: session, disconnect, commit, and letting go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from claude_wrapper.claude.messages import fingerprint
+from claude_wrapper.errors import (
+    ClientLeftError,
+    ConflictError,
+    InvalidRequestError,
+    RequestTimeoutError,
+)
+from claude_wrapper.model import Message, TurnEnd, TurnEvent, TurnRequest, Usage
+from claude_wrapper.routes.client_watch import ClientWatch
+from claude_wrapper.routes.turn_meter import TurnMeter
+from claude_wrapper.wire.rules import check_conversation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from claude_wrapper.claude import Turn
+    from claude_wrapper.model import ChatTurn
+    from claude_wrapper.services import Services
+    from claude_wrapper.sessions.service import SessionTurn
+
+__all__ = ["Conversation", "begin", "read_json"]
+
+CLIENT_CLOSED_REQUEST = 499
+BUSY_HEADER = "x-session-busy"
+
+
+class Conversation:
+    """One running turn, with the session it belongs to, if any.
+
+    Use as an async context manager: whatever happens, the turn is abandoned and the session freed
+    on the way out, without waiting for anything.
+    """
+
+    def __init__(
+        self,
+        watch: ClientWatch,
+        turn: Turn,
+        new: tuple[Message, ...],
+        session: SessionTurn | None,
+    ) -> None:
+        self._watch = watch
+        self._turn = turn
+        self._new = new
+        self._session = session
+        self.end: TurnEnd | None = None
+        self.meter: Callable[[TurnEvent | None], None] = lambda _event: None
+
+    @property
+    def session_id(self) -> str:
+        """The session's id, or "" without one."""
+        return self._session.session.id if self._session is not None else ""
+
+    @property
+    def opening_usage(self) -> Usage:
+        """What the API counted before it began to answer; zeros until then."""
+        return self._turn.opening_usage
+
+    @property
+    def answer(self) -> Message:
+        """The whole answer, once the turn has ended."""
+        assert self._turn.answer is not None
+        return self._turn.answer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self.close()
+
+    async def next_event(self) -> TurnEvent | None:
+        """The next event; before the last one is given out, the session has been saved.
+
+        Raises:
+            WrapperError: The turn failed; the session is as it was.
+        """
+        event = await self._turn.next_event()
+        self.meter(event)
+        if isinstance(event, TurnEnd):
+            self.end = event
+            await self._commit()
+        return event
+
+    def close(self) -> None:
+        """Abandon what still runs and free the session; twice is harmless."""
+        self._turn.abandon()
+        if self._session is not None:
+            self._session.release()
+        self._watch.close()
+
+    def abandon(self) -> None:
+        """Nobody reads the answer any more; whoever still does gets None."""
+        self._turn.abandon()
+
+    async def _commit(self) -> None:
+        if self._session is not None:
+            request = self._turn.request
+            messages = (*self._new, self.answer)
+            await self._session.commit(messages, model=request.model, system=request.system)
+
+
+async def begin(
+    services: Services, request: Request, chat: ChatTurn, session_id: str
+) -> Conversation:
+    """Start a turn, on a session where one is named: then it waits for the turns before it.
+
+    Raises:
+        WrapperError: The conversation cannot be answered, the session is busy, the queue is full.
+    """
+    meter = TurnMeter(services, request, chat.model)
+    watch = ClientWatch(request, services.tracker)
+    try:
+        if session_id:
+            conversation = await _on_session(services, request, chat, session_id, watch)
+        else:
+            check_conversation(chat.messages)
+            ask = _turn_request(chat, chat.messages, chat.system, request.state.owner)
+            conversation = Conversation(watch, services.runner.start(ask), chat.messages, None)
+    except BaseException:
+        watch.close()
+        raise
+    conversation.meter = meter
+    watch.on_leave = conversation.abandon
+    if watch.has_left:
+        conversation.abandon()
+    return conversation
+
+
+async def _on_session(
+    services: Services, request: Request, chat: ChatTurn, session_id: str, watch: ClientWatch
+) -> Conversation:
+    owner = request.state.owner
+    began = time.monotonic()
+    session = await _session_turn(services, request, session_id, watch)
+    try:
+        await services.sessions.open(session)
+        stored = session.session
+        new = _new_messages(stored.messages, chat.messages)
+        messages = (*stored.messages, *new)
+        check_conversation(messages)
+        ask = _turn_request(chat, messages, chat.system or stored.system, owner, session_id)
+        turn = services.runner.start(ask, waited=time.monotonic() - began)
+    except BaseException:
+        session.release()
+        raise
+    session.stop = lambda: turn.abandon(ConflictError("the session was deleted during the turn"))
+    return Conversation(watch, turn, new, session)
+
+
+async def _session_turn(
+    services: Services, request: Request, session_id: str, watch: ClientWatch
+) -> SessionTurn:
+    """Wait in line for the session, as long as the client does and a request may take."""
+    limit = services.settings.request_timeout
+    place = services.sessions.ask(
+        session_id, request.state.owner, may_wait=_may_wait(services, request)
+    )
+    watch.on_leave = place.cancel
+    try:
+        return await asyncio.wait_for(place, limit)
+    except TimeoutError:
+        raise RequestTimeoutError(
+            f"session {session_id!r} was busy with other turns for {limit:g} s; "
+            "ask for one after the other, or raise --request-timeout"
+        ) from None
+    except asyncio.CancelledError:
+        if watch.has_left:
+            raise ClientLeftError("the client left while it waited for its session") from None
+        if place.done() and not place.cancelled():
+            place.result().release()
+        raise
+
+
+def _may_wait(services: Services, request: Request) -> bool:
+    wanted = request.headers.get(BUSY_HEADER, services.settings.session_busy)
+    if wanted not in ("wait", "reject"):
+        raise InvalidRequestError(
+            f"{BUSY_HEADER} is {wanted!r}; valid are wait and reject", param=BUSY_HEADER
+        )
+    return wanted == "wait"
+
+
+async def read_json(request: Request) -> Any:
+    """The body as JSON.
+
+    Raises:
+        InvalidRequestError: It is not JSON.
+    """
+    try:
+        body = await request.body()
+        return json.loads(body, parse_constant=_refuse_number, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"the body is not JSON: {error}") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_number(text)
+
+
+def _refuse_number(text: str) -> float:
+    # Python reads and writes them, JSON has no such numbers, and the CLI would choke on one.
+    raise ValueError(f"{text} is no number in JSON, or too large for one")
+
+
+def _new_messages(stored: tuple[Message, ...], given: tuple[Message, ...]) -> tuple[Message, ...]:
+    """What the request adds; a client that sends the whole history again means the same."""
+    # Clients write the arguments of calls in their own way, which fingerprints do not look at.
+    again = [fingerprint(message) for message in given[: len(stored)]]
+    if stored and again == [fingerprint(message) for message in stored]:
+        return given[len(stored) :]
+    return given
+
+
+def _turn_request(
+    chat: ChatTurn, messages: tuple[Message, ...], system: str, owner: str, session: str = ""
+) -> TurnRequest:
+    return TurnRequest(
+        model=chat.model,
+        messages=messages,
+        system=system,
+        tools=chat.tools,
+        max_tokens=chat.max_tokens,
+        body=chat.body,
+        json_schema=chat.json_schema,
+        owner=owner,
+        session=session,
+    )

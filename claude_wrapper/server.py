@@ -1,0 +1,264 @@
+"""The life of the server, from the settings to the exit code; reads from top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from claude_wrapper import __version__
+from claude_wrapper.app import create_app
+from claude_wrapper.claude.ledger import open_ledger
+from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_version
+from claude_wrapper.claude.orphans import reap_orphans
+from claude_wrapper.closing import Closing
+from claude_wrapper.errors import SettingsError
+from claude_wrapper.lifecycle import Baseline, ResourceTracker
+from claude_wrapper.monitoring.logs import ServerLogs, start_logging
+from claude_wrapper.server_record import ServerRecord, describe_self, remove_stale
+from claude_wrapper.services import Services, build_services
+from claude_wrapper.shutdown import (
+    ShutdownReport,
+    SignalHub,
+    Verifier,
+    Watchdog,
+    write_report,
+)
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Iterator, Sequence
+
+    from claude_wrapper.settings import WrapperSettings
+
+__all__ = ["WrapperServer", "serve"]
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048
+
+EXIT_OK = 0
+EXIT_FORCED = 1
+# Everything was stopped, and yet something is left; the log and the report name it.
+EXIT_LEFT = 71
+
+
+class _UvicornServer(uvicorn.Server):
+    """uvicorn without its signal handlers: ours know what has to happen after it returns."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+class WrapperServer:
+    """One server: `run` returns the exit code when it has been stopped.
+
+    Args:
+        settings: What it was told.
+        demo: Use the fake CLI that ships with the package.
+        arguments: The words it was started with, kept for `restart`.
+    """
+
+    def __init__(
+        self, settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[str] = ()
+    ) -> None:
+        self._arguments = arguments
+        self._settings = settings
+        self._demo = demo
+        self._tracker = ResourceTracker()
+        self._signals = SignalHub()
+        self._stop = asyncio.Event()
+        self._force = asyncio.Event()
+        self._closing: Closing | None = None
+        self._http: uvicorn.Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self.port = 0
+        self.report: ShutdownReport | None = None
+
+    def stop(self) -> None:
+        """Ask the server to stop, as a signal would."""
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Serve until stopped.
+
+        Raises:
+            SettingsError: The port is taken, or another setting cannot be used.
+            CliMissingError: There is no claude executable.
+        """
+        # Before anything of ours exists: what is new at the end was ours.
+        verifier, others = Verifier(), Baseline.now()
+        settings = self._settings
+        logs = start_logging(self._tracker, settings.log_level, settings.log_file, settings.api_key)
+        self._signals.install()
+        self._signals.subscribe(self._on_signal)
+        try:
+            binary = demo_cli() if self._demo else find_cli(settings.cli_path)
+            listener = _bind(settings)
+            with contextlib.closing(listener):
+                services = await self._build(binary)
+                services.logs = logs
+                services.monitoring.auditor.accept(others)
+                self.port = listener.getsockname()[1]
+                record = self._record(services)
+                try:
+                    record.write(settings.state_path)
+                    await self._serve(services, listener)
+                finally:
+                    report = await self._shut_down(services)
+                    record.remove(settings.state_path)
+            # The log goes before the verification, which would find its thread and its file.
+            logs.stop()
+            self.report = await _verified(report, verifier)
+            _keep(self.report, settings, logs)
+            return self._exit_code(self.report)
+        finally:
+            self._signals.restore()
+            logs.stop()
+
+    def _exit_code(self, report: ShutdownReport) -> int:
+        if self._force.is_set():
+            return EXIT_FORCED
+        return EXIT_LEFT if report.left else EXIT_OK
+
+    async def _build(self, binary: CliBinary) -> Services:
+        state = self._settings.state_path
+        try:
+            previous_run = await self._tracker.in_thread(
+                lambda: reap_orphans(state), name="orphan-reaper"
+            )
+            ledger = open_ledger(state)
+            remove_stale(state)
+        except OSError as error:
+            raise SettingsError(
+                f"the state folder {state} cannot be used: {error.strerror}"
+            ) from None
+        try:
+            return build_services(
+                self._settings, self._tracker, ledger, binary=binary,
+                cli_version=await self._read_version(binary), previous_run=previous_run,
+            )  # fmt: skip
+        except BaseException:
+            ledger.close()
+            raise
+
+    def _record(self, services: Services) -> ServerRecord:
+        settings = self._settings
+        return describe_self(
+            host=settings.host, port=self.port, needs_key=bool(settings.api_key),
+            arguments=self._arguments, shutdown_timeout=settings.shutdown_timeout,
+            log_file=settings.log_file, previous_run=str(services.previous_run),
+        )  # fmt: skip
+
+    async def _read_version(self, binary: CliBinary) -> str:
+        """The version, unless a signal comes first: a CLI that hangs must not hold it up."""
+        reading = self._tracker.spawn(read_version(binary), name="cli-version")
+        await self._stopped_or(reading)
+        if not reading.done():
+            reading.cancel()
+            await asyncio.wait([reading])
+        return "" if reading.cancelled() else reading.result()
+
+    async def _stopped_or(self, task: asyncio.Task[Any]) -> None:
+        stopped = self._tracker.spawn(self._stop.wait(), name="stop-waiter")
+        await asyncio.wait([stopped, task], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+
+    async def _serve(self, services: Services, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            create_app(services), log_config=None, access_log=False, lifespan="off",
+            server_header=False, timeout_graceful_shutdown=1, timeout_keep_alive=75,
+        )  # fmt: skip
+        self._http = _UvicornServer(config)
+        self._serving = self._tracker.spawn(self._http.serve([listener]), name="http-server")
+        await services.start()
+        _announce(services, self.port)
+        await self._stopped_or(self._serving)
+
+    def _on_signal(self, number: signal.Signals, count: int) -> None:
+        logger.info("received %s", number.name)
+        if count > 1:
+            self._force.set()
+            if self._closing is not None:
+                self._closing.hurry()
+        self._stop.set()
+
+    async def _shut_down(self, services: Services) -> ShutdownReport:
+        budget = self._settings.shutdown_timeout
+        watchdog = Watchdog(self._tracker, budget, services.table.kill_all_now)
+        self._closing = Closing(services, self._http, self._serving, budget)
+        if self._force.is_set():
+            self._closing.hurry()
+        report = await self._closing.run()
+        self._signals.restore()
+        watchdog.call_off()
+        return report
+
+
+def serve(settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[str] = ()) -> int:
+    """Run a server until a signal stops it; the exit code.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+        CliMissingError: There is no claude executable.
+    """
+
+    async def main() -> int:
+        return await WrapperServer(settings, demo=demo, arguments=arguments).run()
+
+    return asyncio.run(main())
+
+
+async def _verified(report: ShutdownReport, verifier: Verifier) -> ShutdownReport:
+    left = await verifier.leaks()
+    return ShutdownReport(outcomes=report.outcomes, seconds=report.seconds, left=left)
+
+
+def _keep(report: ShutdownReport, settings: WrapperSettings, logs: ServerLogs) -> None:
+    verdict = "; ".join(report.left or ()) or "nothing left"
+    level = logging.WARNING if report.left else logging.INFO
+    logs.write_last(level, f"stopped in {report.seconds:.2f} s: {verdict}")
+    try:
+        write_report(settings.state_path, report)
+    except OSError as error:
+        logs.write_last(logging.WARNING, f"the shutdown report was not kept: {error.strerror}")
+
+
+def _bind(settings: WrapperSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # With the protocol left out asyncio does not set TCP_NODELAY on what is accepted, and every
+    # answer then waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        # Listening before the start-up line is printed: whoever reads it may connect at once.
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
+            "choose another --port (0 takes a free one), or stop what uses it"
+        ) from None
+    return listener
+
+
+def _announce(services: Services, port: int) -> None:
+    settings = services.settings
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    key = "key required" if settings.api_key else "no key needed"
+    version = services.cli_version or "version unknown"
+    sys.stdout.write(
+        f"claude-wrapper {__version__} on http://{host}:{port} · {key} · "
+        f"CLI {version} ({services.binary.origin}) · previous run: {services.previous_run}\n"
+    )
+    sys.stdout.flush()

@@ -1,0 +1,169 @@
+"""One turn at a time per session, and a conversation that only a finished turn can change."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from claude_wrapper.errors import ConflictError, NotFoundError
+from claude_wrapper.sessions.line import SessionLines
+from claude_wrapper.sessions.record import Session, SessionLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_wrapper.lifecycle import ResourceTracker
+    from claude_wrapper.model import Message
+    from claude_wrapper.sessions.store import SessionStore
+
+__all__ = ["SessionService", "SessionTurn"]
+
+SWEEP_BATCH = 100
+
+
+class SessionTurn:
+    """The right to one turn on a session; `release` it in any case."""
+
+    def __init__(self, service: SessionService, session: Session) -> None:
+        self._service = service
+        self.session = session
+        self.stop: Callable[[], None] = lambda: None
+        self.is_deleted = False
+
+    async def commit(self, messages: tuple[Message, ...], *, model: str, system: str) -> None:
+        """The turn succeeded: keep what was said, unless the session was deleted meanwhile."""
+        if not self.is_deleted:
+            await self._service.save(self.session, messages, model=model, system=system)
+
+    def release(self) -> None:
+        """The next turn may come."""
+        self._service.release(self)
+
+
+class SessionService:
+    """Sessions as the routes use them, above any store.
+
+    Args:
+        store: Where they are kept.
+        limits: How long a session may get.
+        tracker: Runs the periodic removal.
+        most_waiting: Requests that may wait for their session, over all sessions.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        limits: SessionLimits,
+        tracker: ResourceTracker,
+        *,
+        most_waiting: int = 64,
+    ) -> None:
+        self.store = store
+        self._limits = limits
+        self._tracker = tracker
+        self._lines: SessionLines[SessionTurn] = SessionLines(most_waiting)
+
+    def start(self, interval: float) -> None:
+        """Remove expired sessions every `interval` seconds."""
+        self._tracker.every(interval, self.sweep, name="session-sweeper")
+
+    async def sweep(self) -> None:
+        """Remove all expired sessions in small batches, so that requests are not held up."""
+        while await self.store.sweep(SWEEP_BATCH) == SWEEP_BATCH:
+            await asyncio.sleep(0)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the turns before them."""
+        return self._lines.waiting
+
+    def ask(self, session_id: str, owner: str, *, may_wait: bool) -> asyncio.Future[SessionTurn]:
+        """Ask for a turn; the future has it when all turns before it are over. Cancel it to leave.
+
+        Args:
+            session_id: Which session; it is made when it does not exist.
+            owner: Who asks.
+            may_wait: Whether to wait for the turn that runs.
+
+        Raises:
+            ConflictError: Another turn runs on it, and `may_wait` is False.
+            OverloadedError: Too many wait for sessions already.
+            NotFoundError: Somebody else is using it.
+        """
+        current = self._lines.current(session_id)
+        if current is not None and current.session.owner != owner:
+            raise _unknown(session_id)
+
+        def turn() -> SessionTurn:
+            now = time.time()
+            return SessionTurn(
+                self, Session(id=session_id, owner=owner, created_at=now, last_used_at=now)
+            )
+
+        return self._lines.join(session_id, turn, may_wait=may_wait)
+
+    async def open(self, turn: SessionTurn) -> None:
+        """Give the turn what is stored, once it has the session.
+
+        Raises:
+            NotFoundError: It belongs to somebody else.
+        """
+        stored = await self.store.get(turn.session.id)
+        if stored is not None and stored.owner != turn.session.owner:
+            raise _unknown(turn.session.id)
+        turn.session = stored or turn.session
+
+    async def get(self, session_id: str, owner: str) -> Session:
+        """Look at a session.
+
+        Raises:
+            NotFoundError: It is unknown, expired, or somebody else's.
+        """
+        session = await self.store.get(session_id)
+        if session is None or session.owner != owner:
+            raise _unknown(session_id)
+        return session
+
+    async def delete(self, session_id: str, owner: str) -> None:
+        """Remove a session and stop the turn that runs on it.
+
+        Raises:
+            NotFoundError: It is unknown, expired, or somebody else's.
+        """
+        turn = self._lines.current(session_id)
+        if turn is not None and turn.session.owner == owner:
+            turn.is_deleted = True
+            turn.stop()
+            gone = f"session {session_id!r} was deleted while this request waited for its turn"
+            self._lines.send_away(session_id, ConflictError(gone))
+            await self.store.delete(session_id)
+            return
+        await self.get(session_id, owner)
+        await self.store.delete(session_id)
+
+    async def save(
+        self, session: Session, messages: tuple[Message, ...], *, model: str, system: str
+    ) -> None:
+        """Store the session with these messages added."""
+        await self.store.put(
+            session.extended(
+                messages, model=model, system=system, now=time.time(), most=self._limits.messages
+            )
+        )
+
+    def release(self, turn: SessionTurn) -> None:
+        """The turn is over, whatever came of it."""
+        self._lines.leave(turn.session.id, turn)
+
+    @staticmethod
+    def new_id() -> str:
+        """An id that cannot be guessed."""
+        return f"sess-{uuid.uuid4().hex}"
+
+
+def _unknown(session_id: str) -> NotFoundError:
+    return NotFoundError(
+        f"there is no session {session_id!r}, or it has expired", code="session_not_found"
+    )

@@ -1,0 +1,236 @@
+"""Sessions in an SQLite file: the same bounds as in memory, and they survive a restart.
+
+One connection, used by one thread, which owns every statement. The file is locked for as long as
+the server lives: two servers on one file would each miss what the other counts. Expiry goes by the
+wall clock, because no other clock survives a restart.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from claude_wrapper.errors import SettingsError, WrapperError
+from claude_wrapper.lifecycle.worker_thread import WorkerThread
+from claude_wrapper.sessions.codec import decode_session, encode_session
+from claude_wrapper.sessions.record import Session, SessionLimits, SessionStats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from claude_wrapper.lifecycle import ResourceTracker
+
+__all__ = ["SqliteStore"]
+
+T = TypeVar("T")
+
+LOCK_PATIENCE = 2.0
+# Keys are bytes because a client may name its session with half a surrogate, which is no text.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS sessions (
+    key BLOB PRIMARY KEY, owner TEXT NOT NULL, used INTEGER NOT NULL, expires REAL NOT NULL,
+    size INTEGER NOT NULL, body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_use ON sessions (used);
+CREATE INDEX IF NOT EXISTS by_owner ON sessions (owner, used);
+CREATE INDEX IF NOT EXISTS by_expiry ON sessions (expires);
+PRAGMA user_version = 1;
+"""
+
+
+@dataclass
+class _Counts:
+    active: int = 0
+    size: int = 0
+    created: int = 0
+    expired: int = 0
+    evicted: int = 0
+    used: int = 0
+    removed: list[tuple[bytes, str]] = field(default_factory=list)
+
+
+class SqliteStore:
+    """Sessions in a file of mode 0600.
+
+    Args:
+        path: The file; it is made when it is missing, its folder is not.
+        limits: The bounds.
+        tracker: Where the thread is listed.
+        clock: Unix time; tests pass their own.
+        on_removed: Told, in the loop, of every session that is deleted, expired or evicted; only
+            id and owner are filled in.
+
+    Raises:
+        SettingsError: The file cannot be used, or another server uses it.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        limits: SessionLimits,
+        tracker: ResourceTracker,
+        clock: Callable[[], float] = time.time,
+        on_removed: Callable[[Session], None] = lambda _session: None,
+    ) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._on_removed = on_removed
+        self._connection = _open(Path(path).expanduser())
+        self._counts = self._count()
+        self._thread = WorkerThread(tracker, "session-store")
+
+    async def get(self, session_id: str) -> Session | None:
+        """The session, unless it is unknown or expired."""
+        return await self._run(lambda counts: self._get(counts, _key(session_id)))
+
+    async def put(self, session: Session) -> None:
+        """Keep this version as the most recently used one."""
+        await self._run(lambda counts: self._put(counts, session))
+
+    async def delete(self, session_id: str) -> bool:
+        """Remove a session; False when there was none."""
+        key = _key(session_id)
+        return await self._run(lambda counts: self._remove(counts, self._rows_of(key)) > 0)
+
+    async def newest(self, owner: str, limit: int) -> tuple[Session, ...]:
+        """The owner's sessions, most recently used first."""
+        query = (
+            "SELECT body FROM sessions WHERE owner = ? AND expires > ? ORDER BY used DESC LIMIT ?"
+        )
+        values = (owner, self._clock(), limit)
+        rows = await self._run(lambda _: self._connection.execute(query, values).fetchall())
+        return tuple(decode_session(body) for (body,) in rows)
+
+    async def sweep(self, batch: int) -> int:
+        """Remove up to `batch` expired sessions."""
+        return await self._run(lambda counts: self._expire(counts, batch))
+
+    async def stats(self) -> SessionStats:
+        """Counts, without reading the sessions."""
+        counts = self._counts
+        return SessionStats(
+            active=counts.active, size=counts.size, created=counts.created,
+            expired=counts.expired, evicted=counts.evicted,
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        """Finish what was begun, close the file, end the thread; twice is harmless."""
+        await self._thread.close()
+        self._connection.close()
+
+    async def _run(self, work: Callable[[_Counts], T]) -> T:
+        """Run a transaction in the thread; when it fails nothing has changed."""
+
+        def transaction() -> tuple[T, _Counts]:
+            before = self._counts
+            counts = _Counts(
+                before.active, before.size, before.created, before.expired, before.evicted,
+                before.used,
+            )  # fmt: skip
+            with self._connection:
+                self._connection.execute("BEGIN")
+                result = work(counts)
+            self._counts = counts
+            return result, counts
+
+        try:
+            result, counts = await self._thread.call(transaction)
+        except sqlite3.Error as error:
+            raise WrapperError(f"the session store failed: {error}") from error
+        for key, owner in counts.removed:
+            self._on_removed(Session(id=_text(key), owner=owner, created_at=0, last_used_at=0))
+        return result
+
+    # What follows runs in the thread.
+
+    def _get(self, counts: _Counts, key: bytes) -> Session | None:
+        query = "SELECT body, expires FROM sessions WHERE key = ?"
+        row = self._connection.execute(query, (key,)).fetchone()
+        if row is None:
+            return None
+        if row[1] <= self._clock():
+            counts.expired += self._remove(counts, self._rows_of(key))
+            return None
+        return decode_session(row[0])
+
+    def _put(self, counts: _Counts, session: Session) -> None:
+        key, now = _key(session.id), self._clock()
+        old = self._connection.execute("SELECT size FROM sessions WHERE key = ?", (key,)).fetchone()
+        counts.created += old is None
+        counts.active += old is None
+        counts.size += session.size - (old[0] if old else 0)
+        counts.used += 1
+        self._connection.execute(
+            "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+            (key, session.owner, counts.used, now + self._limits.ttl, session.size,
+             encode_session(session)),
+        )  # fmt: skip
+        self._expire(counts, counts.active)
+        while counts.active > self._limits.sessions or counts.size > self._limits.size:
+            oldest = "SELECT key, owner, size FROM sessions ORDER BY used LIMIT 1"
+            counts.evicted += self._remove(counts, self._connection.execute(oldest).fetchall())
+
+    def _expire(self, counts: _Counts, most: int) -> int:
+        query = "SELECT key, owner, size FROM sessions WHERE expires <= ? ORDER BY used LIMIT ?"
+        rows = self._connection.execute(query, (self._clock(), most)).fetchall()
+        removed = self._remove(counts, rows)
+        counts.expired += removed
+        return removed
+
+    def _rows_of(self, key: bytes) -> list[tuple[bytes, str, int]]:
+        query = "SELECT key, owner, size FROM sessions WHERE key = ?"
+        return self._connection.execute(query, (key,)).fetchall()
+
+    def _remove(self, counts: _Counts, rows: Iterable[tuple[bytes, str, int]]) -> int:
+        removed = 0
+        for key, owner, size in rows:
+            self._connection.execute("DELETE FROM sessions WHERE key = ?", (key,))
+            counts.active -= 1
+            counts.size -= size
+            counts.removed.append((key, owner))
+            removed += 1
+        return removed
+
+    def _count(self) -> _Counts:
+        query = "SELECT count(*), coalesce(sum(size), 0), coalesce(max(used), 0) FROM sessions"
+        active, size, used = self._connection.execute(query).fetchone()
+        return _Counts(active=active, size=size, used=used)
+
+
+def _key(session_id: str) -> bytes:
+    return session_id.encode("utf-8", "surrogatepass")
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogatepass")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        # Made by us and not by SQLite, so that it is never readable by others, not for a moment.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"the session store {str(path)!r} cannot be used: {error.strerror}; "
+            "its folder must exist and be writable"
+        ) from None
+    connection = sqlite3.connect(
+        path, timeout=LOCK_PATIENCE, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(SCHEMA)
+    except sqlite3.Error as error:
+        connection.close()
+        raise SettingsError(
+            f"the session store {str(path)!r} cannot be used: {error}; another server may use it, "
+            "or it is not an SQLite file"
+        ) from None
+    return connection

@@ -1,0 +1,122 @@
+"""From the text of a setting to its value, with errors that say what would be right."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from claude_wrapper.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "flag",
+    "integer",
+    "one_of",
+    "optional_text",
+    "seconds",
+    "size",
+    "text",
+    "webhook",
+    "words",
+]
+
+TIME_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*")
+
+
+def text(raw: str) -> str:
+    """Any text that is not empty."""
+    if not raw.strip():
+        raise SettingsError("is empty; give a value or leave the setting out")
+    return raw.strip()
+
+
+def optional_text(raw: str) -> str:
+    """Any text; empty means not set."""
+    return raw.strip()
+
+
+def words(raw: str) -> tuple[str, ...]:
+    """A comma-separated list."""
+    return tuple(word.strip() for word in raw.split(",") if word.strip())
+
+
+def webhook(raw: str) -> str:
+    """An http or https address; empty means not set. It may hold a token, so it is not shown."""
+    address = raw.strip()
+    if address and not re.match(r"https?://[^\s/]+", address):
+        raise SettingsError("is not an address like https://host/path")
+    return address
+
+
+def flag(raw: str) -> bool:
+    """A yes or a no."""
+    value = raw.strip().lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off", ""}:
+        return False
+    raise SettingsError(f"is {raw!r}; valid are true, false, yes, no, on, off, 1 and 0")
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of a few words, in any case."""
+
+    def parse(raw: str) -> str:
+        value = raw.strip().lower()
+        if value not in choices:
+            raise SettingsError(f"is {raw!r}; valid are {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """A whole number within bounds."""
+
+    def parse(raw: str) -> int:
+        try:
+            value = int(raw.strip())
+        except ValueError:
+            raise SettingsError(f"is {raw!r}; valid are whole numbers {low} to {high}") from None
+        if not low <= value <= high:
+            raise SettingsError(f"is {value}; valid are whole numbers {low} to {high}")
+        return value
+
+    return parse
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    """A time: plain seconds, or with ms, s, m, h or d."""
+
+    def parse(raw: str) -> float:
+        valid = f"valid are {low:g} to {high:g} seconds, also written like 500ms, 30s, 5m, 1h"
+        value = _quantity(raw, TIME_UNITS, valid)
+        if not low <= value <= high:
+            raise SettingsError(f"is {raw!r}; {valid}")
+        return value
+
+    return parse
+
+
+def size(low: int, high: int) -> Callable[[str], int]:
+    """A size: plain bytes, or with K, M or G (KiB, MiB, GiB)."""
+
+    def parse(raw: str) -> int:
+        valid = f"valid are {low} to {high} bytes, also written like 512K, 32M, 1G, 32MiB"
+        value = int(_quantity(re.sub(r"(?i)(?<=[kmg])i?b\s*$", "", raw), SIZE_UNITS, valid))
+        if not low <= value <= high:
+            raise SettingsError(f"is {raw!r}; {valid}")
+        return value
+
+    return parse
+
+
+def _quantity(raw: str, units: dict[str, float] | dict[str, int], valid: str) -> float:
+    match = QUANTITY.fullmatch(raw)
+    if match is None or match[2].lower() not in units:
+        raise SettingsError(f"is {raw!r}; {valid}")
+    return float(match[1]) * units[match[2].lower()]

@@ -1,0 +1,43 @@
+"""The report of the last shutdown, kept in the state folder for the next run to show."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from claude_wrapper.shutdown.sequence import ShutdownReport
+
+__all__ = ["read_report", "write_report"]
+
+NAME = "last-shutdown.json"
+
+
+def write_report(state_folder: Path, report: ShutdownReport) -> None:
+    """Keep the report, readable by its user only; a reader sees the old one or the new one.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    document = {"ended_at": round(time.time(), 3), "pid": os.getpid(), **report.to_dict()}
+    draft = state_folder / f".{NAME}.{os.getpid()}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, json.dumps(document).encode())
+    finally:
+        os.close(descriptor)
+    draft.replace(state_folder / NAME)
+
+
+def read_report(state_folder: Path) -> dict[str, Any] | None:
+    """The report of the run that ended last; None when there is none that can be read."""
+    with suppress(OSError, ValueError):
+        document = json.loads((state_folder / NAME).read_text(encoding="utf-8"))
+        if isinstance(document, dict):
+            return document
+    return None

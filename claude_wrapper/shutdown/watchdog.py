@@ -1,0 +1,50 @@
+"""Ends the process when the loop itself no longer turns: the last line of the shutdown promise."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claude_wrapper.lifecycle import ResourceTracker
+
+__all__ = ["EXIT_FORCED", "Watchdog"]
+
+EXIT_FORCED = 70
+
+
+class Watchdog:
+    """A thread that exits the process unless it is called off in time.
+
+    Args:
+        tracker: Where the thread is listed.
+        seconds: How long it waits.
+        last_words: Runs before the exit, in the thread: kill what would survive us.
+    """
+
+    def __init__(
+        self, tracker: ResourceTracker, seconds: float, last_words: Callable[[], None]
+    ) -> None:
+        self._called_off = threading.Event()
+        self._seconds = seconds
+        self._last_words = last_words
+        self._thread = tracker.thread(self._wait, name="shutdown-watchdog")
+
+    def call_off(self) -> None:
+        """All went well; returns when the thread has gone."""
+        self._called_off.set()
+        self._thread.join()
+
+    def _wait(self) -> None:
+        if self._called_off.wait(self._seconds):
+            return
+        self._last_words()
+        sys.stderr.write(
+            f"claude-wrapper: shutdown took longer than {self._seconds:g} s; exiting\n"
+        )
+        sys.stderr.flush()
+        os._exit(EXIT_FORCED)

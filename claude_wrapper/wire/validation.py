@@ -1,0 +1,71 @@
+"""Request bodies checked against a model, with the wrong field named as the client wrote it."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from claude_wrapper.errors import InvalidRequestError
+
+__all__ = ["Lenient", "validate"]
+
+
+class Lenient(BaseModel):
+    """A part of a request; fields that are not known are kept, so that they can be named."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+def validate(model: type[_Body], document: Any, *, example: str) -> _Body:
+    """Check a body.
+
+    Args:
+        model: What it must be.
+        document: The parsed JSON.
+        example: What a body looks like, for who sent something that is not an object.
+
+    Raises:
+        InvalidRequestError: A field is wrong; `param` says which.
+    """
+    if not isinstance(document, dict):
+        raise InvalidRequestError(f"the body must be a JSON object like {example}")
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise _explain(error, document) from None
+
+
+def _explain(error: ValidationError, document: dict[str, Any]) -> InvalidRequestError:
+    # Every variant of a union complains. The one that got furthest is the one that was meant.
+    found = [
+        (_real_path(one["loc"], document, is_missing=one["type"] == "missing"), one["msg"])
+        for one in error.errors(include_url=False)
+    ]
+    path, message = max(found, key=lambda pair: len(pair[0]))
+    param = ".".join(str(part) for part in path) or None
+    return InvalidRequestError(f"{param or 'the body'}: {message}", param=param)
+
+
+def _real_path(
+    location: tuple[int | str, ...], document: Any, *, is_missing: bool
+) -> list[int | str]:
+    """The location without the names of union variants, which stand for nothing in the body."""
+    path: list[int | str] = []
+    here = document
+    for part in location:
+        if _leads_on(here, part):
+            here = here[part]
+            path.append(part)
+    if is_missing:
+        path.append(location[-1])
+    return path
+
+
+def _leads_on(here: Any, part: int | str) -> bool:
+    if isinstance(here, dict):
+        return part in here
+    return isinstance(here, list) and isinstance(part, int) and part < len(here)

@@ -1,0 +1,157 @@
+"""What a killed server leaves behind is found at the next start; what only looks like it is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from wrapper.support.servers import is_alive, running_server, wait_until
+
+from claude_wrapper.claude.identity import identify
+from claude_wrapper.claude.ledger import abandoned_runs, open_ledger
+from claude_wrapper.claude.orphans import reap_orphans
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def disown(state: Path, run_id: str) -> None:
+    """Make a run look as if its server were gone."""
+    path = state / "runs" / run_id / "run.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "started": "1"}))
+
+
+def sleeper(run_id: str = "", *more: str) -> subprocess.Popen[bytes]:
+    env = {**os.environ, "CLAUDE_WRAPPER_RUN_ID": run_id}
+    code = "import time; time.sleep(600)"
+    return subprocess.Popen([sys.executable, "-c", code, *more], env=env, start_new_session=True)
+
+
+def test_a_recorded_child_of_a_dead_server_is_ended(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    child = sleeper(ledger.run_id)
+    ledger.add(child.pid)
+    (ledger.work_folder / "left").mkdir()
+    disown(tmp_path, ledger.run_id)
+    previous = reap_orphans(tmp_path, patience=0.2)
+    assert child.wait(10) == -signal.SIGKILL
+    assert (previous.clean, previous.folders) == (False, 1)
+    assert str(previous) == "unclean, reaped 1"
+    assert not ledger.folder.exists()
+
+
+def test_a_stranger_with_the_recorded_pid_is_not_touched(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    stranger = sleeper()
+    try:
+        record = replace(ledger.add(stranger.pid), started="1")
+        path = ledger.folder / "children.jsonl"
+        entry = {"event": "started", "pid": record.pid, "started": "1", "pgid": record.pgid}
+        path.write_text(json.dumps({**entry, "boot": record.boot}) + "\n")
+        disown(tmp_path, ledger.run_id)
+        previous = reap_orphans(tmp_path, patience=0.2)
+        assert previous.reaped == ()
+        assert is_alive(stranger.pid)
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_group_whose_leader_is_dead_is_found_by_its_mark(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    code = (
+        "import subprocess, sys;"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+        "print(p.pid, flush=True); sys.stdin.read()"
+    )
+    env = {**os.environ, "CLAUDE_WRAPPER_RUN_ID": ledger.run_id}
+    leader = subprocess.Popen(
+        [sys.executable, "-c", code], env=env, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert leader.stdout is not None
+    assert leader.stdin is not None
+    member = int(leader.stdout.readline())
+    ledger.add(leader.pid)
+    leader.stdin.close()
+    leader.wait(10)
+    leader.stdout.close()
+    assert is_alive(member)
+    disown(tmp_path, ledger.run_id)
+    reap_orphans(tmp_path)
+    wait_until(lambda: not is_alive(member), what="the member of the group is gone")
+
+
+def test_the_run_of_a_living_server_is_left_alone(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    assert identify(os.getpid()).started
+    assert abandoned_runs(tmp_path) == ()
+    ledger.close()
+    assert reap_orphans(tmp_path).clean
+
+
+def test_a_torn_last_line_does_not_hide_the_others(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    child = sleeper(ledger.run_id)
+    try:
+        ledger.add(child.pid)
+        with (ledger.folder / "children.jsonl").open("a") as file:
+            file.write('{"event": "sta')
+        disown(tmp_path, ledger.run_id)
+        [run] = abandoned_runs(tmp_path)
+        assert [record.pid for record in run.children] == [child.pid]
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_after_kill_9_in_mid_stream_the_next_start_reaps_and_says_so(tmp_path: Path) -> None:
+    """The leaders die with the server through the kernel; what they started does not."""
+    with running_server(tmp_path) as server:
+        body = {"model": "sonnet", "messages": [{"role": "user", "content": "[[grandchild]]"}]}
+        reply = httpx.post(f"{server.url}/v1/chat/completions", json=body).json()
+        grandchild = int(reply["choices"][0]["message"]["content"])
+        leaders = [child.pid for child in server.children() if child.pid != grandchild]
+        streaming = threading.Thread(target=read_for_ever, args=(server.url,))
+        streaming.start()
+        server.stop(signal.SIGKILL)
+        streaming.join(20)
+        wait_until(lambda: not any(map(is_alive, leaders)), what="the leaders are gone")
+        assert is_alive(grandchild)
+    with running_server(tmp_path) as server:
+        assert "previous run: unclean, reaped 1" in server.announcement
+        assert not is_alive(grandchild)
+        server.stop()
+    with running_server(tmp_path) as server:
+        assert "previous run: clean" in server.announcement
+
+
+def read_for_ever(url: str) -> None:
+    messages = [{"role": "user", "content": "[[midhang]]"}]
+    body = {"model": "sonnet", "messages": messages, "stream": True}
+    try:
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
+            for _ in response.iter_lines():
+                pass
+    except httpx.HTTPError:
+        return
+
+
+def test_the_state_folder_is_private_even_when_it_was_not(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    ledger = open_ledger(state)
+    for folder in (state, ledger.folder, ledger.folder.parent, ledger.work_folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    ledger.close()

@@ -1,0 +1,312 @@
+"""Turns on real processes of the fake CLI: answers, isolation, failures, and what they leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from wrapper.support.engine import assistant, engine, read, result, user
+from wrapper.support.servers import is_alive, suspend
+
+from claude_wrapper.claude import PoolLimits, TurnLimits
+from claude_wrapper.claude.outbox import MOST_WAITING
+from claude_wrapper.errors import (
+    CliFailedError,
+    OverloadedError,
+    RequestTimeoutError,
+    UpstreamError,
+)
+from claude_wrapper.model import TextDelta, ToolArgumentsDelta, ToolCallStarted, ToolSpec, TurnEnd
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+ONE = PoolLimits(warm=0, most=1, queue=4)
+WEATHER = ToolSpec(name="weather", description="Tells it", parameters={"type": "object"})
+TWO_CALLS = '[[tool:weather {"city": "Oslo"}]] [[tool:weather {"city": "Rome"}]]'
+
+
+async def test_pieces_arrive_one_by_one(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        events = await read(cli.start(user("[[chunks:3]]")))
+    assert [e.text for e in events if isinstance(e, TextDelta)] == ["word0 ", "word1 ", "word2 "]
+    end = events[-1]
+    assert isinstance(end, TurnEnd)
+    assert (end.reason, end.usage.prompt_tokens, end.usage.output_tokens) == ("stop", 12, 5)
+
+
+async def test_unrelated_requests_share_a_process_but_nothing_else(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        first = await cli.text(
+            user("secret of the first [[text:x]]"), system="first", max_tokens=5, tools=(WEATHER,),
+            body={"temperature": 0.5}, owner="a",
+        )  # fmt: skip
+        seen = json.loads(await cli.text(user("[[context]]"), owner="b"))
+        assert cli.table.started_total == 1
+    assert first == "x"
+    assert "secret" not in json.dumps(seen)
+    assert seen["tools"] == []
+    assert seen["system"] != "first"
+    assert seen["env"] == {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": "", "CLAUDE_CODE_EXTRA_BODY": "{}"}
+
+
+async def test_the_same_words_of_another_owner_are_not_continued(tmp_path: Path) -> None:
+    """The context is reset and loaded anew: the process must not carry state across keys."""
+    async with engine(tmp_path, ONE) as cli:
+        await cli.text(user("[[text:x]]"), owner="a")
+        worker = cli.pool._idle[0]
+        kept = worker.context.points[0].uuid
+        await cli.text(user("[[text:x]]"), assistant("x"), user("more [[text:y]]"), owner="b")
+        assert kept not in [point.uuid for point in worker.context.points]
+
+
+async def test_a_conversation_continues_without_being_loaded_again(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        await cli.text(user("[[text:x]]"))
+        kept = cli.pool._idle[0].context.points[0].uuid
+        seen = json.loads(await cli.text(user("[[text:x]]"), assistant("x"), user("[[context]]")))
+        assert cli.pool._idle[0].context.points[0].uuid == kept
+    assert [m["role"] for m in seen["messages"]] == ["user", "assistant", "user"]
+
+
+async def test_history_is_loaded_in_order_when_no_process_holds_it(tmp_path: Path) -> None:
+    history = [user("u1"), assistant("a1"), user("u2"), assistant("a2"), user("[[context]]")]
+    async with engine(tmp_path, ONE) as cli:
+        seen = json.loads(await cli.text(*history))
+    texts = [message["content"][0]["text"] for message in seen["messages"]]
+    assert texts == ["u1", "a1", "u2", "a2", "[[context]]"]
+
+
+async def test_parallel_tool_calls_are_parked_and_resumed_on_the_same_process(
+    tmp_path: Path,
+) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        turn = cli.start(user(TWO_CALLS), tools=(WEATHER,))
+        events = await read(turn)
+        assert turn.answer is not None
+        calls = turn.answer.tool_calls
+        assert [json.loads(call.arguments)["city"] for call in calls] == ["Oslo", "Rome"]
+        assert sum(isinstance(e, ToolCallStarted) for e in events) == 2
+        assert sum(isinstance(e, ToolArgumentsDelta) for e in events) == 4
+        assert cli.pool.counts()["parked"] == 1
+        results = [result(calls[0].id, "rain"), result(calls[1].id, "sun")]
+        text = await cli.text(user(TWO_CALLS), turn.answer, *results, tools=(WEATHER,))
+        assert text == "results: rain | sun"
+        assert cli.table.started_total == 1
+
+
+async def test_results_are_replayed_when_the_parked_process_is_gone(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        turn = cli.start(user(TWO_CALLS), tools=(WEATHER,))
+        await read(turn)
+        assert turn.answer is not None
+        [child] = cli.table.children
+        cli.table.end(child)
+        await child.gone.wait()
+        calls = turn.answer.tool_calls
+        results = [result(call.id, "rain") for call in calls]
+        cli.pool._sweep()
+        await cli.text(user(TWO_CALLS), turn.answer, *results, tools=(WEATHER,))
+        assert cli.table.started_total == 2
+
+
+async def test_a_schema_gets_its_own_process_and_a_checked_object(tmp_path: Path) -> None:
+    async with engine(tmp_path, PoolLimits(warm=0, most=2)) as cli:
+        text = await cli.text(user('[[json:{"a": 1}]]'), json_schema={"type": "object"})
+    assert json.loads(text) == {"a": 1}
+
+
+async def test_the_token_limit_ends_the_answer_instead_of_going_on(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        events = await read(cli.start(user("[[maxtok]] [[text:cut]]")))
+        assert cli.pool.counts()["idle"] == 1
+    assert [e.text for e in events if isinstance(e, TextDelta)] == ["cut"]
+    assert isinstance(events[-1], TurnEnd)
+    assert events[-1].reason == "length"
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 529])
+async def test_api_errors_keep_their_status_and_the_process(tmp_path: Path, status: int) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        with pytest.raises(UpstreamError, match=f"answered {status}: fake error") as caught:
+            await cli.text(user(f"[[status:{status}]]"))
+        assert "API Error" not in await cli.text(user("[[context]]"))
+        assert cli.table.started_total == 1
+    assert caught.value.http_status == status
+
+
+async def test_a_crash_in_mid_stream_is_an_error_and_the_next_turn_works(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        with pytest.raises(CliFailedError, match="ended in the middle"):
+            await cli.text(user("[[crash]]"))
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+
+
+async def test_a_line_of_two_megabytes_is_read(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        assert len(await cli.text(user("[[huge:2000000]]"))) == 2_000_000
+
+
+@pytest.mark.parametrize("state", ["[[hang]]", "[[midhang]]"])
+async def test_an_abandoned_turn_is_interrupted_and_leaves_no_trace(
+    tmp_path: Path, state: str
+) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        turn = cli.start(user(state + " never again"))
+        while not cli.table.children or not cli.pool.counts()["busy"]:
+            await asyncio.sleep(0)
+        if state == "[[midhang]]":
+            await turn.next_event()
+        turn.abandon()
+        await turn.finished.wait()
+        assert "never again" not in await cli.text(user("[[context]]"))
+        assert cli.table.started_total == 1
+
+
+async def test_a_turn_abandoned_in_the_queue_gives_its_place_up(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        running = cli.start(user("[[midhang]]"))
+        await running.next_event()
+        waiting = cli.start(user("[[text:never]]"))
+        waiting.abandon()
+        await waiting.finished.wait()
+        assert cli.pool.counts()["busy"] == 1
+        running.abandon()
+        await running.finished.wait()
+        assert cli.pool.counts() == {
+            "idle": 1,
+            "busy": 0,
+            "parked": 0,
+            "starting": 0,
+            "ending": 0,
+            "queued": 0,
+        }
+
+
+async def test_a_process_that_ignores_interrupts_is_replaced(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE, TurnLimits(total=30, idle=0.3)) as cli:
+        with pytest.raises(RequestTimeoutError, match=r"silent for 0\.3 s"):
+            await cli.text(user("[[stuck]] [[ignore-sigterm]]"))
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+        assert cli.table.started_total == 2
+        await cli.table.end_all(10)
+        assert cli.table.killed_total == 1
+
+
+async def test_a_stopped_process_is_killed_at_the_end(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        await cli.text(user("[[text:x]]"))
+        [child] = cli.table.children
+        suspend(child.pid)
+        await cli.table.end_all(10)
+        assert cli.table.killed_total == 1
+        assert not is_alive(child.pid)
+
+
+async def test_a_grandchild_dies_with_its_group(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        grandchild = int(await cli.text(user("[[grandchild]]")))
+        assert is_alive(grandchild)
+        await cli.table.end_all(10)
+        assert not is_alive(grandchild)
+
+
+async def test_a_grandchild_that_left_the_group_neither_holds_up_nor_survives_the_end(
+    tmp_path: Path,
+) -> None:
+    """It keeps the output open: the end of its parent must be seen without the end of that."""
+    async with engine(tmp_path, ONE) as cli:
+        escapee = int(await cli.text(user("[[escapee]]")))
+        [child] = cli.table.children
+        cli.table.end(child)
+        async with asyncio.timeout(2):
+            await child.gone.wait()
+        assert is_alive(escapee)
+        await cli.table.end_all(10)
+        assert not is_alive(escapee)
+
+
+async def test_a_process_counts_against_the_bound_until_it_is_gone(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        await cli.text(user("[[text:x]]"))
+        [old] = cli.table.children
+        suspend(old.pid)
+        # Another schema needs another process, for which this one, which hangs on, has to go.
+        turn = cli.start(user('[[json:{"a": 1}]]'), json_schema={"type": "object"})
+        while not old.gone.is_set():
+            assert len(cli.table.children) == 1
+            assert cli.pool.size == 1
+            await asyncio.sleep(0)
+        await read(turn)
+        assert cli.table.killed_total == 1
+
+
+async def test_a_client_that_does_not_read_holds_its_process_back(tmp_path: Path) -> None:
+    """Neither our queues nor our memory grow: the process itself waits in a write."""
+    async with engine(tmp_path, ONE) as cli:
+        turn = cli.start(user("[[chunks:100000]]"))
+        while not turn.outbox.is_full:
+            await asyncio.sleep(0)
+        worker = next(iter(cli.pool._busy))
+        pipe = worker.child.process._transport.get_pipe_transport(1)
+        assert isinstance(pipe, asyncio.ReadTransport)
+        while pipe.is_reading():
+            await asyncio.sleep(0)
+        assert len(turn.outbox) <= MOST_WAITING + 1
+        assert worker.inbox.qsize() < 10_000
+        pieces = 0
+        while not isinstance(await turn.next_event(), TurnEnd):
+            pieces += 1
+        assert pieces == 100_000
+
+
+async def test_a_turn_held_back_can_be_abandoned(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        turn = cli.start(user("[[chunks:100000]]"))
+        while not turn.outbox.is_full:
+            await asyncio.sleep(0)
+        turn.abandon()
+        await turn.finished.wait()
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+        assert cli.table.started_total == 1
+
+
+async def test_a_client_that_never_reads_runs_into_the_time_limit(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE, TurnLimits(total=0.5, idle=20)) as cli:
+        turn = cli.start(user("[[chunks:100000]]"))
+        await turn.finished.wait()
+        with pytest.raises(RequestTimeoutError, match="did not read its answer"):
+            await read(turn)
+
+
+async def test_the_total_time_of_a_turn_is_enforced(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE, TurnLimits(total=0.5, idle=20)) as cli:
+        with pytest.raises(RequestTimeoutError, match=r"longer than 0\.5 s"):
+            await cli.text(user("[[chunks:100000]] [[delay:0.01]]"))
+
+
+async def test_a_full_queue_refuses_and_says_when_to_come_back(tmp_path: Path) -> None:
+    async with engine(tmp_path, PoolLimits(warm=0, most=1, queue=1)) as cli:
+        turns = [cli.start(user("[[hang]]")), cli.start(user("[[text:x]]"))]
+        with pytest.raises(OverloadedError) as caught:
+            cli.start(user("[[text:x]]"))
+        assert caught.value.retry_after
+        for turn in turns:
+            turn.abandon()
+
+
+async def test_a_process_is_replaced_after_its_turns(tmp_path: Path) -> None:
+    async with engine(tmp_path, PoolLimits(warm=0, most=1, max_turns=2)) as cli:
+        pids = [await cli.text(user("[[pid]]")) for _ in range(4)]
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+
+
+async def test_many_turns_share_few_processes(tmp_path: Path) -> None:
+    async with engine(tmp_path, PoolLimits(warm=0, most=3, queue=30)) as cli:
+        texts = await asyncio.gather(*(cli.text(user(f"[[text:{n}]]")) for n in range(30)))
+        assert texts == [str(n) for n in range(30)]
+        assert cli.table.started_total <= 3

@@ -1,0 +1,233 @@
+"""The verbs, as a user runs them: real processes, real exit codes, one line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import httpx
+import psutil
+import pytest
+from wrapper.support.servers import is_alive, scrubbed_environment, suspend, wait_until
+
+from claude_wrapper.server_record import describe_self, read_records, signal_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from claude_wrapper.server_record import ServerRecord
+
+    Run = Callable[..., subprocess.CompletedProcess[str]]
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def run(tmp_path: Path, state: Path) -> Iterator[Run]:
+    """Runs a verb on a state folder of its own; ends what was started there."""
+
+    def verb(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "claude_wrapper", *words]
+        environ = scrubbed_environment(
+            HOME=str(tmp_path), CLAUDE_WRAPPER_STATE_DIR=str(state), **env
+        )
+        return subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    yield verb
+    for record in read_records(state) if state.is_dir() else ():
+        signal_server(record, signal.SIGKILL)
+        wait_until(lambda record=record: not record.is_running, what="the server is gone")  # type: ignore[misc]
+
+
+def start(run: Run, state: Path, *words: str, **env: str) -> ServerRecord:
+    """Start a demo server on a free port."""
+    done = run("start", "-d", "--demo", "--port", "0", "--pool-size", "1", *words, **env)
+    assert done.returncode == 0, done
+    [record] = read_records(state)
+    assert done.stdout.endswith(f"started: pid {record.pid}, {record.url}\n")
+    return record
+
+
+def one_line(done: subprocess.CompletedProcess[str], words: str) -> None:
+    """The command was refused with one line that holds these words."""
+    assert done.returncode == 2, done
+    assert done.stderr.startswith("claude-wrapper: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert words in done.stderr
+
+
+def test_a_life_in_the_background(run: Run, state: Path) -> None:
+    assert run("status").returncode == 3
+    record = start(run, state)
+    assert httpx.get(f"{record.url}/health/ready").status_code == 200
+    status = run("status", "--json")
+    assert status.returncode == 0
+    [one] = json.loads(status.stdout)["servers"]
+    assert (one["pid"], one["ready"], one["needs_key"]) == (record.pid, True, False)
+    assert record.url in run("status", str(record.port)).stdout
+    assert run("status", "1").returncode == 3
+    again = run("start", "-d", "--demo", "--port", str(record.port))
+    assert (again.returncode, "already running" in again.stdout) == (0, True)
+    children = psutil.Process(record.pid).children(recursive=True)
+    stopped = run("stop")
+    assert (stopped.returncode, stopped.stdout) == (0, f"stopped: pid {record.pid}\n")
+    assert not any(is_alive(pid) for pid in (record.pid, *(child.pid for child in children)))
+    status = run("status", "--json")
+    assert status.returncode == 3
+    assert json.loads(status.stdout)["last_shutdown"]["left"] == []
+    assert "nothing left" in run("logs").stdout
+    assert run("stop").stdout == "not running\n"
+
+
+def test_what_is_on_disk_is_private_and_holds_no_key(run: Run, state: Path) -> None:
+    key = "a-very-secret-key"
+    record = start(run, state, CLAUDE_WRAPPER_API_KEY=key)
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert record.path(state).stat().st_mode & 0o777 == 0o600
+    run("stop")
+    files = [path for path in state.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if key in path.read_text(errors="replace")]
+
+
+def test_a_generated_key_is_shown_once_and_is_on_no_command_line(run: Run, state: Path) -> None:
+    done = run("start", "-d", "-k", "--demo", "--port", "0")
+    key = done.stdout.partition("key (shown once): ")[2].split()[0]
+    assert done.stdout.count(key) == 1
+    [record] = read_records(state)
+    server = psutil.Process(record.pid)
+    lines = [server.cmdline(), *(child.cmdline() for child in server.children(recursive=True))]
+    assert not [line for line in lines if any(key in word for word in line)]
+    answers = [
+        httpx.get(f"{record.url}/v1/models", headers=headers).status_code
+        for headers in ({}, {"x-api-key": key})
+    ]
+    assert answers == [401, 200]
+    refused = run("restart")
+    one_line(refused, "requires a key that is not known here")
+    assert record.is_running
+    again = run("restart", "-k")
+    assert again.returncode == 0
+    [newer] = read_records(state)
+    assert newer.pid != record.pid
+    assert key not in again.stdout
+
+
+def test_restart_keeps_port_and_flags(run: Run, state: Path) -> None:
+    record = start(run, state, "--queue-size", "7")
+    assert run("restart").returncode == 0
+    [newer] = read_records(state)
+    assert (newer.port, newer.pid != record.pid) == (record.port, True)
+    assert "--queue-size=7" in newer.arguments
+    assert not record.is_running
+
+
+def test_stop_forces_a_server_that_does_not_react(run: Run, state: Path) -> None:
+    record = start(run, state, "--shutdown-timeout", "0.5")
+    children = psutil.Process(record.pid).children(recursive=True)
+    suspend(record.pid)
+    stopped = run("stop")
+    assert (stopped.returncode, stopped.stdout.startswith("killed")) == (0, True)
+    wait_until(lambda: not any(is_alive(c.pid) for c in children), what="its children are gone")
+    assert "killed" in run("status").stdout
+    newer = start(run, state)
+    assert newer.previous_run.startswith("unclean")
+
+
+def test_a_stranger_with_the_recorded_pid_is_not_touched(run: Run, state: Path) -> None:
+    state.mkdir(mode=0o700)
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        record = describe_self(
+            host="127.0.0.1", port=8000, needs_key=False, arguments=(), shutdown_timeout=0.5,
+            log_file="", previous_run="clean",
+        )  # fmt: skip
+        replace(record, pid=stranger.pid, started="1").write(state)
+        assert run("status").returncode == 3
+        assert run("stop").stdout == "not running\n"
+        assert is_alive(stranger.pid)
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_two_servers_must_be_told_apart(run: Run, state: Path) -> None:
+    for _ in range(2):
+        assert run("start", "-d", "--demo", "--port", "0", "--pool-size", "0").returncode == 0
+    first, second = read_records(state)
+    one_line(run("stop"), f"on the ports {first.port}, {second.port}; name one")
+    assert run("stop", str(first.port)).returncode == 0
+    assert (first.is_running, second.is_running) == (False, True)
+
+
+@pytest.mark.parametrize("verb", [("serve",), ("start", "-d")], ids=" ".join)
+def test_mistakes_cost_one_line(run: Run, tmp_path: Path, verb: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        one_line(run(*verb, "--demo", "--port", port), f"cannot listen on 127.0.0.1 port {port}")
+    one_line(run(*verb, "--port", "99999"), "--port is 99999; valid are whole numbers 0 to 65535")
+    one_line(run(*verb, "--host", "0.0.0.0", "--demo"), "no key is set")
+    missing = str(tmp_path / "nowhere")
+    one_line(run(*verb, "--port", "0", "--cli-path", missing), "does not exist")
+    one_line(run(*verb, "--demo", "--state-dir", "/proc/nowhere"), "/proc/nowhere")
+
+
+def test_the_original_words_still_serve(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for words in ((port, "--demo"), ("-p", port, "-n", "--demo"), ("serve", port, "--demo")):
+            one_line(run(*words), f"cannot listen on 127.0.0.1 port {port}")
+
+
+def test_logs_without_a_log_say_where_it_would_be(run: Run, state: Path) -> None:
+    one_line(run("logs"), f"there is no log at {state / 'server.log'}")
+
+
+def test_doctor_names_kinds_and_never_values(run: Run, tmp_path: Path) -> None:
+    secret = "sk-ant-very-secret"
+    missing = run("doctor", "--cli-path", str(tmp_path / "nowhere"), ANTHROPIC_API_KEY=secret)
+    assert missing.returncode == 1
+    assert "PROBLEM claude CLI" in missing.stdout
+    assert "API key (ANTHROPIC_API_KEY)" in missing.stdout
+    assert secret not in missing.stdout
+    script = tmp_path / "claude"
+    script.write_text("#!/bin/sh\necho 1.2.3\n")
+    script.chmod(0o755)
+    fine = run("doctor", "--json", "--cli-path", str(script), ANTHROPIC_API_KEY=secret)
+    assert fine.returncode == 0, fine.stdout
+    found = {finding["name"]: finding["text"] for finding in json.loads(fine.stdout)}
+    assert found["claude CLI"] == f"1.2.3, {script} (given)"
+    assert {"version", "state folder", "namespace", "orphan protection"} <= set(found)
+
+
+def test_models_are_listed(run: Run) -> None:
+    assert "sonnet" in run("models").stdout.split()
+
+
+def test_a_server_in_the_foreground_can_be_stopped_too(
+    run: Run, tmp_path: Path, state: Path
+) -> None:
+    environ = scrubbed_environment(HOME=str(tmp_path), CLAUDE_WRAPPER_STATE_DIR=str(state))
+    command = [sys.executable, "-m", "claude_wrapper", "serve", "0", "--demo", "--pool-size", "0"]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: state.is_dir() and read_records(state), what="it listens")
+        assert run("stop").returncode == 0
+        assert process.wait(20) == os.EX_OK
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,167 @@
+"""Alerts reach every channel, and a channel that fails costs nothing but its own alert."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from wrapper.support.clock import FakeClock
+
+from claude_wrapper.lifecycle import ResourceTracker
+from claude_wrapper.monitoring import channels
+from claude_wrapper.monitoring.alerts import Alert, AlertCenter
+from claude_wrapper.monitoring.channels import (
+    CallbackChannel,
+    FileChannel,
+    LogChannel,
+    WebhookChannel,
+)
+from claude_wrapper.monitoring.webhook import post_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+
+
+def alert(name: str = "memory") -> Alert:
+    return Alert(name=name, message="too much", value=91, threshold=80, unit="%")
+
+
+@asynccontextmanager
+async def hook(answer: bytes) -> AsyncIterator[tuple[str, list[bytes], asyncio.Event]]:
+    """A webhook on loopback that keeps what it got."""
+    got: list[bytes] = []
+    arrived = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split()[0])
+        got.append(head + await reader.readexactly(length))
+        arrived.set()
+        if answer:
+            writer.write(answer)
+            await writer.drain()
+        else:
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}/hook?token=t", got, arrived
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_log_callback_and_file_get_every_alert(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Alert] = []
+
+    async def hear(one: Alert) -> None:
+        heard.append(one)
+
+    tracker = ResourceTracker()
+    file = FileChannel(tmp_path / "alerts", tracker)
+    center = AlertCenter([LogChannel(), CallbackChannel(hear), file])
+    assert await center.report(alert())
+    assert await center.report(alert("cpu"))
+    assert [one.name for one in heard] == ["memory", "cpu"]
+    assert caplog.text.count("too much") == 2
+    lines = [json.loads(line) for line in (tmp_path / "alerts").read_text().splitlines()]
+    assert [(line["name"], line["value"]) for line in lines] == [("memory", 91), ("cpu", 91)]
+    await center.close()
+
+
+async def test_a_channel_that_fails_does_not_silence_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Alert] = []
+    broken = FileChannel(tmp_path / "no" / "folder", ResourceTracker())
+    center = AlertCenter([broken, CallbackChannel(heard.append)])
+    await center.report(alert())
+    assert len(heard) == 1
+    assert "alert memory was lost on channel file" in caplog.text
+
+
+async def test_cooldown_counts_by_name_and_names_are_bounded() -> None:
+    clock = FakeClock()
+    heard: list[Alert] = []
+    center = AlertCenter([CallbackChannel(heard.append)], clock=clock)
+    for number in range(2000):
+        await center.report(alert(f"name-{number}"))
+    assert len(center.sent) == 501
+    assert len(heard) == 501
+    assert len(center.recent) == 100
+    clock.now += 299
+    assert not await center.report(alert("name-0"))
+    clock.now += 1
+    assert await center.report(alert("name-0"))
+    undo = center.add_channel(CallbackChannel(heard.append))
+    undo()
+    undo()
+    clock.now += 300
+    await center.report(alert("name-0"))
+    assert len(heard) == 503
+
+
+async def test_the_alert_file_does_not_grow_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "FILE_BYTES", 1000)
+    channel = FileChannel(tmp_path / "alerts", ResourceTracker())
+    for _ in range(50):
+        await channel.send(alert())
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert set(sizes) == {"alerts", "alerts.1"}
+    assert max(sizes.values()) <= 1000
+
+
+async def test_a_webhook_gets_the_alert_as_json() -> None:
+    tracker = ResourceTracker()
+    async with hook(b"HTTP/1.1 204 No Content\r\n\r\n") as (url, got, arrived):
+        channel = WebhookChannel(url, tracker)
+        await channel.send(alert())
+        await arrived.wait()
+        await channel.close()
+    head, _, body = got[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /hook?token=t HTTP/1.1\r\n")
+    assert json.loads(body)["name"] == "memory"
+    assert tracker.count("task") == 0
+
+
+async def test_a_webhook_that_refuses_or_hangs_is_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tracker = ResourceTracker()
+    async with hook(b"HTTP/1.1 500 Oops\r\n\r\n") as (url, _got, _arrived):
+        with pytest.raises(OSError, match="the webhook answered 500"):
+            await post_json(url, {}, tracker)
+    async with hook(b"") as (url, _got, arrived):
+        with pytest.raises(TimeoutError):
+            await post_json(url, {}, tracker, deadline=0.1)
+        arrived.clear()
+        channel = WebhookChannel(url, tracker)
+        for _ in range(40):
+            await channel.send(alert())
+        assert channel.dropped == 40 - channels.WAITING_ALERTS
+        await arrived.wait()
+        await channel.close()
+    assert tracker.count("task") == 0
+    gone = WebhookChannel(url, tracker)
+    await gone.send(alert())
+    while gone.failed == 0:
+        await asyncio.sleep(0.001)
+    assert "did not reach the webhook" in caplog.text
+    await gone.close()
+
+
+async def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="a webhook is an address like https://host/path"):
+        await post_json("ftp://host/path", {}, ResourceTracker())

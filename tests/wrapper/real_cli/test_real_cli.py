@@ -1,0 +1,228 @@
+"""Everything that rests on undocumented behaviour of the CLI, checked against the pinned one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import openai
+import pytest
+from wrapper.support.servers import is_alive, wait_until
+
+if TYPE_CHECKING:
+    from wrapper.real_cli.conftest import FakeApi
+    from wrapper.support.servers import RunningServer
+
+pytestmark = pytest.mark.timeout(120)
+
+MODEL = "claude-sonnet-4-5"
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhf"
+    "DwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+TOOLS: Any = [
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "Tells the weather",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
+    }
+]
+TWO_CALLS = '[[tool:weather {"city": "Oslo"}]] [[tool:weather {"city": "Rome"}]]'
+
+
+def ask(client: openai.OpenAI, text: Any, **more: Any) -> Any:
+    messages: Any = [{"role": "user", "content": text}]
+    return client.chat.completions.create(model=MODEL, messages=messages, **more)
+
+
+def texts(body: dict[str, Any]) -> list[str]:
+    """The conversation of a request, the CLI's own system messages left out."""
+    spoken = [m for m in body["messages"] if m["role"] != "system"]
+    return [
+        m["content"] if isinstance(m["content"], str) else m["content"][-1].get("text", "")
+        for m in spoken
+    ]
+
+
+def test_a_stream_comes_piece_by_piece_with_true_usage(client: openai.OpenAI) -> None:
+    chunks = list(
+        ask(client, "[[chunks:5]] [[text:w]]", stream=True, stream_options={"include_usage": True})
+    )
+    pieces = [
+        c.choices[0].delta.content for c in chunks if c.choices and c.choices[0].delta.content
+    ]
+    assert pieces == ["w0 ", "w1 ", "w2 ", "w3 ", "w4 "]
+    assert (chunks[-1].usage.prompt_tokens, chunks[-1].usage.completion_tokens) == (11, 7)
+
+
+def test_nothing_of_one_request_reaches_the_next(client: openai.OpenAI, api: FakeApi) -> None:
+    client.chat.completions.create(
+        model=MODEL, max_tokens=123, temperature=0.4, tools=TOOLS,
+        messages=[
+            {"role": "system", "content": "first system"},
+            {"role": "user", "content": "first secret"},
+        ],
+    )  # fmt: skip
+    first = api.last()
+    assert (first["max_tokens"], first["temperature"]) == (123, 0.4)
+    assert first["system"][-1]["text"] == "first system"
+    assert [tool["name"] for tool in first["tools"]] == ["weather"]
+    for _ in range(2):
+        ask(client, "second")
+        second = json.dumps(api.last())
+        assert "first" not in second
+        assert "weather" not in second
+        assert api.last()["max_tokens"] != 123
+        assert "temperature" not in api.last()
+
+
+def test_changing_the_system_prompt_costs_no_request_of_its_own(
+    client: openai.OpenAI, api: FakeApi
+) -> None:
+    before = len(api.requests())
+    for text in ("one", "two"):
+        messages: Any = [{"role": "system", "content": text}, {"role": "user", "content": "x"}]
+        client.chat.completions.create(model=MODEL, messages=messages)
+    assert len(api.requests()) - before == 2
+
+
+def test_history_arrives_as_it_was_sent(client: openai.OpenAI, api: FakeApi) -> None:
+    messages: Any = [
+        {"role": "user", "content": "u1"},
+        {"role": "assistant", "content": "a1"},
+        {"role": "user", "content": "u2"},
+        {"role": "assistant", "content": "a2"},
+        {"role": "user", "content": "u3"},
+    ]
+    client.chat.completions.create(model=MODEL, messages=messages)
+    assert texts(api.last()) == ["u1", "a1", "u2", "a2", "u3"]
+
+
+def test_file_mentions_and_slash_commands_are_plain_text(
+    client: openai.OpenAI, api: FakeApi
+) -> None:
+    for text in ("look at @/etc/hostname please", "/cost"):
+        ask(client, text)
+        assert texts(api.last()) == [text]
+
+
+def test_parallel_tool_calls_resume_in_the_same_turn(client: openai.OpenAI, api: FakeApi) -> None:
+    reply = ask(client, TWO_CALLS, tools=TOOLS)
+    message = reply.choices[0].message
+    assert reply.choices[0].finish_reason == "tool_calls"
+    assert [json.loads(c.function.arguments)["city"] for c in message.tool_calls] == [
+        "Oslo",
+        "Rome",
+    ]
+    history: Any = [
+        {"role": "user", "content": TWO_CALLS},
+        message.model_dump(exclude_none=True),
+        *(
+            {"role": "tool", "tool_call_id": c.id, "content": f"dry in {c.id}"}
+            for c in message.tool_calls
+        ),
+    ]
+    again: Any = client.chat.completions.create(model=MODEL, messages=history, tools=TOOLS)
+    assert all(f"dry in {c.id}" in again.choices[0].message.content for c in message.tool_calls)
+    results = api.last()["messages"][-1]["content"]
+    assert [part["tool_use_id"] for part in results] == [c.id for c in message.tool_calls]
+    # Once more, when no process holds the calls any longer: replayed from the history.
+    again = client.chat.completions.create(model=MODEL, messages=history, tools=TOOLS)
+    assert all(f"dry in {c.id}" in again.choices[0].message.content for c in message.tool_calls)
+
+
+def test_a_forced_tool_reaches_the_api(client: openai.OpenAI, api: FakeApi) -> None:
+    choice = {"type": "function", "function": {"name": "weather"}}
+    ask(client, "x", tools=TOOLS, tool_choice=choice)
+    assert api.last()["tool_choice"] == {"type": "tool", "name": "weather"}
+
+
+def test_a_schema_makes_an_object(client: openai.OpenAI) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    reply = ask(client, '[[json:{"a": "x"}]]', response_format=wanted)
+    assert json.loads(reply.choices[0].message.content) == {"a": "x"}
+
+
+def test_an_image_arrives(client: openai.OpenAI, api: FakeApi) -> None:
+    url = {"url": f"data:image/png;base64,{PIXEL}"}
+    ask(client, [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": url}])
+    assert '"media_type": "image/png"' in json.dumps(api.last())
+
+
+def test_the_token_limit_ends_the_answer(client: openai.OpenAI, api: FakeApi) -> None:
+    reply = ask(client, "[[maxtok]] [[text:cut]]")
+    assert (reply.choices[0].message.content, reply.choices[0].finish_reason) == ("cut", "length")
+    ask(client, "next")
+    assert texts(api.last()) == ["next"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, openai.BadRequestError), (401, openai.AuthenticationError), (429, openai.RateLimitError),
+     (529, openai.InternalServerError)],
+)  # fmt: skip
+def test_api_errors_come_back_at_once_with_their_status(
+    client: openai.OpenAI, api: FakeApi, status: int, error: type[openai.APIStatusError]
+) -> None:
+    before = len(api.requests())
+    with pytest.raises(error) as caught:
+        ask(client, f"[[status:{status}]]")
+    assert caught.value.status_code == status
+    # After a 400 the CLI tries the request with fewer beta features; nothing turns that off.
+    assert len(api.requests()) - before <= (3 if status == 400 else 1)
+
+
+def test_a_cut_stream_is_an_error_and_not_asked_again(client: openai.OpenAI, api: FakeApi) -> None:
+    before = len(api.requests())
+    with pytest.raises(openai.InternalServerError):
+        ask(client, "[[drop]]")
+    assert len(api.requests()) - before == 1
+
+
+@pytest.mark.parametrize("state", ["[[hang]]", "[[midhang]]"])
+def test_a_client_that_leaves_is_forgotten(
+    client: openai.OpenAI, api: FakeApi, server: RunningServer, state: str
+) -> None:
+    with pytest.raises(openai.APITimeoutError):
+        ask(client, f"{state} gone", timeout=1)
+    ask(client, "next")
+    assert texts(api.last()) == ["next"]
+    health = httpx.get(f"{server.url}/health").json()
+    assert health["processes"]["busy"] == 0
+
+
+def test_prompts_and_keys_are_not_in_the_arguments(
+    client: openai.OpenAI, server: RunningServer
+) -> None:
+    messages: Any = [
+        {"role": "system", "content": "sys-mark"},
+        {"role": "user", "content": "user-mark"},
+    ]
+    client.chat.completions.create(model=MODEL, messages=messages)
+    for child in server.children():
+        line = " ".join(child.cmdline())
+        assert "mark" not in line
+        assert "sk-ant" not in line
+
+
+def test_the_server_stops_in_mid_stream_and_takes_all_processes_along(
+    server: RunningServer,
+) -> None:
+    """Last on purpose: it ends the server that the others share."""
+    body = {
+        "model": MODEL,
+        "stream": True,
+        "messages": [{"role": "user", "content": "[[midhang]] x"}],
+    }
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body) as response:
+        lines = response.iter_lines()
+        next(line for line in lines if '"content":"pong"' in line)
+        children = [child.pid for child in server.children()]
+        assert server.stop() == 0
+        assert '"shutting_down"' in [line for line in lines if line][-1]
+    wait_until(lambda: not any(map(is_alive, children)), what="all processes are gone")

@@ -1,0 +1,182 @@
+"""Both stores keep the same promises: whatever is done, they answer alike and stay in bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from claude_wrapper.errors import SettingsError
+from claude_wrapper.lifecycle import ResourceTracker
+from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall
+from claude_wrapper.sessions import MemoryStore, Session, SessionLimits, SqliteStore
+from claude_wrapper.sessions.codec import decode_session, encode_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+LIMITS = SessionLimits(sessions=4, size=12_000, messages=100, ttl=100)
+
+names = st.sampled_from(["a", "b", "c", "d", "e", "f", "\ud800", "名"])
+owners = st.sampled_from(["", "one", "two"])
+
+
+def session(name: str, owner: str = "", length: int = 0) -> Session:
+    empty = Session(id=name, owner=owner, created_at=1.5, last_used_at=2.5)
+    messages = (Message(role="user", parts=(TextPart(text="x" * length),)),)
+    return empty.extended(messages, model="m", system="s", now=3.5, most=100)
+
+
+class Stores(RuleBasedStateMachine):
+    """The memory store and the file, side by side, under the same clock."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.now = 1000.0
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = str(Path(self.folder.name) / "sessions.db")
+        self.runner = asyncio.Runner()
+        self.tracker = ResourceTracker()
+        self.gone: tuple[list[str], list[str]] = ([], [])
+        self.memory = MemoryStore(LIMITS, self.clock, lambda s: self.gone[0].append(s.id))
+        self.file = self.runner.run(self.opened())
+        self.since_opened = (0, 0, 0)
+
+    async def opened(self) -> SqliteStore:
+        return SqliteStore(
+            self.path, LIMITS, self.tracker, self.clock, lambda s: self.gone[1].append(s.id)
+        )
+
+    def clock(self) -> float:
+        return self.now
+
+    def both(self, ask: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+        expected, found = self.runner.run(ask(self.memory)), self.runner.run(ask(self.file))
+        assert found == expected
+        return found
+
+    @rule(name=names, owner=owners, length=st.integers(0, 9000))
+    def put(self, name: str, owner: str, length: int) -> None:
+        one = session(name, owner, length)
+        self.both(lambda store: store.put(one))
+        assert self.both(lambda store: store.get(name)) in {one, None}
+
+    @rule(name=names)
+    def get(self, name: str) -> None:
+        self.both(lambda store: store.get(name))
+
+    @rule(name=names)
+    def delete(self, name: str) -> None:
+        self.both(lambda store: store.delete(name))
+        assert self.both(lambda store: store.get(name)) is None
+
+    @rule(owner=owners, limit=st.integers(0, 5))
+    def newest(self, owner: str, limit: int) -> None:
+        found = self.both(lambda store: store.newest(owner, limit))
+        assert len(found) <= limit
+        assert all(one.owner == owner for one in found)
+
+    @rule(batch=st.integers(0, 5))
+    def sweep(self, batch: int) -> None:
+        assert self.both(lambda store: store.sweep(batch)) <= batch
+
+    @rule(seconds=st.integers(1, 60))
+    def wait(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule()
+    def restart(self) -> None:
+        """The file is closed and opened again: nothing of what counts may be lost."""
+        before = self.runner.run(self.memory.stats())
+        self.runner.run(self.file.close())
+        self.file = self.runner.run(self.opened())
+        self.since_opened = (before.created, before.expired, before.evicted)
+
+    @invariant()
+    def bounds_hold(self) -> None:
+        if not hasattr(self, "file"):
+            return
+        memory, file = self.runner.run(self.memory.stats()), self.runner.run(self.file.stats())
+        assert memory.active <= LIMITS.sessions
+        assert memory.size <= LIMITS.size
+        assert (memory.active, memory.size) == (file.active, file.size)
+        counted = (memory.created, memory.expired, memory.evicted)
+        since = tuple(now - then for now, then in zip(counted, self.since_opened, strict=True))
+        assert since == (file.created, file.expired, file.evicted)
+        assert self.gone[0] == self.gone[1]
+
+    def teardown(self) -> None:
+        if not hasattr(self, "file"):
+            return
+        self.runner.run(self.file.close())
+        assert self.tracker.list() == ()
+        self.runner.close()
+        self.folder.cleanup()
+
+
+TestStores = pytest.mark.timeout(120)(Stores.TestCase)
+TestStores.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+
+
+def test_a_session_comes_back_from_json_as_it_was() -> None:
+    messages = (
+        Message(role="user", parts=(TextPart(text="\ud800é"), ImagePart(media_type="a", data="b"))),
+        Message(role="assistant", tool_calls=(ToolCall(id="1", name="f", arguments="{}"),)),
+        Message(role="tool", tool_call_id="1", parts=(TextPart(text=""),)),
+    )
+    one = session("x").extended(messages, model="m", system="s", now=1, most=100)
+    assert decode_session(encode_session(one)) == one
+
+
+@pytest.fixture
+def tracker() -> ResourceTracker:
+    return ResourceTracker()
+
+
+@pytest.mark.anyio
+async def test_the_file_is_private_and_locked(tmp_path: Path, tracker: ResourceTracker) -> None:
+    path = tmp_path / "sessions.db"
+    path.touch(mode=0o644)
+    store = SqliteStore(str(path), LIMITS, tracker)
+    await store.put(session("a"))
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+    with pytest.raises(SettingsError, match="another server may use it"):
+        SqliteStore(str(path), LIMITS, tracker)
+    await store.close()
+    await store.close()
+    assert tracker.list() == ()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["no/such/folder.db", "not-a-database"])
+async def test_a_file_that_cannot_be_used_is_refused(
+    tmp_path: Path, tracker: ResourceTracker, name: str
+) -> None:
+    (tmp_path / "not-a-database").write_text("nothing of the kind " * 100)
+    with pytest.raises(SettingsError, match="cannot be used"):
+        SqliteStore(str(tmp_path / name), LIMITS, tracker)
+    assert tracker.list() == ()
+
+
+@pytest.mark.anyio
+async def test_narrower_bounds_hold_from_the_next_put_on(
+    tmp_path: Path, tracker: ResourceTracker
+) -> None:
+    path = str(tmp_path / "sessions.db")
+    wide = SqliteStore(path, LIMITS, tracker)
+    for name in "abcd":
+        await wide.put(session(name))
+    await wide.close()
+    narrow = SqliteStore(path, SessionLimits(sessions=2, size=9999, messages=9, ttl=100), tracker)
+    await narrow.put(session("e"))
+    assert [one.id for one in await narrow.newest("", 9)] == ["e", "d"]
+    await narrow.close()

@@ -1,0 +1,88 @@
+"""One table: flags before variables before defaults, and errors that say what would be right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claude_wrapper.cli import build_parser, main
+from claude_wrapper.errors import SettingsError
+from claude_wrapper.settings import OPTIONS, load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_flags_win_over_ours_over_the_peers_over_the_default() -> None:
+    env = {"PORT": "1", "CLAUDE_WRAPPER_PORT": "2"}
+    assert load_settings({"port": "3"}, env).port == 3
+    assert load_settings({}, env).port == 2
+    assert load_settings({}, {"PORT": "1"}).port == 1
+    assert load_settings({}, {}).port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "value"),
+    [
+        ("request_timeout", "500ms", 0.5),
+        ("request_timeout", "2m", 120.0),
+        ("max_request_size", "1K", 1024),
+        ("max_request_size", "32MiB", 32 << 20),
+        ("max_request_size", "2 mb", 2 << 20),
+        ("strict", "Yes", True),
+        ("cors_origins", "a, b", ("a", "b")),
+    ],
+)
+def test_values_are_read(name: str, raw: str, value: object) -> None:
+    assert getattr(load_settings({name: raw}, {}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "words"),
+    [
+        ("port", "70000", "--port is 70000; valid are whole numbers 0 to 65535"),
+        ("port", "http", "--port is 'http'; valid are whole numbers"),
+        ("request_timeout", "soon", "--request-timeout is 'soon'; valid are 0.1 to 86400 seconds"),
+        ("log_level", "loud", "--log-level is 'loud'; valid are debug, info, warning, error"),
+        ("max_request_size", "12 parsecs", "valid are 1024 to 1073741824 bytes"),
+        ("host", "0.0.0.0", "0.0.0.0 can be reached from other machines and no key is set"),
+        ("api_key_file", "/nowhere/keys", "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_right_ones(name: str, raw: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({name: raw}, {})
+    assert words in str(caught.value)
+
+
+def test_a_key_is_never_shown(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("# mine\nsecret-one\n\nsecret-two\n")
+    settings = load_settings({"api_key_file": str(keys), "host": "0.0.0.0"}, {})
+    assert settings.api_key == ("secret-one", "secret-two")
+    assert "secret" not in repr(settings)
+
+
+def test_every_option_is_in_the_help_with_unit_and_default(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["serve", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for option in OPTIONS:
+        if not option.secret:
+            assert option.flag in text
+            assert option.variable in text
+
+
+@pytest.mark.parametrize("words", [["serve", "--port", "x"], ["serve", "--cli-path", "/nowhere"]])
+def test_a_mistyped_command_costs_one_line(
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--state-dir", str(tmp_path)])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("claude-wrapper: ")
+    assert error.count("\n") == 1

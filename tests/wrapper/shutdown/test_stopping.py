@@ -1,0 +1,191 @@
+"""A signal in every state: exit code 0, within the promise, and no process left."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import psutil
+import pytest
+from wrapper.support.servers import (
+    RunningServer,
+    is_alive,
+    running_server,
+    scrubbed_environment,
+    suspend,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def assert_nothing_left(folder: Path) -> None:
+    """The server's own verdict, in its log and in its state folder."""
+    assert (folder / "server.log").read_text().splitlines()[-1].endswith(": nothing left")
+    report = json.loads((folder / "state" / "last-shutdown.json").read_text())
+    assert report["left"] == []
+    assert [step["name"] for step in report["steps"] if step["result"] != "done"] == []
+
+
+class Streams:
+    """Clients that keep a stream open, and remember its last line."""
+
+    def __init__(self, server: RunningServer, text: str, count: int) -> None:
+        self.last: list[str] = []
+        self.threads = [
+            threading.Thread(target=self._read, args=(server.url, text)) for _ in range(count)
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def _read(self, url: str, text: str) -> None:
+        messages = [{"role": "user", "content": text}]
+        body = {"model": "sonnet", "stream": True, "messages": messages}
+        try:
+            with httpx.stream(
+                "POST", f"{url}/v1/chat/completions", json=body, timeout=30
+            ) as response:
+                lines = [line for line in response.iter_lines() if line]
+            self.last.append(lines[-1])
+        except httpx.HTTPError as error:
+            self.last.append(repr(error))
+
+    def join(self) -> None:
+        for thread in self.threads:
+            thread.join(20)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        pytest.param("", 0, id="idle"),
+        pytest.param("[[midhang]]", 20, id="20 open streams"),
+        pytest.param("[[stuck]] [[ignore-sigterm]]", 2, id="a CLI that obeys nothing"),
+        pytest.param("[[chunks:1000000]]", 2, id="clients that read as fast as they can"),
+    ],
+)
+def test_the_server_stops_within_its_promise(tmp_path: Path, text: str, count: int) -> None:
+    flags = ("--max-concurrency", "4", "--pool-size", "2")
+    with running_server(tmp_path, *flags) as server:
+        wait_until(
+            lambda: httpx.get(f"{server.url}/health").json()["processes"]["idle"] == 2, what="warm"
+        )
+        streams = Streams(server, text, count)
+        busy = min(count, 4)
+        wait_until(
+            lambda: httpx.get(f"{server.url}/health").json()["processes"]["busy"] == busy,
+            what="busy",
+        )
+        children = [child.pid for child in server.children()]
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 5
+        assert not any(map(is_alive, children))
+        streams.join()
+    assert len(streams.last) == count
+    assert all('"error"' in line for line in streams.last)
+    assert list((tmp_path / "state" / "runs").iterdir()) == []
+    assert_nothing_left(tmp_path)
+
+
+def test_stopped_processes_and_pending_tool_calls_do_not_hold_it_up(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+        body = {
+            "model": "sonnet",
+            "tools": tools,
+            "messages": [{"role": "user", "content": "[[tool:f {}]]"}],
+        }
+        httpx.post(f"{server.url}/v1/chat/completions", json=body)
+        assert httpx.get(f"{server.url}/health").json()["processes"]["parked"] == 1
+        streams = Streams(server, "[[midhang]]", 1)
+        wait_until(
+            lambda: httpx.get(f"{server.url}/health").json()["processes"]["busy"] == 1, what="busy"
+        )
+        children = server.children()
+        for child in children:
+            suspend(child.pid)
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 5
+        assert not any(is_alive(child.pid) for child in children)
+        streams.join()
+    assert_nothing_left(tmp_path)
+
+
+def test_a_cli_that_hangs_at_start_does_not_hold_it_up(tmp_path: Path) -> None:
+    """Before the start-up line: even `claude --version` does not answer."""
+    script = tmp_path / "claude"
+    script.write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n")
+    script.chmod(0o755)
+    command = [
+        sys.executable, "-m", "claude_wrapper", "serve", "--port", "0",
+        "--state-dir", str(tmp_path / "state"), "--cli-path", str(script),
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, env=scrubbed_environment(HOME=str(tmp_path)), stdout=subprocess.DEVNULL
+    )
+    try:
+        server = psutil.Process(process.pid)
+        wait_until(server.children, what="the CLI was asked for its version")
+        children = server.children(recursive=True)
+        began = time.monotonic()
+        process.terminate()
+        assert process.wait(20) == 0
+        assert time.monotonic() - began < 5
+        wait_until(lambda: not any(is_alive(c.pid) for c in children), what="all are gone")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_it_drains_what_is_nearly_done(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        streams = Streams(server, "[[chunks:20]] [[delay:0.01]]", 1)
+        wait_until(
+            lambda: httpx.get(f"{server.url}/health").json()["processes"]["busy"] == 1, what="busy"
+        )
+        assert server.stop() == 0
+        streams.join()
+    assert streams.last == ["data: [DONE]"]
+    assert_nothing_left(tmp_path)
+
+
+def test_a_second_signal_forces(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--shutdown-timeout", "60s") as server:
+        streams = Streams(server, "[[midhang]]", 1)
+        wait_until(
+            lambda: httpx.get(f"{server.url}/health").json()["processes"]["busy"] == 1, what="busy"
+        )
+        children = server.children()
+        server.process.send_signal(signal.SIGINT)
+        log = tmp_path / "server.log"
+        wait_until(lambda: "received SIGINT" in log.read_text(), what="the first signal was seen")
+        server.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert server.process.wait(20) == 1
+        assert time.monotonic() - began < 5
+        streams.join()
+        assert not any(is_alive(child.pid) for child in children)
+
+
+def test_a_taken_port_costs_one_line(tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    with running_server(tmp_path) as server:
+        port = server.url.rpartition(":")[2]
+        with (
+            pytest.raises(AssertionError, match=f"cannot listen on 127.0.0.1 port {port}"),
+            running_server(tmp_path / "second", "--port", port),
+        ):
+            pass
+    assert "Traceback" not in (tmp_path / "second" / "server.log").read_text()
+    assert psutil.pid_exists(server.pid) is False

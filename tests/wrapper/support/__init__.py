@@ -1,0 +1,3 @@
+"""What several wrapper tests need."""
+
+from __future__ import annotations
