@@ -26,13 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import CodeType, FrameType
 
-__all__ = ["Creation", "Recorder", "Stack", "owner_var", "wrapper_file"]
+__all__ = ["Creation", "Recorder", "Stack", "wrapper_file"]
 
 Stack = tuple[Any, ...]  # code, offset, code, offset, ... innermost first
-
-# Who is at work in this context. Tasks and loop callbacks copy their context when they are made,
-# so what a server task does during a later test still names the fixture that started the server.
-owner_var: ContextVar[Any] = ContextVar("resource_hygiene_owner", default=None)
 
 _MAX_FRAMES = 64
 _FILE = (lambda: None).__code__.co_filename
@@ -78,6 +74,10 @@ class Recorder:
     def __init__(self, stop_files: Iterable[str] = ()) -> None:
         """Prepare; nothing is hooked before `start`."""
         self.window: Any = None
+        # Who is at work in this context. Tasks and loop callbacks copy their context when they are
+        # made, so what a server task does during a later test still names the fixture that started
+        # the server. One for each recorder: a check within a test has owners of its own.
+        self.owner_var: ContextVar[Any] = ContextVar("resource_hygiene_owner", default=None)
         self.threads: weakref.WeakKeyDictionary[Any, Creation] = weakref.WeakKeyDictionary()
         self._main_ident = threading.main_thread().ident
         self._stop_files = frozenset(stop_files)
@@ -206,7 +206,7 @@ class Recorder:
         parent = None
         if threading.get_ident() != self._main_ident:
             parent = self._thread_creation()
-        return tuple(stack), owner_var.get(), self.window, parent, what
+        return tuple(stack), self.owner_var.get(), self.window, parent, what
 
     def _thread_creation(self) -> Creation | None:
         # Not threading.current_thread(): in a foreign thread that would make a _DummyThread.

@@ -26,7 +26,7 @@ from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.engine.settle import Settler
 from pytest_resource_hygiene.engine.stacks import StackReader
 from pytest_resource_hygiene.model import OwnerInfo
-from pytest_resource_hygiene.recorder import Creation, Recorder, owner_var
+from pytest_resource_hygiene.recorder import Creation, Recorder
 from pytest_resource_hygiene.tracker import Description
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class LeakChecker:
         """Begin the window of a test: from here on it answers."""
         self._window = self.recorder.window = owner
         self.nodeid = owner.nodeid
-        owner_var.set(owner)
+        self.recorder.owner_var.set(owner)
 
     @contextmanager
     def setting_up(self, owner: Owner) -> Iterator[None]:
@@ -139,13 +139,13 @@ class LeakChecker:
         self._look(outer)
         self.ledger.admit(owner)
         self._window = self.recorder.window = owner
-        token = owner_var.set(owner)
+        token = self.recorder.owner_var.set(owner)
         try:
             yield
         finally:
             self._look(owner)
             self.fixtures[owner] = None
-            owner_var.reset(token)
+            self.recorder.owner_var.reset(token)
             self._window = self.recorder.window = outer
 
     def _look(self, window: Owner, *, everything: bool = False) -> None:
@@ -376,7 +376,7 @@ class LeakChecker:
         if self._window is owner:
             self._window = self.recorder.window = self.session
             if threading.current_thread() is threading.main_thread():
-                owner_var.set(None)
+                self.recorder.owner_var.set(None)
 
 
 def _texts(leak: Leak, group: Group, root: str) -> list[str]:

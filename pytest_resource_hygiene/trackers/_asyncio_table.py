@@ -15,7 +15,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.recorder import Creation, owner_var, wrapper_file
+from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class AsyncioTable:
                 if ref() is obj:
                     return Creation(*how)
         context = getattr(obj, "_context", None)
-        owner = context.get(owner_var) if context is not None else None
+        owner = context.get(self._recorder.owner_var) if context is not None else None
         return Creation((), owner, None, None, None) if owner is not None else None
 
     # --- letting time pass, catching what a closing loop would hide ---

@@ -1,0 +1,170 @@
+"""The engine for scripts and servers: ``no_leaks``, ``snapshot``, ``leaks_since``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from pytest_resource_hygiene import (
+    LeaksFoundError,
+    SettingsError,
+    leaks_since,
+    no_leaks,
+    snapshot,
+)
+
+
+def test_a_clean_block_passes() -> None:
+    """What is closed inside the block is no leak."""
+    with no_leaks() as checked:
+        socket.socket().close()
+
+    assert checked.leaks == ()
+
+
+def test_a_leak_raises_with_its_words_and_records() -> None:
+    """The error says what, where it was made and how to close it, and carries the leaks."""
+    kept = []
+    with pytest.raises(LeaksFoundError, match=r"socket fd .* AF_INET") as caught:  # noqa: SIM117
+        with no_leaks(grace=0.05):
+            kept.append(socket.socket())
+    kept.pop().close()
+
+    (leak,) = caught.value.leaks
+    assert leak.kind == "sockets"
+    assert leak.origin is not None
+    assert leak.origin.function == "test_a_leak_raises_with_its_words_and_records"
+    assert "close() the socket" in str(caught.value)
+
+
+def _leave_and_fail(kept: list[socket.socket]) -> None:
+    kept.append(socket.socket())
+    _ = 1 / 0
+
+
+def test_the_exception_of_the_block_comes_first() -> None:
+    """A block that fails by itself keeps its own exception, leak or not."""
+    kept: list[socket.socket] = []
+    with pytest.raises(ZeroDivisionError):  # noqa: SIM117
+        with no_leaks(grace=0.0):
+            _leave_and_fail(kept)
+    kept.pop().close()
+
+
+def test_warn_and_return() -> None:
+    """``warn`` issues a ResourceWarning, ``return`` only fills ``leaks``."""
+    kept = []
+    with pytest.warns(ResourceWarning, match="pipe fd"):  # noqa: SIM117
+        with no_leaks(["fds"], "warn", grace=0.0):
+            kept += os.pipe()
+    with no_leaks(["fds"], "return", grace=0.0) as checked:
+        kept += os.pipe()
+    for fd in kept:
+        os.close(fd)
+
+    assert [leak.kind for leak in checked.leaks] == ["fds"]
+    assert checked.leaks[0].count == 2
+
+
+def test_only_the_kinds_asked_for_are_watched() -> None:
+    """A kind that was not named is not reported."""
+    kept = []
+    with no_leaks(kinds=["threads"], grace=0.0):
+        kept.append(socket.socket())
+    kept.pop().close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param({"kinds": ["thread"]}, "unknown kind 'thread'", id="kind"),
+        pytest.param({"action": "shout"}, "raise, warn, return", id="action"),
+    ],
+)
+def test_mistakes_are_told_at_once(arguments: dict[str, object], words: str) -> None:
+    """An unknown kind or action is refused before the block begins."""
+    with pytest.raises(SettingsError, match=words):
+        no_leaks(**arguments)  # type: ignore[arg-type]
+
+
+def test_each_call_of_a_decorated_function_is_checked() -> None:
+    """The decorator checks every call anew and passes arguments and result on."""
+    kept = []
+
+    @no_leaks(grace=0.0)
+    def work(leak: bool) -> str:
+        if leak:
+            kept.append(socket.socket())
+        return "done"
+
+    assert work(False) == "done"
+    with pytest.raises(LeaksFoundError):
+        work(True)
+    kept.pop().close()
+    assert work(False) == "done"
+
+
+def test_tasks_of_the_running_loop_get_their_time() -> None:
+    """In ``async`` use a task that ends within the grace period is no leak, one that stays is."""
+    kept = []
+
+    @no_leaks(grace=0.3)
+    async def ends() -> None:
+        kept.append(asyncio.create_task(asyncio.sleep(0.01)))
+
+    @no_leaks(grace=0.05)
+    async def stays() -> None:
+        kept.append(asyncio.create_task(asyncio.sleep(60)))
+
+    asyncio.run(ends())
+    with pytest.raises(LeaksFoundError, match=r"awaits asyncio\.sleep"):
+        asyncio.run(stays())
+
+
+def test_a_snapshot_compares_two_moments() -> None:
+    """What appeared since, and is still there, is returned once; the snapshot also lists itself."""
+    done = threading.Event()
+    with snapshot(["threads", "signals"]) as before:
+        thread = threading.Thread(target=done.wait, name="worker")
+        thread.start()
+        first = leaks_since(before, grace=0.0)
+        second = leaks_since(before, grace=0.0)
+        held = before.to_dict()
+        done.set()
+        thread.join()
+
+    assert [leak.summary for leak in first] == ["thread 'worker' running threading.Event.wait"]
+    assert second == ()
+    assert any("worker" in row["summary"] for row in held["threads"])
+
+
+def test_a_check_within_a_check_leaves_the_outer_one_hearing() -> None:
+    """Recorders live side by side: the outer one still knows where things are made afterwards."""
+    kept = []
+    with no_leaks(["sockets"], "return", grace=0.0) as outer:
+        with no_leaks(["sockets"], "return", grace=0.0) as inner:
+            kept.append(socket.socket())
+        kept.append(socket.socket())
+    for sock in kept:
+        sock.close()
+
+    assert [leak.count for leak in inner.leaks] == [1]
+    assert len(outer.leaks) == 2
+    assert all(leak.origin and leak.origin.source == "recorded" for leak in outer.leaks)
+
+
+def test_closing_a_snapshot_takes_every_wrap_back() -> None:
+    """After the watch the wrapped functions are the originals again, also when it is closed twice."""
+    originals = signal.signal, os.pipe, asyncio.BaseEventLoop.close
+    watch = snapshot()
+    during = signal.signal, os.pipe, asyncio.BaseEventLoop.close
+    watch.close()
+    watch.close()
+
+    assert all(one is not other for one, other in zip(originals, during, strict=True))
+    assert (signal.signal, os.pipe, asyncio.BaseEventLoop.close) == originals
