@@ -72,7 +72,12 @@ class Judge:
 
     def judge(self, suspects: Iterable[Entry], window: Owner) -> list[Group]:
         """Return the groups that are worth a word."""
-        own = [entry for entry in suspects if not self._is_foreign(entry)]
+        own = [
+            entry
+            for entry in suspects
+            # A listener on an emitter that the collector took away was no resource at all.
+            if not self._is_foreign(entry) and (entry.tracker.settles or not entry.by_collector)
+        ]
         groups = [group for group in self._group(own) if self._severity(group) != "off"]
         for group in groups:
             self._sort(group)

@@ -32,6 +32,7 @@ _PLACES: tuple[tuple[str, str, Habit], ...] = (
     ("weakref.py", "__init__", "singleton"),
     ("gevent/hub.py", "", "singleton"),
     ("tqdm/_monitor.py", "", "singleton"),
+    ("joblib/_memmapping_reducer.py", "", "pool"),
     ("pycares/__init__.py", "", "singleton"),
     ("jedi/inference/compiled/subprocess/__init__.py", "", "pool"),
 )

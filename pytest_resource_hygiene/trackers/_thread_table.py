@@ -118,8 +118,9 @@ class ThreadTable:
         }
         ids = {thread.native_id for thread in known} | {main.native_id}
         # What was a Python thread a moment ago is ending: it has left `threading`, not the kernel.
-        strangers = self._keys(_kernel_threads() - ids - self._python_ids)
-        self._python_ids = ids
+        listed = _kernel_threads()
+        strangers = self._keys(listed - ids - self._python_ids)
+        self._python_ids = ids | (listed & self._python_ids)
         raw: dict[Hashable, RawThread] = {k: self._raw[k] for k in strangers if k in self._raw}
         fresh = [key for key in strangers if key not in raw and key not in self._native]
         missing = self._missing(len(python) + len(raw), fresh)
