@@ -54,6 +54,10 @@ class Outbox(Generic[T]):
         """Wait until the consumer has caught up, or nobody reads any more."""
         await self._room.wait()
 
+    def clear(self) -> None:
+        """Drop what waits: writing it to a client that has gone only fills the log."""
+        self._items.clear()
+
     def open(self) -> None:
         """Nobody will take anything any more: the producer must not wait."""
         self._most = 1 << 62

@@ -61,8 +61,8 @@ class Pool:
     @property
     def size(self) -> int:
         """Processes there are or will be in a moment; one counts until it is gone."""
-        living = len(self._idle) + len(self._busy) + len(self._parked)
-        return living + self._starting + len(self._ending)
+        living = (*self._idle, *self._busy, *self._parked, *self._ending)
+        return len(living) + self._starting
 
     def counts(self) -> dict[str, int]:
         """Processes by state, and requests that wait."""
@@ -255,8 +255,13 @@ class Pool:
                 pause = KEEPER_INTERVAL
             except WrapperError as error:
                 pause = min(pause * 2, MAX_BACKOFF)
-                logger.warning("no warm process: %s; next try in %g s", error.message, pause)
+                self._complain(error, pause)
             await asyncio.sleep(pause)
+
+    def _complain(self, error: WrapperError, pause: float) -> None:
+        # At the end of the server a process that was just starting is ended: no news.
+        if not self._is_closed:
+            logger.warning("no warm process: %s; next try in %g s", error.message, pause)
 
     async def _tend(self) -> None:
         self._sweep()

@@ -71,6 +71,8 @@ class Turn:
         self.is_abandoned = True
         self._abandon_error = error
         self.outbox.open()
+        if error is None:
+            self.outbox.clear()
         if self.ticket is not None:
             self.ticket.cancel()
         if self._worker is not None:
