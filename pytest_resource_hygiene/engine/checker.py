@@ -329,8 +329,8 @@ class LeakChecker:
         if any(entry.abandoned and not entry.is_gone for entry in caught):
             gc.collect()
             self.settler.collections += 1
-            for entry in caught:
-                entry.by_collector |= entry.abandoned and entry.is_gone
+        for entry in caught:
+            entry.by_collector |= entry.abandoned and entry.is_gone
 
     def _once(self, caught: list[Entry], left: list[Entry], freed: list[Entry]) -> list[Entry]:
         """Leave out what the ledger has as well, and warnings about what the collector freed."""
