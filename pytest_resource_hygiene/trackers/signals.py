@@ -221,9 +221,14 @@ class SignalTracker(Tracker):
     def iter_limits(self) -> Iterator[tuple[str, str, int, Creation | None]]:
         """Count each signal's chain as its listeners."""
         for number, installed in self._installed.items():
-            if len(installed) > 1:
-                depth = self.chain(number, _getsignal(number))
+            handler = _getsignal(number)
+            # A tool's handler reaches the whole session, and its chain is not the project's.
+            if len(installed) > 1 and not self._is_tool(handler):
+                depth = self.chain(number, handler)
                 yield "process", _name(number), depth, installed[-1][1]
+
+    def _is_tool(self, handler: Any) -> bool:
+        return self._recorder is not None and self._recorder.is_tool_code(handler)
 
     def blind_spot(self) -> str | None:
         """Name what Windows does not have."""

@@ -68,8 +68,8 @@ class ThreadTracker(Tracker):
         return self._recorder.threads.get(value) if self._recorder else None
 
     def anchor(self, key: Hashable, value: Any) -> Any:
-        """Return the thread object."""
-        return None if isinstance(value, RawThread) else value
+        """Return the thread object; for a raw thread, the object whose method it runs."""
+        return getattr(value.function, "__self__", None) if isinstance(value, RawThread) else value
 
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the code of the thread's target, or of its overridden ``run``."""
