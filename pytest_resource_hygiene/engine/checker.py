@@ -7,7 +7,6 @@ to go, is judged, and comes back as findings. Whatever was found joins the basel
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from contextlib import contextmanager
@@ -251,7 +250,6 @@ class LeakChecker:
         caught += [self._entry_of(*one, owner) for one in owner.caught]
         owner.caught.clear()
         caught = self._once(caught, left, freed)
-        self._judge_abandoned(caught)
         groups = judge.judge([*left, *freed, *caught, *limits], owner)
         leaks = [self._report(group, owner, allowances) for group in groups]
         self._put_back(groups)
@@ -309,7 +307,6 @@ class LeakChecker:
         entry.was_caught = True
         if item.abandoned and entry.is_gone:
             entry.severity = "note"
-        entry.abandoned = item.abandoned
         entry.waited = item.waited
         return entry
 
@@ -323,14 +320,6 @@ class LeakChecker:
         if known is None or (tracker.kind != "unclosed" and known.info.type != "fixture"):
             return owner
         return self.ledger.owner_of(item.creation, known) or owner
-
-    def _judge_abandoned(self, caught: list[Entry]) -> None:
-        """Tell the task that nobody can ever finish from the one that the collector takes away."""
-        if any(entry.abandoned and not entry.is_gone for entry in caught):
-            gc.collect()
-            self.settler.collections += 1
-        for entry in caught:
-            entry.by_collector |= entry.abandoned and entry.is_gone
 
     def _once(self, caught: list[Entry], left: list[Entry], freed: list[Entry]) -> list[Entry]:
         """Leave out what the ledger has as well, and warnings about what the collector freed."""

@@ -21,7 +21,7 @@ class Entry:
     """One resource, or one value of a slot."""
 
     __slots__ = (
-        "_value", "abandoned", "by_collector", "change", "creation", "description", "key", "made_during",
+        "_value", "by_collector", "change", "creation", "description", "key", "made_during",
         "owner", "previous", "severity", "tracker", "waited", "was_caught",
     )  # fmt: skip
 
@@ -49,7 +49,6 @@ class Entry:
         self.waited = 0.0
         self.by_collector = False
         self.was_caught = False  # described and judged when it is gone
-        self.abandoned = False
         self.severity: str | None = None
         self.description: Description | None = None
 

@@ -303,7 +303,11 @@ class AsyncioTable:
         caught = {item.key for item in self.caught_tasks}
         for task in self._pending(loop):
             if IdentityKey(task) not in caught and not task.cancelling():
-                self.caught_tasks.append(self._captured("tasks", task, 0.0, abandoned=True))
+                item = self._captured("tasks", task, 0.0, abandoned=True)
+                # One whose wait is over would have ended in its next turns; the loop was only short.
+                waiter = getattr(task, "_fut_waiter", None)
+                ready = waiter is None or waiter.done()
+                self.caught_tasks.append(item._replace(severity="note") if ready else item)
 
     def _captured(
         self,
