@@ -16,32 +16,40 @@ import functools
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from contextvars import ContextVar
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pytest_resource_hygiene.post_import import PostImport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from types import CodeType, FrameType
 
 __all__ = ["Creation", "Recorder", "Stack", "wrapper_file"]
 
+Handler = Callable[[tuple[Any, ...]], None]
 Stack = tuple[Any, ...]  # code, offset, code, offset, ... innermost first
 
-_MAX_FRAMES = 64
+_MAX_STACK = 2 * 64
+_getframe = sys._getframe  # noqa: SLF001 - its purpose
+_get_ident = threading.get_ident
 _FILE = (lambda: None).__code__.co_filename
 
-_handlers: dict[str, Callable[[tuple[Any, ...]], None]] = {}
+# All handlers by event, the same while somebody is muted, and which of the two is in force.
+_every: dict[str, Handler] = {}
+_of_others: dict[str, Handler] = {}
+_handlers: dict[str, Handler] = {}
 _active: list[Recorder] = []  # a check within a test records beside the plugin's recorder
 _hook_installed = False
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    handler = _handlers.get(event)
-    if handler is not None:
-        handler(args)
+    # Thousands of events a second are none of ours: one look-up is all that they may cost.
+    handlers = _handlers
+    if event in handlers:
+        handlers[event](args)
 
 
 class Creation(NamedTuple):
@@ -74,6 +82,9 @@ class Recorder:
     def __init__(self, stop_files: Iterable[str] = ()) -> None:
         """Prepare; nothing is hooked before `start`."""
         self.window: Any = None
+        # Another object after everything that is recorded. No number: two threads that count at
+        # once would lose a step, and with it the only sign that something has happened.
+        self.pulse: object = object()
         # Who is at work in this context. Tasks and loop callbacks copy their context when they are
         # made, so what a server task does during a later test still names the fixture that started
         # the server. One for each recorder: a check within a test has owners of its own.
@@ -81,7 +92,7 @@ class Recorder:
         self.threads: weakref.WeakKeyDictionary[Any, Creation] = weakref.WeakKeyDictionary()
         self._main_ident = threading.main_thread().ident
         self._stop_files = frozenset(stop_files)
-        self.events: dict[str, Callable[[tuple[Any, ...]], None]] = {}
+        self.events: dict[str, Handler] = {}
         self._wrapped: list[tuple[Any, str, Any, Any]] = []
         self._services: dict[Any, Any] = {}
         self._trackers: list[Any] = []
@@ -98,7 +109,7 @@ class Recorder:
         """Call back when the module is there: at once, or after somebody else imported it."""
         self._post_import.when_imported(module, callback)
 
-    def on(self, event: str, handler: Callable[[tuple[Any, ...]], None]) -> None:
+    def on(self, event: str, handler: Handler) -> None:
         """Call ``handler(args)`` at each audit event of that name; several may listen."""
         self.events[event] = _both(self.events.get(event), handler)
         if self.started:
@@ -186,26 +197,26 @@ class Recorder:
         """
         return Creation(*self.site(what, depth + 1))
 
+    def stir(self) -> None:
+        """Say that something has happened which is recorded elsewhere."""
+        self.pulse = object()
+
     def site(self, what: Any, depth: int = 3) -> tuple[Stack, Any, Any, Creation | None, Any]:
         """Do as `creation`, as a plain tuple: a third of the price in the audit hook."""
-        frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001 - its purpose
-        while frame is not None and frame.f_code.co_filename is _FILE:  # two recorders: one more
-            frame = frame.f_back
+        self.pulse = object()
+        frame: FrameType | None = _getframe(depth)
         stop = self._stop_files
         stack: list[Any] = []
-        add = stack.append
-        room = _MAX_FRAMES
-        while frame is not None and room:
+        # Each look at ``f_code`` is an audit event of its own, so it is taken once.
+        while frame is not None and len(stack) < _MAX_STACK:
             code: CodeType = frame.f_code
-            if code.co_filename in stop:
+            file = code.co_filename
+            if file in stop:
                 break
-            add(code)
-            add(frame.f_lasti)
+            if file is not _FILE:  # with two recorders, the hook has one more frame of ours
+                stack += (code, frame.f_lasti)
             frame = frame.f_back
-            room -= 1
-        parent = None
-        if threading.get_ident() != self._main_ident:
-            parent = self._thread_creation()
+        parent = None if _get_ident() == self._main_ident else self._thread_creation()
         return tuple(stack), self.owner_var.get(), self.window, parent, what
 
     def _thread_creation(self) -> Creation | None:
@@ -220,35 +231,49 @@ def wrapper_file() -> str:
 
 
 class Muted:
-    """Context in which the audit hook records nothing; may be entered within itself."""
+    """Context in which the audit hook records nothing of this thread; may be entered within itself.
 
-    depth = 0
+    What a server thread opens while we look is recorded: it has an owner, and we are not he.
+    """
+
+    threads: ClassVar[list[int]] = []  # once for each time it was entered
 
     def __enter__(self) -> None:
-        """Take the handlers away."""
-        Muted.depth += 1
-        _handlers.clear()
+        """Let the handlers ask which thread it is."""
+        Muted.threads.append(threading.get_ident())
+        _publish()
 
     def __exit__(self, *exc: object) -> None:
-        """Put them back."""
-        Muted.depth -= 1
-        if not Muted.depth:
-            _rebuild()
+        """Spare them the question, if this was the last."""
+        Muted.threads.remove(threading.get_ident())
+        _publish()
 
 
 def _rebuild() -> None:
     """Have the hook call the handlers of every active recorder."""
-    _handlers.clear()
-    if Muted.depth:
-        return
+    global _every, _of_others  # noqa: PLW0603
+    _every = {}
     for recorder in _active:
         for event, handler in recorder.events.items():
-            _handlers[event] = _both(_handlers.get(event), handler)
+            _every[event] = _both(_every.get(event), handler)
+    _of_others = {event: _unless_muted(handler) for event, handler in _every.items()}
+    _publish()
 
 
-def _both(
-    first: Callable[[tuple[Any, ...]], None] | None, second: Callable[[tuple[Any, ...]], None]
-) -> Callable[[tuple[Any, ...]], None]:
+def _publish() -> None:
+    global _handlers  # noqa: PLW0603 - replaced as a whole: other threads may be looking
+    _handlers = _of_others if Muted.threads else _every
+
+
+def _unless_muted(handler: Handler) -> Handler:
+    def ask(args: tuple[Any, ...]) -> None:
+        if threading.get_ident() not in Muted.threads:
+            handler(args)
+
+    return ask
+
+
+def _both(first: Handler | None, second: Handler) -> Handler:
     if first is None:
         return second
     earlier = first

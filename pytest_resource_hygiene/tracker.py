@@ -144,6 +144,15 @@ class Tracker:
         """Return what is called for the reading: kinds that share a question return the same."""
         return self.reading
 
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Return what has to be asked once a test because no event tells of it.
+
+        As long as nothing is recorded (`Recorder.pulse`) and the answers equal the last ones, not
+        even the reading is asked for. Functions written in C are best: they cost a tenth. The
+        default is the reading itself. Asked again after each change of the reading.
+        """
+        return (self.sensor(),)
+
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """Return the live resources: an identity that survives reuse of numbers, and a handle."""
         raise NotImplementedError

@@ -81,6 +81,7 @@ class LeakChecker:
         self._sleep = sleep
         self._slow_sites: set[object] = set()
         self._window: Owner = self.session
+        self._main_ident = threading.main_thread().ident
         self.nodeid = ""
 
     def start(self, *, canary: bool = True) -> None:
@@ -178,7 +179,7 @@ class LeakChecker:
         """
         if not everything and not owner.held and not owner.caught and self.ledger.is_quiet():
             self._end(owner)
-            return []
+            return []  # what follows is for those who changed something
         self._settle_quickly(owner, everything)
         others = [*self.limits.exceeded(self.ledger, owner, self.nodeid), *self._closed(owner)]
         if not owner.held and not owner.caught and not others:
@@ -358,13 +359,16 @@ class LeakChecker:
         self.ledger.is_quiet()  # our own restoring is no change
 
     def _end(self, owner: Owner) -> None:
-        owner.held.clear()
-        owner.caught.clear()
-        self.ledger.dismiss(owner)
-        self.fixtures.pop(owner, None)
+        owner.closed = True
+        if owner.held or owner.caught:
+            owner.held.clear()
+            owner.caught.clear()
+        if owner.codes or owner in self.fixtures:
+            self.ledger.dismiss(owner)
+            self.fixtures.pop(owner, None)
         if self._window is owner:
             self._window = self.recorder.window = self.session
-            if threading.current_thread() is threading.main_thread():
+            if threading.get_ident() == self._main_ident:
                 self.recorder.owner_var.set(None)
 
 

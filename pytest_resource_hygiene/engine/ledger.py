@@ -43,6 +43,9 @@ class Ledger:
             if shelf.tracker.senses:
                 sensors.setdefault(shelf.tracker.sensor(), []).append(shelf)
         self._cells = [_Cell(sensor, shelves) for sensor, shelves in sensors.items()]
+        self._pulse: object = None
+        self._probes: list[Callable[[], object]] = []
+        self._answers: list[object] | None = None
         self._senseless = [shelf for shelf in self.shelves if not shelf.tracker.senses]
 
     # --- owners ---
@@ -104,7 +107,25 @@ class Ledger:
         self.is_quiet()
 
     def is_quiet(self) -> bool:
-        """Return whether no reading differs from the last; this is the whole happy path."""
+        """Return whether nothing can have been added since the last call; the whole happy path."""
+        pulse, answers = self.recorder.pulse, self._probe()
+        if pulse is self._pulse and answers is not None and answers == self._answers:
+            self.changed = []
+            return True
+        # Both were taken before the readings: what comes meanwhile is news for the next call.
+        self._pulse, self._answers = pulse, answers
+        self.changed = self._read()
+        return not self.changed
+
+    def _probe(self) -> list[object] | None:
+        """Ask what no event tells of; None if that cannot be answered."""
+        try:
+            return [probe() for probe in self._probes]
+        except Exception:  # noqa: BLE001 - a closed descriptor, anybody's tracker: readings tell
+            return None
+
+    def _read(self) -> list[Shelf]:
+        """Return the shelves whose reading differs from the last."""
         changed: list[Shelf] = []
         for cell in self._cells:
             try:
@@ -116,10 +137,20 @@ class Ledger:
                 cell.reading = reading
                 changed += cell.shelves
         if changed:
+            self._choose_probes()
             changed = [shelf for shelf in changed if not shelf.broken]
             changed += self._senseless
-        self.changed = changed
-        return not changed
+        return changed
+
+    def _choose_probes(self) -> None:
+        self._probes = []
+        self._answers = None
+        for cell in self._cells:
+            tracker = cell.shelves[0].tracker
+            try:
+                self._probes += tracker.probes()
+            except Exception as error:  # noqa: BLE001
+                self.report(tracker, "choosing its probes", error)
 
     def look(self, window: Owner | None, nodeid: str, *, everything: bool = False) -> list[Entry]:
         """Bring the ledger up to date; return what is new, each with its owner.

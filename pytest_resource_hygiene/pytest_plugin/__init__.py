@@ -10,14 +10,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_resource_hygiene.pytest_plugin.options import add_options, mode_of
+from pytest_resource_hygiene import plain_import
+
+plain_import.install()  # before any other module of ours is imported
+
+from pytest_resource_hygiene.pytest_plugin.options import add_options, mode_of  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_resource_hygiene.pytest_plugin.fixtures import MidTest
 
-__all__ = ["pytest_addhooks", "pytest_addoption", "pytest_configure", "resource_hygiene"]
+__all__ = [
+    "pytest_addhooks",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_unconfigure",
+    "resource_hygiene",
+]
 
 _MARKERS = (
     (
@@ -48,10 +58,17 @@ def pytest_configure(config: pytest.Config) -> None:
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
     mode = mode_of(config)
-    if mode != "off":
+    if mode == "off":
+        plain_import.remove()
+    else:
         from pytest_resource_hygiene.pytest_plugin.activation import activate
 
         activate(config, mode)
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing of our own behind: pytest may go on within a larger program."""
+    plain_import.remove()
 
 
 @pytest.fixture

@@ -194,9 +194,13 @@ class Watcher:
         try:
             result = yield
         except BaseException:
-            self._conclude(item, failed=True)
+            self._judge_test()
+            if self._leaks:
+                self._conclude(item, failed=True)
             raise
-        self._conclude(item, failed=False)
+        self._judge_test()
+        if self._leaks:
+            self._conclude(item, failed=False)
         return result
 
     def _judge_before_wider_fixtures(self, item: Any) -> None:
@@ -239,10 +243,7 @@ class Watcher:
             self.checker.settings = general
 
     def _conclude(self, item: pytest.Item, *, failed: bool) -> None:
-        self._judge_test()
         leaks, self._leaks = self._leaks, []
-        if not leaks:
-            return
         leaks = self._expected(item, leaks)
         if self.trial is not None:
             self.trial += leaks

@@ -240,7 +240,7 @@ class AsyncioTable:
 
     def _looking_before_cancel(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any) -> None:
-            if self._recorder.started and _closed_by_runner():
+            if self._recorder.started and self._has_more(loop) and _closed_by_runner():
                 self._catch(loop)
             original(loop)
 
@@ -248,11 +248,21 @@ class AsyncioTable:
 
     def _looking_before_close(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any) -> None:
-            if self._recorder.started and not loop.is_closed() and not loop.is_running():
+            watched = self._recorder.started and self._tasks
+            if watched and not loop.is_closed() and not loop.is_running():
                 self._catch_abandoned(loop)
             original(loop)
 
         return wrapper
+
+    def _has_more(self, loop: Any) -> bool:
+        """Return whether anything may hang on a loop; nearly always it is nothing."""
+        return bool(
+            self.live_tasks()
+            or getattr(loop, "_scheduled", None)
+            or getattr(loop, "_asyncgens", None)
+            or getattr(loop, "_signal_handlers", None)
+        )
 
     def _pending(self, loop: Any) -> list[Any]:
         return [
@@ -262,8 +272,7 @@ class AsyncioTable:
         ]
 
     def _catch(self, loop: Any) -> None:
-        nothing = not self._tasks and not self._timers  # as in nearly every test
-        waited = 0.0 if nothing else self._settle(loop)
+        waited = self._settle(loop)
         for task in self._pending(loop):
             self.caught_tasks.append(self._captured("tasks", task, waited))
         for generator in list(getattr(loop, "_asyncgens", ())):
@@ -318,6 +327,7 @@ class AsyncioTable:
         *,
         abandoned: bool = False,
     ) -> Captured:
+        self._recorder.stir()
         key = IdentityKey(obj) if key is None else key
         describe, create = self.describers.get(kind), self.creators.get(kind)
         return Captured(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
@@ -58,12 +58,18 @@ class ExitTracker(Tracker):
             for key, (known, _) in list(self._registered.items()):
                 if known == func:  # as atexit itself compares
                     del self._registered[key]
+            assert self._recorder is not None
+            self._recorder.stir()
 
         return unregister
 
     def reading(self) -> object:
         """Return registrations recorded, alive, and counted by the interpreter."""
         return self._serial, len(self._registered), _count()
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask the interpreter's counter for what was registered past the wrapped function."""
+        return (_count,)
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List what is registered; what was not recorded gets a number only."""
@@ -127,8 +133,8 @@ class _Registered:
         """Do nothing at exit."""
 
 
-def _count() -> int:
-    return int(getattr(atexit, "_ncallbacks", int)())
+# It has no public name; without it, only what passes through `atexit.register` is seen.
+_count: Callable[[], int] = getattr(atexit, "_ncallbacks", int)
 
 
 def make_tracker() -> Tracker:

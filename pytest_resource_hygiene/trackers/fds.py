@@ -18,7 +18,7 @@ from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._descriptors import Descriptors, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
@@ -71,6 +71,10 @@ class FdTracker(Tracker):
     def sensor(self) -> Callable[[], object]:
         """Ask the shared table: openings seen and descriptors open."""
         return self._descriptors().reading
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask the shared table for the number of open descriptors."""
+        return self._descriptors().probes()
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List by identity; the handle is the number."""

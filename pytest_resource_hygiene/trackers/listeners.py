@@ -34,7 +34,7 @@ from pytest_resource_hygiene.trackers._emitters import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
@@ -112,6 +112,15 @@ class ListenerTracker(Tracker):
         """Return registrations seen, handlers alive, and the hooks themselves."""
         return (
             self._signals.events + self._emitters.events + self._logging.events,
+            self._set_in_silence(),
+        )
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask for what is set by mere assignment, and for declared registries."""
+        return (self._set_in_silence,)
+
+    def _set_in_silence(self) -> object:
+        return (
             len(_handler_list),
             len(logging.root.handlers),
             sys.excepthook,

@@ -13,7 +13,7 @@ from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
@@ -40,6 +40,10 @@ class LoopTracker(Tracker):
     def sensor(self) -> Callable[[], object]:
         """Ask which loops are not closed."""
         return self._asyncio().live_loops
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask nothing: loops are heard of when they are made."""
+        return ()
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List loops that are not closed."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pytest_resource_hygiene.tracker import Moment, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
 
 class MemoryTracker(Tracker):
@@ -27,6 +27,10 @@ class MemoryTracker(Tracker):
     def reading(self) -> object:
         """Return nothing that changes."""
         return None
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask nothing."""
+        return ()
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List nothing."""

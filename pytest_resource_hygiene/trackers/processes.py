@@ -18,7 +18,7 @@ from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._proc import start_time
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
@@ -83,6 +83,8 @@ class ProcessTracker(Tracker):
     def _note_start(self, args: tuple[Any, ...]) -> None:
         self._events += 1
         self._has_children = True
+        assert self._recorder is not None
+        self._recorder.stir()
 
     def _note_fork(self, args: tuple[Any, ...]) -> None:
         assert self._recorder is not None
@@ -98,6 +100,10 @@ class ProcessTracker(Tracker):
         """Return forks seen, and whether there is any child, running or ended."""
         # Asking the kernel costs a microsecond and is in vain while nobody has ever forked.
         return self._events, _any_child() if self._has_children else None
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask about children while there are any; starts are recorded."""
+        return (_any_child,) if self._has_children else ()
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List children; reap orphans that have ended, as process 1 would have done.

@@ -20,7 +20,7 @@ from pytest_resource_hygiene.tracker import Captured, Description, Moment, Track
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
@@ -115,13 +115,15 @@ class SignalTracker(Tracker):
         """Read the slots of the common signals, in C; changes of others are counted."""
         loops: Any = self._loops
         return (
-            tuple(map(_getsignal, _COMMON)),
-            _sigmask(_SIG_BLOCK, ()) if _sigmask is not None else None,
-            _wakeup_fd(),
+            _slots(),
             self._changes,
             loops.signal_handler_count() if loops.has_loops else 0,
             len(loops.caught_handlers),
         )
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask for the slots that can be set past the wrapped functions, all but those of loops."""
+        return (_slots,)
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List all slots, and the handlers that live loops keep."""
@@ -255,6 +257,14 @@ class _Handler:
 
 def _ignore(number: int, frame: Any) -> None:
     """Stand in for a handler."""
+
+
+def _slots() -> object:
+    return (
+        tuple(map(_getsignal, _COMMON)),
+        _sigmask(_SIG_BLOCK, ()) if _sigmask is not None else None,
+        _wakeup_fd(),
+    )
 
 
 def _wakeup_fd() -> int:

@@ -9,7 +9,7 @@ from pytest_resource_hygiene.tracker import Captured, Description, Moment, Track
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
     from contextlib import AbstractContextManager
     from types import CodeType
 
@@ -40,6 +40,10 @@ class TaskTracker(Tracker):
         """Return which tasks are pending, and how many were caught."""
         table = self._asyncio()
         return table.live_tasks(), len(table.caught_tasks)
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask nothing: tasks are heard of when they are made."""
+        return ()
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List pending tasks."""

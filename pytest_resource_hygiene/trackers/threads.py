@@ -6,6 +6,7 @@ perhaps long dead) is nobody's.
 
 from __future__ import annotations
 
+import _thread
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._thread_table import RawThread, ThreadTable, present_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import CodeType
 
@@ -45,6 +46,10 @@ class ThreadTracker(Tracker):
     def sensor(self) -> Callable[[], object]:
         """Ask the shared table: starts seen and Python's own count."""
         return self._threads().reading
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask for Python's own count; starts are recorded."""
+        return (_thread._count,)  # noqa: SLF001
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List thread objects, without timers, and raw threads."""

@@ -6,6 +6,7 @@ written in C (uvloop) cannot be listed from Python.
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._thread_table import ThreadTable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
@@ -91,6 +92,13 @@ class TimerTracker(Tracker):
             self._other_clocks,
             _posix_timers() if self._posix_possible else None,
         )
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask for clocks that may be armed past the wrapped functions; all else is recorded."""
+        if _getitimer is None:
+            return ()
+        clock = functools.partial(_getitimer, _REAL)
+        return (clock, _posix_timers) if self._posix_possible else (clock,)
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List all kinds of timers."""

@@ -20,7 +20,7 @@ from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Recorder
@@ -90,14 +90,17 @@ class UnclosedTracker(Tracker):
     def listen(self) -> None:
         """Be the first filter again: each test may begin with filters of its own."""
         filters: Any = warnings.filters
+        # Where it stands a second time further down, it does no harm: that list is a copy, which
+        # lasts for one test.
         if not filters or filters[0] is not self._filter:
-            filters[:] = [self._filter, *(one for one in filters if one is not self._filter)]
+            filters.insert(0, self._filter)
 
     def saw(self, text: str) -> None:
         """Remember one warning; called while the object is being freed."""
         if self._recorder is None or not self._recorder.started or len(self._seen) > _MAX_KEPT:
             return
         self._count += 1
+        self._recorder.stir()
         creation = self._made_by(text) or self._recorder.creation(None)._replace(certain=False)
         self._seen.append(Captured(key=("unclosed", self._count), value=text, creation=creation))
 
@@ -129,6 +132,10 @@ class UnclosedTracker(Tracker):
     def reading(self) -> object:
         """Return the number of warnings seen."""
         return self._count
+
+    def probes(self) -> Collection[Callable[[], object]]:
+        """Ask nothing: each warning is heard."""
+        return ()
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List nothing: what was dropped is gone."""
