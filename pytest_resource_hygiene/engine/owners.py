@@ -27,10 +27,11 @@ class Owner:
         parts: returns code objects of function-scoped fixtures that answer within a test, and how
             to name them; asked only when something leaked.
         place: file, line and function to show when no creation was seen.
+        let_go: drops what the host still holds of it and is about to drop anyway.
     """
 
     __slots__ = (
-        "_info", "_parts", "_place", "caught", "closed", "codes", "held", "nodeid", "value",
+        "_info", "_let_go", "_parts", "_place", "caught", "closed", "codes", "held", "nodeid", "value",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +43,7 @@ class Owner:
         value: Callable[[], Any] | None = None,
         parts: Callable[[], Mapping[CodeType, OwnerInfo]] | None = None,
         place: Callable[[], tuple[str, int, str] | None] | None = None,
+        let_go: Callable[[], None] | None = None,
     ) -> None:
         """Own nothing yet."""
         self._info = info
@@ -50,6 +52,7 @@ class Owner:
         self.value = value
         self._parts = parts
         self._place = place
+        self._let_go = let_go
         self.held: dict[Entry, None] = {}  # a set that keeps its order
         self.caught: list[tuple[Any, Captured, str]] = []
         self.closed = False
@@ -66,6 +69,14 @@ class Owner:
     def place(self) -> tuple[str, int, str] | None:
         """Return file, line and function to show when no creation was seen."""
         return self._place() if self._place is not None else None
+
+    def let_go(self) -> None:
+        """Have the host drop now what it holds of this owner: a test's arguments, a value.
+
+        What ends with these was never leaked; it was only looked at a moment too early.
+        """
+        if self._let_go is not None:
+            self._let_go()
 
     @property
     def code(self) -> CodeType | None:

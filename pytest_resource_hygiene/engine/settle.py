@@ -23,7 +23,8 @@ __all__ = ["Settler"]
 
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
-_BEFORE_COLLECTING = 0.004
+_BEFORE_LETTING_GO = 0.004
+_BEFORE_COLLECTING = 0.010  # a worker that its pool has dropped needs a moment to notice
 
 
 class Settler:
@@ -65,11 +66,18 @@ class Settler:
         left = [entry for entry in suspects if entry.tracker.settles]
         lasting = [entry for entry in suspects if not entry.tracker.settles]
         if collect and not left and any(entry.tracker.collectable for entry in lasting):
-            return self._collect(lasting, window, nodeid)  # nothing to wait for
+            window.let_go()  # and nothing to wait for
+            return self._collect(self._still_there(lasting, window, nodeid), window, nodeid)
         freed: list[Entry] = []
         waited, pause = 0.0, _FIRST_PAUSE
-        collected = not collect
+        let_go = collected = not collect
         while left:
+            if not let_go and waited >= min(_BEFORE_LETTING_GO, patience):
+                let_go = True
+                window.let_go()
+                left = self._still_there(left, window, nodeid)
+                lasting = self._still_there(lasting, window, nodeid)
+                continue
             if not collected and waited >= min(_BEFORE_COLLECTING, patience):
                 collected = True
                 every, freed = self._collect([*left, *lasting], window, nodeid)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from _pytest.logging import caplog_records_key
 
 from pytest_resource_hygiene.engine.fingerprint import relative
 from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.model import OwnerInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import CodeType
 
     import pytest
@@ -59,6 +63,10 @@ class TestOwner(Owner):
         """Return where the test is written."""
         return _place(_function(self.item))
 
+    def let_go(self) -> None:
+        """Drop the test's arguments, the records of its log, and the frames of its failure."""
+        drop_arguments(self.item)
+
     @property
     def code(self) -> CodeType | None:
         """The test function's own code: a frame of it proves that the test was at work."""
@@ -68,8 +76,43 @@ class TestOwner(Owner):
 _NO_CODES: frozenset[CodeType] = frozenset()
 
 
-def fixture_owner(fixturedef: pytest.FixtureDef[Any], request: Any, nodeid: str) -> Owner:
-    """Make the owner of a wider fixture."""
+def drop_arguments(item: Any) -> None:
+    """Drop what pytest holds of a test that has been torn down, as it will do in a moment itself.
+
+    ``runtestprotocol`` keeps the values of fixtures until the last report is written, and the frames
+    of a failed test, with all their locals, until the next test is called.
+    """
+    arguments = getattr(item, "funcargs", None)
+    if isinstance(arguments, dict):
+        arguments.clear()
+    stash = getattr(item, "stash", None)
+    if stash is not None:
+        for records in stash.get(caplog_records_key, {}).values():
+            records.clear()
+    error, seen = getattr(sys, "last_value", None), set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            with suppress(RuntimeError):  # of a generator that is running
+                frame.clear()
+                _ = frame.f_locals  # up to Python 3.12 a copy, made when somebody asked; made anew
+        error = error.__cause__ or error.__context__
+
+
+def fixture_owner(
+    fixturedef: pytest.FixtureDef[Any],
+    request: Any,
+    nodeid: str,
+    item: Callable[[], pytest.Item | None] = lambda: None,
+) -> Owner:
+    """Make the owner of a wider fixture.
+
+    Args:
+        fixturedef: the fixture.
+        request: its request.
+        nodeid: the test for which it is set up.
+        item: returns the test that runs, which may hold the value as well.
+    """
     name, functions = _named(fixturedef, request)
     codes = [code for function in functions if (code := _code(function)) is not None]
     root = str(request.config.rootpath)
@@ -81,7 +124,13 @@ def fixture_owner(fixturedef: pytest.FixtureDef[Any], request: Any, nodeid: str)
         codes=codes,
         value=lambda: _value(fixturedef),
         place=lambda: place,
+        let_go=lambda: _drop_value(fixturedef, item()),
     )
+
+
+def _drop_value(fixturedef: Any, item: pytest.Item | None) -> None:
+    fixturedef.cached_result = None  # its finalizers have run: `FixtureDef.finish` does it next
+    drop_arguments(item)
 
 
 def _value(fixturedef: pytest.FixtureDef[Any]) -> Any:

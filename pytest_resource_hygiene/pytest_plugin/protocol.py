@@ -61,6 +61,7 @@ class Watcher:
         self.checker: LeakChecker | None = None
         self._rules: dict[pytest.Item, ItemRules] = {}
         self._owner: TestOwner | None = None
+        self._item: pytest.Item | None = None
         self._leaks: list[Leak] = []
         self._fixtures: dict[pytest.FixtureDef[Any], Owner] = {}
         self._spy: UnclosedTracker | None = None
@@ -177,10 +178,10 @@ class Watcher:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Open the window of a test."""
-        self._owner = owner = TestOwner(item)
+        self._item, self._owner = item, TestOwner(item)
         self.results.tests += 1
         if self.checker is not None:
-            self.checker.open(owner)
+            self.checker.open(self._owner)
             if self._spy is not None:
                 self._spy.listen()
 
@@ -312,11 +313,12 @@ class Watcher:
         """Give what a wider fixture makes to that fixture."""
         if fixturedef.scope == "function" or self.checker is None:
             return (yield)
-        owner = fixture_owner(fixturedef, request, self.checker.nodeid)
+        owner = fixture_owner(fixturedef, request, self.checker.nodeid, lambda: self._item)
         self._fixtures[fixturedef] = owner
         with self.checker.setting_up(owner):
             return (yield)
 
+    @pytest.hookimpl(trylast=True)
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
         """Judge a wider fixture after its own teardown."""
         owner = self._fixtures.pop(fixturedef, None)

@@ -84,6 +84,17 @@ HARMLESS = (
         def test_it(again):
             ThreadPoolExecutor(1).submit(int).result()
         """, waits=True),
+    Harmless("executor_that_a_fixture_returns_ends_with_the_test", """
+        @pytest.fixture
+        def pool(): return ThreadPoolExecutor(2)
+        @pytest.fixture(scope="module")
+        def wide(): return ThreadPoolExecutor(2)
+        class TestClass:
+            def test_first(self, wide): wide.submit(int).result()
+            def test_own(self, pool): pool.submit(int).result()
+        def test_last(pool, wide):
+            pool.submit(int).result(); wide.submit(int).result()
+        """, waits=True),
     Harmless("executor_of_a_session_fixture_that_grows_in_tests", """
         @pytest.fixture(scope="session")
         def pool():

@@ -411,6 +411,30 @@ def test_a_test_that_fails_by_itself_keeps_its_failure_first_and_whole(project: 
     assert run.one()["kind"] == "fds"
 
 
+def test_what_only_a_failed_tests_frames_hold_is_no_leak(project: Project) -> None:
+    """A failure is kept with all its locals until the next test; what these hold goes with it."""
+    _suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        @pytest.fixture
+        def pool(): return ThreadPoolExecutor(1)
+        def test_fails(pool, caplog):
+            own = socket.socket()
+            pool.submit(int).result()
+            try: raise OSError
+            except OSError: logging.exception("kept with its frames")
+            assert False, "its own failure"
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"failed": 1}
+    assert run.failing == []
+    assert "its own failure" in run.out
+    assert "kept with its frames" in run.out
+
+
 def test_a_failing_teardown_keeps_its_error(project: Project) -> None:
     """An error in a fixture's teardown is shown as it is, with the leaks beside it."""
     _suite(
