@@ -156,14 +156,15 @@ def _is_empty(function: Any) -> bool:
 
 def _function_fixtures(item: Any) -> Mapping[CodeType, OwnerInfo]:
     found: dict[CodeType, OwnerInfo] = {}
+    own = {"function"} if getattr(item, "cls", None) else {"function", "class"}
     info = getattr(item, "_fixtureinfo", None)
     for fixturedefs in getattr(info, "name2fixturedefs", {}).values():
         for fixturedef in fixturedefs:
             code = _code(fixturedef.func)
-            if fixturedef.scope == "function" and code is not None:
+            if fixturedef.scope in own and code is not None:
                 root = str(item.config.rootpath)
                 location = f"{relative(code.co_filename, root)}:{code.co_firstlineno}"
-                found[code] = OwnerInfo("fixture", fixturedef.argname, "function", location)
+                found[code] = OwnerInfo("fixture", fixturedef.argname, fixturedef.scope, location)
     for holder in (getattr(item, "cls", None), getattr(item, "module", None)):
         for name in _XUNIT_FUNCTIONS:
             code = _code(getattr(holder, name, None))

@@ -311,7 +311,8 @@ class Watcher:
         self, fixturedef: pytest.FixtureDef[Any], request: Any
     ) -> Generator[None, object, object]:
         """Give what a wider fixture makes to that fixture."""
-        if fixturedef.scope == "function" or self.checker is None:
+        # A class-scoped fixture of a test without a class ends with that test, among its own.
+        if fixturedef.scope == "function" or self.checker is None or request.node is self._item:
             return (yield)
         owner = fixture_owner(fixturedef, request, self.checker.nodeid, lambda: self._item)
         self._fixtures[fixturedef] = owner

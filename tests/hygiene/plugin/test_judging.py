@@ -148,6 +148,27 @@ def test_an_overridden_session_fixture_is_told_from_its_override(project: Projec
     assert run.one("test_last")["owner"]["scope"] == "session"
 
 
+def test_a_class_fixture_of_a_test_without_a_class_answers_for_itself_only(
+    project: Project,
+) -> None:
+    """It is torn down among the test's own fixtures; what the test made before stays the test's."""
+    _suite(
+        project,
+        """
+        @pytest.fixture(scope="class", autouse=True)
+        def around():
+            KEEP.append(open(__file__))
+            yield
+        def test_it(): KEEP.append(socket.socket())
+        """,
+    )
+    run = project.run()
+
+    assert run.one(kind="sockets")["owner"]["name"] == "test_it.py::test_it"
+    owner = {"type": "fixture", "name": "around", "scope": "class"}
+    assert run.one(kind="fds")["owner"] == owner
+
+
 def test_a_finding_of_a_wide_fixture_says_where_it_is_defined(project: Project) -> None:
     """The finding names the fixture's scope, file and line."""
     _suite(
