@@ -232,8 +232,12 @@ class Judge:
             group.why = group.why or "made once by a library, which keeps it"
 
     def _key(self, group: Group) -> tuple[object, ...]:
-        origin = self._reader.origin(group.primary.creation) if not group.site else None
-        return group.primary.tracker.kind, group.site, origin
+        made: object = None
+        if group.primary.creation is None:
+            made = group.holder
+        elif not group.site:
+            made = self._reader.origin(group.primary.creation)
+        return group.primary.tracker.kind, group.site, made
 
     def _note_unless_grown(self, group: Group, key: tuple[object, ...]) -> None:
         earlier = [one for one in self._made_once.get(key, ()) if self._ledger.is_live(one)]
@@ -244,7 +248,7 @@ class Judge:
             group.severity = "note"
 
     def _is_held_by_library(self, group: Group) -> bool:
-        if not group.site:
+        if not group.site and group.primary.creation is not None:
             return False
         code = group.primary.tracker.code(group.primary.key, group.primary.value)
         if code is not None and self._reader.places.of(code.co_filename) == "user":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import select
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -89,7 +90,9 @@ class FdTracker(Tracker):
         return table.opening(target_of(value), _same_path)
 
     def anchor(self, key: Hashable, value: Any) -> Any:
-        """Find the file object that owns the number, if there is one."""
+        """Find the file or epoll object that owns the number, if there is one."""
+        if "eventpoll" in target_of(value):
+            return _poller(value)
         for obj in gc.get_objects():
             if isinstance(obj, io.FileIO) and not obj.closed and obj.fileno() == value:
                 return obj
@@ -126,6 +129,15 @@ class FdTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object]:
         """Open a pipe."""
         return _pipe()
+
+
+def _poller(fd: int) -> Any:
+    """Return the ``select.epoll`` of that number; the collector knows only who refers to it."""
+    for obj in gc.get_objects():
+        for other in gc.get_referents(obj):
+            if type(other) is select.epoll and not other.closed and other.fileno() == fd:
+                return other
+    return None
 
 
 @contextmanager
