@@ -193,7 +193,8 @@ class Judge:
             # made by the user's own hand, or apart from what one call makes
             event = entry.key if entry.change == "exceeded" else None
             return entry.tracker.kind, entry.by_collector, event, call
-        return call
+        # The first shared memory of a process starts the resource tracker: one call, two things.
+        return call, habit_of(self._reader.library_site(entry.creation))
 
     # --- how bad ---
 
@@ -248,7 +249,8 @@ class Judge:
             group.severity = "note"
 
     def _is_held_by_library(self, group: Group) -> bool:
-        if not group.site and group.primary.creation is not None:
+        unseen = group.primary.creation is None and group.primary.tracker.kind in _MADE_IN_C
+        if not group.site and not unseen:
             return False
         code = group.primary.tracker.code(group.primary.key, group.primary.value)
         if code is not None and self._reader.places.of(code.co_filename) == "user":

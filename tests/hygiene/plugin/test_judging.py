@@ -633,6 +633,22 @@ _COMPONENTS = """
     """
 
 
+def test_a_leak_is_not_excused_by_a_singleton_of_the_same_call(project: Project) -> None:
+    """The first shared memory starts the resource tracker, which stays; the memory is a leak."""
+    _suite(
+        project,
+        """
+        from multiprocessing.shared_memory import SharedMemory
+        def test_it():
+            KEEP.append(SharedMemory(create=True, size=10)); KEEP[0].unlink()
+        """,
+    )
+    run = project.run()
+
+    assert "/dev/shm/" in run.one("test_it", kind="fds")["summary"]
+    assert [one["kind"] for one in run.notes if one["kind"] != "atexit"] == ["processes"]
+
+
 def test_listeners_that_pile_up_fail_the_first_test(project: Project) -> None:
     """21 components that add signal and exit listeners fail at the first test, in familiar words."""
     _suite(project, _COMPONENTS)
