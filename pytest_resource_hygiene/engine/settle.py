@@ -7,9 +7,9 @@ only it could free was dropped but never closed, which is a note and no failure.
 from __future__ import annotations
 
 import gc
-import time
 from typing import TYPE_CHECKING
 
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Settler:
         sleep: lets seconds pass; tests give a clock of their own.
     """
 
-    def __init__(self, ledger: Ledger, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, ledger: Ledger, sleep: Callable[[float], None] = System.sleep) -> None:
         """Count nothing yet."""
         self._ledger = ledger
         self._sleep = sleep

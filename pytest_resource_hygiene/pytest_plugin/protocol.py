@@ -9,7 +9,6 @@ ten microseconds. All else is registered when the first finding comes.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -31,6 +30,7 @@ from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, read_marker
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
 from pytest_resource_hygiene.recorder import Recorder
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers import kind_names
 from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 from pytest_resource_hygiene.trackers.unclosed import UnclosedTracker
@@ -215,7 +215,7 @@ class Watcher:
         owner, self._owner = self._owner, None
         if owner is None or self.checker is None:
             return
-        began = time.perf_counter()
+        began = System.perf_counter()
         try:
             rules = self._rules.get(owner.item)
             if rules is None:
@@ -224,7 +224,7 @@ class Watcher:
                 self._leaks += self._close_by_rules(owner, rules)
         except Exception as error:  # noqa: BLE001 - ours, and never the test's
             self.results.fail(error, f"judging {owner.nodeid}")
-        self.checker.seconds += time.perf_counter() - began
+        self.checker.seconds += System.perf_counter() - began
 
     def _close_by_rules(self, owner: TestOwner, rules: ItemRules) -> list[Leak]:
         assert self.checker is not None
@@ -325,9 +325,9 @@ class Watcher:
         owner = self._fixtures.pop(fixturedef, None)
         if owner is None or self.checker is None:
             return
-        began = time.perf_counter()
+        began = System.perf_counter()
         try:
             self._leaks += self.checker.close_fixture(owner)
         except Exception as error:  # noqa: BLE001
             self.results.fail(error, f"judging {owner.info}")
-        self.checker.seconds += time.perf_counter() - began
+        self.checker.seconds += System.perf_counter() - began

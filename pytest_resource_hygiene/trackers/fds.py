@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._descriptors import Descriptors, target_of
 
@@ -147,11 +148,11 @@ def _pipe() -> Iterator[object]:
         yield ends
     finally:
         for end in ends:
-            os.close(end)
+            System.close(end)
 
 
 def _fdinfo(fd: int) -> dict[str, str]:
-    lines = Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii").splitlines()
+    lines = System.read(f"/proc/self/fdinfo/{fd}").decode("ascii").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
@@ -163,7 +164,7 @@ def _form(fd: int, target: str) -> str:
     if target.startswith(("/dev/pts/", "/dev/ptmx", "/dev/tty")):
         return "terminal"
     with suppress(OSError):
-        return _FORMS.get(stat.S_IFMT(os.fstat(fd).st_mode), "descriptor")
+        return _FORMS.get(stat.S_IFMT(System.fstat(fd).st_mode), "descriptor")
     return "descriptor"
 
 

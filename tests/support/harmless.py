@@ -84,6 +84,23 @@ HARMLESS = (
         def test_it(again):
             ThreadPoolExecutor(1).submit(int).result()
         """, waits=True),
+    Harmless("patched_clocks_and_file_functions", """
+        @pytest.fixture(autouse=True, scope="module")
+        def patched():
+            with pytest.MonkeyPatch.context() as patch:
+                for name in ("listdir", "fstat"): patch.setattr(os, name, None)
+                for name in ("sleep", "monotonic", "perf_counter"): patch.setattr(time, name, None)
+                patch.setattr("builtins.open", None)
+                patch.setattr("io.open", None)
+                yield
+        @again
+        def test_it(again, tmp_path):
+            file = io.FileIO("/proc/self/stat"); os.dup2(file.fileno(), 100); os.close(100)
+            child = subprocess.Popen(["true"]); child.wait()
+            thread = threading.Thread(target=int); thread.start(); thread.join()
+            _thread.start_new_thread(int, ())
+            raise_late = threading.Timer(0.05, file.close); raise_late.start()
+        """, waits=True, args=("-s",)),
     Harmless("executor_that_a_fixture_returns_ends_with_the_test", """
         @pytest.fixture
         def pool(): return ThreadPoolExecutor(2)
