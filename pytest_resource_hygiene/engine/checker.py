@@ -71,6 +71,7 @@ class LeakChecker:
         self.reader = StackReader(places or Places())
         self.recorder.is_foreign = self.reader.is_foreign
         self.recorder.is_tool_code = self.reader.is_tool_code
+        self.recorder.is_by_tool = self.reader.is_by_tool
         self.recorder.is_by_user = self.reader.is_by_user
         self.recorder.patience = self._patience
         self.session = Owner(OwnerInfo("session", "session", "session"))

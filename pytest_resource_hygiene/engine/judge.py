@@ -99,7 +99,7 @@ class Judge:
         Returns:
             The rest.
         """
-        kept: list[Entry] = []
+        taken_over: set[Entry] = set()
         fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]
         if not fixtures or not suspects:
             return suspects
@@ -116,14 +116,28 @@ class Judge:
             elif (number := _number(entry)) is not None:
                 numbers[number] = entry
         for fixture in fixtures:
-            value = fixture.value() if fixture.value is not None else None
-            for found in reachable([value], objects, numbers):
+            kept = list(fixture.value()) if fixture.value is not None else []
+            loops = {*map(id, kept), *self._loops_of(fixture)}
+            for found in reachable(kept, objects, numbers, loops=loops):
                 taken = objects.get(found) or numbers.get(found)
-                if taken is not None and self._may_take(fixture, taken):
+                # The first to be set up is the last to be torn down: it outlives what shares its
+                # value, and nothing of it is judged too early.
+                if taken is None or taken in taken_over:
+                    continue
+                if self._may_take(fixture, taken):
                     _give(taken, fixture)
-                    kept.append(taken)
-        gone = set(kept)
-        return [entry for entry in suspects if entry not in gone]
+                    taken_over.add(taken)
+        return [entry for entry in suspects if entry not in taken_over]
+
+    def _loops_of(self, owner: Owner) -> set[int]:
+        """Return the ids of the event loops that an owner has made and that still live."""
+        return {
+            id(entry.value)
+            for shelf in self._ledger.shelves
+            if shelf.tracker.kind == "loops"
+            for entry in shelf.entries.values()
+            if entry.owner is owner
+        }
 
     def _may_take(self, fixture: Owner, entry: Entry) -> bool:
         """Return whether reaching something from a fixture's value means that it is the fixture's.

@@ -23,7 +23,8 @@ class Owner:
         info: how reports name it.
         nodeid: the test during which it began.
         codes: code objects whose frames prove that it was at work.
-        value: returns the fixture's value once there is one; what that holds is its own.
+        value: returns what the fixture keeps: its value, once there is one, and what its setup put
+            elsewhere; what these hold is its own.
         parts: returns code objects of function-scoped fixtures that answer within a test, and how
             to name them; asked only when something leaked.
         place: file, line and function to show when no creation was seen.
@@ -40,7 +41,7 @@ class Owner:
         nodeid: str = "",
         *,
         codes: Iterable[CodeType] = (),
-        value: Callable[[], Any] | None = None,
+        value: Callable[[], Iterable[Any]] | None = None,
         parts: Callable[[], Mapping[CodeType, OwnerInfo]] | None = None,
         place: Callable[[], tuple[str, int, str] | None] | None = None,
         let_go: Callable[[], None] | None = None,

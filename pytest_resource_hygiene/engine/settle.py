@@ -23,6 +23,8 @@ __all__ = ["Settler"]
 
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
+_LONG_COLLECTION = 0.02
+_MORTAL = frozenset({"threads", "native_threads", "timers", "processes", "tasks"})
 _BEFORE_LETTING_GO = 0.004
 _BEFORE_COLLECTING = 0.010  # a worker that its pool has dropped needs a moment to notice
 
@@ -100,11 +102,18 @@ class Settler:
     ) -> tuple[list[Entry], list[Entry]]:
         for entry in left:  # while it can still be described
             describe(entry, self._ledger)
+        left = self._still_there(left, window, nodeid)  # what has gone meanwhile went by itself
+        if not left:
+            return [], []
+        began = System.monotonic()
         gc.collect()
         self.collections += 1
         after = self._still_there(left, window, nodeid)
         kept = set(after)
         freed = [entry for entry in left if entry not in kept]
+        if System.monotonic() - began > _LONG_COLLECTION:
+            # Whatever can end by itself has had the time for it.
+            freed = [entry for entry in freed if entry.tracker.kind not in _MORTAL]
         for entry in freed:
             entry.by_collector = True
         return after, freed

@@ -80,6 +80,14 @@ class StackReader:
             return True
         return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
 
+    def is_by_tool(self, creation: Creation | None) -> bool:
+        """Return whether the test runner made it, though the user's code may have called that."""
+        for code, _ in pairs(creation.stack) if creation is not None else ():
+            place = self.places.of(code.co_filename)
+            if place not in {"own", "frozen", "stdlib"}:
+                return place == "tool"
+        return False
+
     def is_tool_code(self, function: Any) -> bool:
         """Return whether a function is written in a file of the test runner, or of the debugger."""
         code = getattr(getattr(function, "__func__", function), "__code__", None)

@@ -6,6 +6,7 @@ import inspect
 import sys
 import traceback
 from contextlib import suppress
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from _pytest.logging import caplog_records_key
@@ -73,6 +74,17 @@ class TestOwner(Owner):
         return _code(_function(self.item))
 
 
+class FixtureOwner(Owner):
+    """A wider fixture."""
+
+    __slots__ = ("elsewhere",)
+    elsewhere: Elsewhere
+
+    def setup_ended(self) -> None:
+        """Note what the setup has put elsewhere than into the value."""
+        self.elsewhere.setup_ended()
+
+
 _NO_CODES: frozenset[CodeType] = frozenset()
 
 
@@ -104,7 +116,7 @@ def fixture_owner(
     request: Any,
     nodeid: str,
     item: Callable[[], pytest.Item | None] = lambda: None,
-) -> Owner:
+) -> FixtureOwner:
     """Make the owner of a wider fixture.
 
     Args:
@@ -117,15 +129,18 @@ def fixture_owner(
     codes = [code for function in functions if (code := _code(function)) is not None]
     root = str(request.config.rootpath)
     place = next(map(_place, functions), None)
+    elsewhere = Elsewhere(fixturedef, request)
     location = f"{relative(place[0], root)}:{place[1]}" if place else ""
-    return Owner(
+    owner = FixtureOwner(
         OwnerInfo("fixture", name, fixturedef.scope, location),
         nodeid,
         codes=codes,
-        value=lambda: _value(fixturedef),
+        value=lambda: [*_value(fixturedef), *elsewhere.values()],
         place=lambda: place,
         let_go=lambda: _drop_value(fixturedef, item()),
     )
+    owner.elsewhere = elsewhere
+    return owner
 
 
 def _drop_value(fixturedef: Any, item: pytest.Item | None) -> None:
@@ -133,9 +148,55 @@ def _drop_value(fixturedef: Any, item: pytest.Item | None) -> None:
     drop_arguments(item)
 
 
-def _value(fixturedef: pytest.FixtureDef[Any]) -> Any:
+def _value(fixturedef: Any) -> list[Any]:
+    """Return the fixture's value, and the locals of its generator, which waits at its ``yield``."""
     result = fixturedef.cached_result
-    return result[0] if result is not None else None
+    kept = [result[0]] if result is not None else []
+    for finalizer in fixturedef._finalizers:  # noqa: SLF001 - nothing else leads to the generator
+        for argument in getattr(finalizer, "args", ()):
+            frame = getattr(argument, "gi_frame", None)
+            if frame is not None:
+                kept += frame.f_locals.values()
+    # A class or a module is no value: what tests bind in it is not the fixture's.
+    return [one for one in kept if not isinstance(one, (type, ModuleType))]
+
+
+class Elsewhere:
+    """What a fixture's setup has bound in its class or module: ``cls.client``, a ``global``.
+
+    xunit functions have no other way to keep anything.
+    """
+
+    def __init__(self, fixturedef: Any, request: Any) -> None:
+        """Remember what is bound before the setup."""
+        function = _unwrapped(fixturedef.func)
+        self._spaces: list[Mapping[str, Any]] = []
+        if fixturedef.scope == "class":
+            self._spaces.append(vars(request.cls))
+        elif fixturedef.scope == "module":
+            self._spaces.append(vars(request.module))
+        space = getattr(function, "__globals__", None)
+        if space is not None and not any(space is one for one in self._spaces):
+            self._spaces.append(space)
+        self._before = [{name: id(value) for name, value in s.items()} for s in self._spaces]
+        self._bound: list[dict[str, int]] | None = None
+
+    def setup_ended(self) -> None:
+        """Note which names the setup has bound."""
+        self._bound = [
+            {name: id(value) for name, value in space.items() if before.get(name) != id(value)}
+            for space, before in zip(self._spaces, self._before, strict=True)
+        ]
+        self._before = []
+
+    def values(self) -> list[Any]:
+        """Return what was bound by the setup and still is."""
+        return [
+            space[name]
+            for space, bound in zip(self._spaces, self._bound or (), strict=False)
+            for name, identity in bound.items()
+            if name in space and id(space[name]) == identity
+        ]
 
 
 def _named(fixturedef: pytest.FixtureDef[Any], request: Any) -> tuple[str, list[Any]]:

@@ -317,7 +317,10 @@ class Watcher:
         owner = fixture_owner(fixturedef, request, self.checker.nodeid, lambda: self._item)
         self._fixtures[fixturedef] = owner
         with self.checker.setting_up(owner):
-            return (yield)
+            try:
+                return (yield)
+            finally:
+                owner.setup_ended()
 
     @pytest.hookimpl(trylast=True)
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:

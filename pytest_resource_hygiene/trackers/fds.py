@@ -6,7 +6,6 @@ one opened) is seen at the end of the module, when everything is listed.
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import select
@@ -15,9 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import instances_of, referents_of_all
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
-from pytest_resource_hygiene.trackers._descriptors import Descriptors, target_of
+from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -94,8 +94,8 @@ class FdTracker(Tracker):
         """Find the file or epoll object that owns the number, if there is one."""
         if "eventpoll" in target_of(value):
             return _poller(value)
-        for obj in gc.get_objects():
-            if isinstance(obj, io.FileIO) and not obj.closed and obj.fileno() == value:
+        for obj in instances_of(io.FileIO):
+            if fileno(obj) == value:
                 return obj
         return None
 
@@ -134,10 +134,9 @@ class FdTracker(Tracker):
 
 def _poller(fd: int) -> Any:
     """Return the ``select.epoll`` of that number; the collector knows only who refers to it."""
-    for obj in gc.get_objects():
-        for other in gc.get_referents(obj):
-            if type(other) is select.epoll and not other.closed and other.fileno() == fd:
-                return other
+    for obj in referents_of_all():
+        if type(obj) is select.epoll and not obj.closed and obj.fileno() == fd:
+            return obj
     return None
 
 

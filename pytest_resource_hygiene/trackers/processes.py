@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_resource_hygiene.objects import attributes_of, instances_of
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._proc import start_time
@@ -147,11 +148,10 @@ class ProcessTracker(Tracker):
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the object that has this process id."""
-        import gc
         import subprocess
 
-        for obj in gc.get_objects():
-            if isinstance(obj, subprocess.Popen) and obj.pid == value.pid:
+        for obj in instances_of(subprocess.Popen):
+            if attributes_of(obj).get("pid") == value.pid:
                 return obj
         return None
 

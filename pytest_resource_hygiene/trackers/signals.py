@@ -16,6 +16,7 @@ import weakref
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import is_a
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
@@ -268,7 +269,7 @@ def _wakeup_fd() -> int:
 
 
 def _identity(handler: Any) -> int:
-    if isinstance(handler, MethodType):  # made anew at each access
+    if is_a(handler, MethodType):  # made anew at each access
         return hash((id(handler.__self__), id(handler.__func__)))
     return id(handler)
 
@@ -278,7 +279,7 @@ def _reached(handler: Any, wanted: set[int]) -> set[int]:
     found: set[int] = set()
     seen = {id(handler)}
     modules: list[Any] = list(sys.modules.values())
-    module_dicts = {id(vars(module)) for module in modules if isinstance(module, ModuleType)}
+    module_dicts = {id(vars(module)) for module in modules if is_a(module, ModuleType)}
     queue = [handler]
     while queue and len(seen) < _MAX_WALK:
         obj = queue.pop()
@@ -288,7 +289,7 @@ def _reached(handler: Any, wanted: set[int]) -> set[int]:
             if id(other) in seen or id(other) in module_dicts:
                 continue
             seen.add(id(other))
-            if not isinstance(other, (type, ModuleType, str, bytes, int)):
+            if not is_a(other, (type, ModuleType, str, bytes, int)):
                 queue.append(other)
     return found
 

@@ -101,6 +101,21 @@ HARMLESS = (
             _thread.start_new_thread(int, ())
             raise_late = threading.Timer(0.05, file.close); raise_late.start()
         """, waits=True, args=("-s",)),
+    Harmless("temporary_folder_first_asked_for_by_a_wide_fixture", """
+        @pytest.fixture(scope="module")
+        def folder(tmp_path_factory): return tmp_path_factory.mktemp("wide")
+        def test_it(folder): (folder / "file").write_text("x")
+        """),
+    Harmless("wide_fixtures_that_share_a_pool", """
+        @pytest.fixture(scope="session")
+        def pool():
+            with ThreadPoolExecutor(9) as pool: yield pool
+        @pytest.fixture(scope="class")
+        def client(pool): return [pool]
+        class TestClient:
+            def test_it(self, client): client[0].submit(int).result()
+        def test_last(pool): pool.submit(int).result()
+        """),
     Harmless("executor_that_a_fixture_returns_ends_with_the_test", """
         @pytest.fixture
         def pool(): return ThreadPoolExecutor(2)

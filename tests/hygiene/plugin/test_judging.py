@@ -122,6 +122,66 @@ def test_what_a_wide_fixture_keeps_in_its_value_is_judged_at_its_end(project: Pr
     assert run.outcomes == {"passed": 2, "leaked": 1}
 
 
+def test_what_setup_puts_into_its_class_or_module_is_the_fixtures(project: Project) -> None:
+    """Xunit functions and many fixtures have no value: they bind names, or wait with locals."""
+    _suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        POOL = None
+        def setup_module(): global POOL; POOL = ThreadPoolExecutor(2)
+        def teardown_module(): POOL.shutdown()
+        @pytest.fixture(scope="session")
+        def hidden():
+            made = ThreadPoolExecutor(2)
+            yield made.submit
+            made.shutdown()
+        class TestBound:
+            @classmethod
+            def setup_class(cls): cls.pool = ThreadPoolExecutor(2)
+            @classmethod
+            def teardown_class(cls): cls.pool.shutdown()
+            def test_class(self, hidden): self.pool.submit(int).result()
+            def test_module(self): POOL.submit(int).result()
+            def test_local(self, hidden): hidden(int).result()
+            def test_leaks(self): type(self).own = open(__file__)
+            def test_last(self): self.own.close()
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"].endswith("test_leaks")
+
+
+def test_a_loop_of_a_fixture_excuses_nothing_that_runs_on_it(project: Project) -> None:
+    """Whatever refers to a loop reaches all of it; only its executor is its own."""
+    _suite(
+        project,
+        """
+        @pytest.fixture(scope="session")
+        def loop():
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=loop.run_forever); thread.start()
+            yield loop
+            loop.call_soon_threadsafe(loop.stop); thread.join(); loop.close()
+        @pytest.fixture(scope="session")
+        def server(loop):
+            make = asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
+            server = asyncio.run_coroutine_threadsafe(make, loop).result()
+            yield server
+            loop.call_soon_threadsafe(server.close)
+        def test_worker(loop, server):
+            asyncio.run_coroutine_threadsafe(asyncio.to_thread(int), loop).result()
+        def test_leaks(loop, server):
+            KEEP.append(asyncio.run_coroutine_threadsafe(asyncio.sleep(1000), loop))
+        def test_last(): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.one(kind="tasks")["nodeid"].endswith("test_leaks")
+
+
 def test_an_overridden_session_fixture_is_told_from_its_override(project: Project) -> None:
     """Of two fixtures of one name each answers for its own leak, with its own scope."""
     project.write("conftest.py", """
@@ -146,6 +206,32 @@ def test_an_overridden_session_fixture_is_told_from_its_override(project: Projec
         "type": "fixture", "name": "thing", "scope": "function"}  # fmt: skip
     assert run.one("test_last")["kind"] == "sockets"
     assert run.one("test_last")["owner"]["scope"] == "session"
+
+
+def test_objects_that_raise_at_every_touch_disturb_nothing(project: Project) -> None:
+    """Dead proxies and a framework's unbound "current request" are walked past."""
+    _suite(
+        project,
+        """
+        import weakref
+        class Unbound:
+            def __getattribute__(self, name): raise RuntimeError("no request is at work")
+        class Gone: pass
+        gone = Gone(); PROXY = weakref.proxy(gone); del gone
+        KEEP += [PROXY, Unbound(), object.__new__(subprocess.Popen)]
+        @pytest.fixture(scope="module")
+        def wide(): return [PROXY, Unbound(), {"proxy": PROXY}]
+        def test_it(wide):
+            KEEP.append(open(__file__)); KEEP.append(socket.socket())
+            KEEP.append(subprocess.Popen(["true"]))
+            KEEP[-1].stay = PROXY
+            signal.signal(signal.SIGUSR1, lambda *args: Unbound())
+        """,
+    )
+    run = project.run()
+
+    assert run.code == 1, run.text
+    assert {one["kind"] for one in run.failing} == {"fds", "sockets", "processes", "signals"}
 
 
 def test_a_class_fixture_of_a_test_without_a_class_answers_for_itself_only(
