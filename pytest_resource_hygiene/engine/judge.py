@@ -238,6 +238,10 @@ class Judge:
             self._note_unless_grown(group, ("import", module, *self._key(group)))
             group.why = group.why or "made while a module was first imported"
             return
+        if group.site and group.primary.tracker.is_default(group.primary.key, group.primary.value):
+            # ``loop.remove_signal_handler`` does not know what was there before the loop's own.
+            group.severity, group.why = "note", "a library has put back the default"
+            return
         habit = habit_of(group.site)
         if habit == "pool":
             group.severity, group.why = "note", "an idle worker of a pool that keeps them"

@@ -205,6 +205,10 @@ class SignalTracker(Tracker):
         wanted = {_identity(one) for one in known if one is not None}
         return len(_reached(handler, wanted) | {_identity(handler)}) if callable(handler) else 0
 
+    def is_default(self, key: Hashable, value: Any) -> bool:
+        """Return whether no code of anybody's answers to the signal."""
+        return isinstance(key, int) and value in (signal.SIG_DFL, signal.default_int_handler)
+
     def restore(self, key: Hashable, value: Any, old: Any) -> bool:
         """Set the slot to what it was."""
         if threading.current_thread() is not threading.main_thread() or isinstance(key, tuple):

@@ -452,6 +452,29 @@ def test_with_restoring_off_everything_stays_and_is_still_reported_once(
     assert "failed" not in run.outcomes, run.text
 
 
+def test_a_loop_that_puts_back_the_default_is_a_note(project: Project) -> None:
+    """In the background of a shell SIGINT is ignored; asyncio does not know that, nor care."""
+    _suite(
+        project,
+        """
+        @pytest.fixture(autouse=True, scope="module")
+        def background():
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN); yield
+            signal.signal(signal.SIGINT, before)
+        async def listen():
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGINT, noop); loop.remove_signal_handler(signal.SIGINT)
+        def test_loop(): asyncio.run(listen())
+        def test_hand(): signal.signal(signal.SIGINT, signal.SIG_DFL)
+        def test_put_back(): assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"].endswith("test_hand")
+    assert [one["nodeid"] for one in run.notes] == ["test_it.py::test_loop"]
+
+
 def test_a_handler_goes_back_to_what_the_live_fixture_set(project: Project) -> None:
     """Restoring a test's handler stops at the one that a live wider fixture has installed."""
     _suite(
