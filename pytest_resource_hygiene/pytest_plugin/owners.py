@@ -38,12 +38,13 @@ _XUNIT_FUNCTIONS = (
 class TestOwner(Owner):
     """A test item; made for every test, so everything but its identity is looked up when needed."""
 
-    __slots__ = ("item",)
+    __slots__ = ("error", "item")
     __test__ = False
 
     def __init__(self, item: pytest.Item) -> None:
         """Own nothing yet."""
         self.item = item
+        self.error: BaseException | None = None  # of a failed setup, where pytest still holds it
         self.nodeid = item.nodeid
         self.codes = _NO_CODES
         self.value = None
@@ -67,6 +68,7 @@ class TestOwner(Owner):
     def let_go(self) -> None:
         """Drop the test's arguments, the records of its log, and the frames of its failure."""
         drop_arguments(self.item)
+        clear_frames(self.error)
 
     @property
     def code(self) -> CodeType | None:
@@ -101,7 +103,12 @@ def drop_arguments(item: Any) -> None:
     if stash is not None:
         for records in stash.get(caplog_records_key, {}).values():
             records.clear()
-    error, seen = getattr(sys, "last_value", None), set()
+    clear_frames(getattr(sys, "last_value", None))
+
+
+def clear_frames(error: BaseException | None) -> None:
+    """Drop the locals of the frames of an exception and of those that led to it."""
+    seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         for frame, _ in traceback.walk_tb(error.__traceback__):

@@ -209,7 +209,10 @@ class Watcher:
         stack = getattr(item.session._setupstate, "stack", {})  # noqa: SLF001
         if item in stack:
             with suppress(AttributeError, IndexError, TypeError):
-                stack[item][0].insert(0, self._judge_test)
+                finalizers, error = stack[item]
+                finalizers.insert(0, self._judge_test)
+                if self._owner is not None and error is not None:
+                    self._owner.error = error[0] if isinstance(error, tuple) else error
 
     def _judge_test(self) -> None:
         owner, self._owner = self._owner, None

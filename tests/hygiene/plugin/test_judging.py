@@ -549,6 +549,13 @@ def test_what_only_a_failed_tests_frames_hold_is_no_leak(project: Project) -> No
         from concurrent.futures import ThreadPoolExecutor
         @pytest.fixture
         def pool(): return ThreadPoolExecutor(1)
+        @pytest.fixture
+        def broken():
+            own = socket.socket()
+            raise OSError("a broken setup")
+        def test_is_broken(broken): pass
+        class TestLastOfItsClass:
+            def test_is_broken(self, broken): pass
         def test_fails(pool, caplog):
             own = socket.socket()
             pool.submit(int).result()
@@ -559,7 +566,7 @@ def test_what_only_a_failed_tests_frames_hold_is_no_leak(project: Project) -> No
     )
     run = project.run()
 
-    assert run.outcomes == {"failed": 1}
+    assert run.outcomes == {"failed": 1, "errors": 2}
     assert run.failing == []
     assert "its own failure" in run.out
     assert "kept with its frames" in run.out
