@@ -45,6 +45,17 @@ class StackReader:
                 return code, offset
         return self.user_frame(creation.parent)
 
+    def is_posted(self, creation: Creation | None) -> bool:
+        """Return whether one owner had it made in a thread of another, by ``call_soon_threadsafe``.
+
+        The thread's stack then tells who started the thread, not who asked for this.
+        """
+        if creation is None or creation.parent is None or creation.owner is None:
+            return False
+        if creation.parent.owner is creation.owner:
+            return False
+        return self.user_frame(creation._replace(parent=None)) is None
+
     def origin(self, creation: Creation | None) -> Origin | None:
         """Return the innermost frame that is the user's; else the innermost of anybody's."""
         found = self.user_frame(creation)

@@ -180,6 +180,8 @@ def test_a_loop_of_a_fixture_excuses_nothing_that_runs_on_it(project: Project) -
     run = project.run()
 
     assert run.one(kind="tasks")["nodeid"].endswith("test_leaks")
+    assert run.one(kind="tasks")["origin"]["function"] == "test_leaks"
+    assert run.one(kind="tasks")["origin"]["source"] == "inferred"
 
 
 def test_an_overridden_session_fixture_is_told_from_its_override(project: Project) -> None:
