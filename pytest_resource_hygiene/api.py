@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import time
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
 
@@ -20,6 +19,7 @@ from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.errors import LeaksFoundError, SettingsError
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.reports.terminal_report import finding_lines
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
 
 if TYPE_CHECKING:
@@ -229,8 +229,8 @@ class no_leaks:  # noqa: N801 - used like a function
     async def _let_tasks_end(self) -> None:
         """Give tasks of the running loop their time: a loop cannot be run from within itself."""
         assert self._before is not None
-        deadline, pause = time.monotonic() + self._grace, 0.0
-        while self._before.has_news() and time.monotonic() < deadline:
+        deadline, pause = System.monotonic() + self._grace, 0.0
+        while self._before.has_news() and System.monotonic() < deadline:
             await asyncio.sleep(pause)
             pause = min(max(pause * 2, 0.001), 0.05)
 

@@ -100,6 +100,7 @@ class Recorder:
         self._post_import = PostImport()
         # Set by the checker; on its own the recorder knows neither tools nor patience.
         self.is_foreign: Callable[[Creation | None], bool] = lambda creation: False
+        self.is_by_tool: Callable[[Creation | None], bool] = lambda creation: False
         self.is_by_user: Callable[[Creation | None], bool] = lambda creation: creation is not None
         self.is_tool_code: Callable[[Any], bool] = lambda function: False
         self.creation_of: Callable[[int, str], Creation | None] = lambda fd, path: None

@@ -195,6 +195,10 @@ class Tracker:
         """Return whether the test runner or this package made it, as only the kind can know."""
         return False
 
+    def is_default(self, key: Hashable, value: Any) -> bool:
+        """Return whether a slot holds what it holds in a fresh interpreter: nobody listens."""
+        return False
+
     def blind_spot(self) -> str | None:
         """Say what this kind cannot see on this machine, or None."""
         return None

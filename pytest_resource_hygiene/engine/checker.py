@@ -8,7 +8,6 @@ to go, is judged, and comes back as findings. Whatever was found joins the basel
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -26,6 +25,7 @@ from pytest_resource_hygiene.engine.settle import Settler
 from pytest_resource_hygiene.engine.stacks import StackReader
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.recorder import Creation, Recorder
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class LeakChecker:
         *,
         places: Places | None = None,
         recorder: Recorder | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = System.sleep,
     ) -> None:
         """Prepare; nothing is watched before `start`."""
         self.settings = settings or EngineSettings()
@@ -71,6 +71,7 @@ class LeakChecker:
         self.reader = StackReader(places or Places())
         self.recorder.is_foreign = self.reader.is_foreign
         self.recorder.is_tool_code = self.reader.is_tool_code
+        self.recorder.is_by_tool = self.reader.is_by_tool
         self.recorder.is_by_user = self.reader.is_by_user
         self.recorder.patience = self._patience
         self.session = Owner(OwnerInfo("session", "session", "session"))
@@ -86,7 +87,7 @@ class LeakChecker:
 
     def start(self, *, canary: bool = True) -> None:
         """Start to record, take the baseline, and prove that each kind can see."""
-        began = time.perf_counter()
+        began = System.perf_counter()
         for tracker in self.trackers:
             self.recorder.start_tracker(tracker)
             if self.settings.severity.get(tracker.kind) == "fail":
@@ -100,7 +101,7 @@ class LeakChecker:
         if canary:
             self.blind_spots = blind_spots(self.trackers)
         self.ledger.take_baseline()
-        self.seconds += time.perf_counter() - began
+        self.seconds += System.perf_counter() - began
 
     def stop(self) -> None:
         """Watch no more, and undo every hook that can be undone."""

@@ -104,7 +104,7 @@ class FindingWriter:
     def origin(self, entry: Entry, owner: Owner) -> Origin | None:
         """Return where it was made; concluded from the thing or its owner if nobody saw it."""
         recorded = self._reader.origin(entry.creation)
-        if recorded is not None:
+        if recorded is not None and not self._reader.is_posted(entry.creation):
             return recorded
         place = _place_of(self._ledger.anchor_of(entry))
         if place is None or self._reader.places.of(place[0]) != "user":

@@ -12,6 +12,8 @@ from collections import deque
 from types import FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_resource_hygiene.objects import attributes_of, is_a
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -67,7 +69,7 @@ def find_holder(target: Any) -> Holder | None:
                 if not name.startswith((_OWN, *_TEST_RUNNER)) and not _is_registry(name):
                     return Holder(name, _path(node, name))
         for node in level:
-            if isinstance(node.obj, FrameType) and not _is_ours(node.obj):
+            if is_a(node.obj, FrameType) and not _is_ours(node.obj):
                 code = node.obj.f_code
                 return Holder("", _path(node, f"running {code.co_qualname}()"))
         level = [node for node in level if id(node.obj) not in names and _may_pass(node.obj)]
@@ -79,7 +81,7 @@ def find_holder(target: Any) -> Holder | None:
 def _modules() -> list[tuple[str, Any]]:
     """Return what is imported; anybody may put anything, None included, into ``sys.modules``."""
     modules: list[tuple[str, Any]] = list(sys.modules.items())
-    return [(name, module) for name, module in modules if isinstance(module, ModuleType)]
+    return [(name, module) for name, module in modules if is_a(module, ModuleType)]
 
 
 def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
@@ -88,7 +90,7 @@ def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
     found: list[_Node] = []
     internals = {id(level), id(objects), id(wanted), id(found)}
     for referrer in gc.get_referrers(*objects):
-        if id(referrer) in seen or id(referrer) in internals or isinstance(referrer, _Node):
+        if id(referrer) in seen or id(referrer) in internals or is_a(referrer, _Node):
             continue
         seen.add(id(referrer))
         for child in gc.get_referents(referrer):
@@ -101,13 +103,11 @@ def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
 
 def _is_key_only(referrer: Any, child: Any) -> bool:
     # A registry keyed by the thing itself notes that it exists, not that it should.
-    return isinstance(referrer, dict) and not any(v is child for v in list(referrer.values()))
+    return is_a(referrer, dict) and not any(v is child for v in list(referrer.values()))
 
 
 def _may_pass(obj: Any) -> bool:
-    return not isinstance(obj, (ModuleType, FrameType)) and not type(obj).__module__.startswith(
-        _OWN
-    )
+    return not is_a(obj, (ModuleType, FrameType)) and not type(obj).__module__.startswith(_OWN)
 
 
 def _is_registry(module: str) -> bool:
@@ -121,14 +121,14 @@ def _is_ours(frame: FrameType) -> bool:
 
 def _path(node: _Node, root: str) -> tuple[str, ...]:
     """Put the way in words: ``module app``, ``app._pool``, ``ConnectionPool``, ``socket``."""
-    if isinstance(node.obj, dict):
+    if is_a(node.obj, dict):
         key = node.label
         steps = [f"module {root}", f"{root}.{key}"]
     else:
         steps = [root]
     inner = node.towards
     while inner is not None:
-        if inner.towards is None or not isinstance(inner.obj, (dict, tuple)):
+        if inner.towards is None or not is_a(inner.obj, (dict, tuple)):
             steps.append(_label(inner.obj) if inner.towards is None else inner.label)
         inner = inner.towards
     return tuple(dict.fromkeys(steps))
@@ -140,16 +140,16 @@ def _label(obj: Any) -> str:
 
 def _step(referrer: Any, child: Any) -> str:
     """Name how the referrer refers to the child."""
-    if isinstance(referrer, dict):
+    if is_a(referrer, dict):
         for key, value in list(referrer.items()):
             if value is child:
-                return str(key) if isinstance(key, str) else f"[{type(key).__qualname__}]"
+                return str(key) if is_a(key, str) else f"[{type(key).__qualname__}]"
         return "{}"
-    if isinstance(referrer, type):
+    if is_a(referrer, type):
         return f"class {referrer.__qualname__}"
-    if isinstance(referrer, FunctionType):
+    if is_a(referrer, FunctionType):
         return f"function {referrer.__qualname__}"
-    for name, value in list(getattr(referrer, "__dict__", {}).items()):
+    for name, value in list(attributes_of(referrer).items()):
         if value is child:
             return f"{type(referrer).__qualname__}.{name}"
     return type(referrer).__qualname__
@@ -160,8 +160,12 @@ def reachable(
     targets: Collection[int],
     numbers: Collection[int],
     budget: int = _MAX_REACHED,
+    loops: Collection[int] | None = None,
 ) -> set[int]:
     """Return which targets can be reached from the roots, without passing through a module.
+
+    An event loop keeps whatever runs on it, no matter who made that, and everything that runs on it
+    refers to the loop. So a walk passes through a loop to its executors at most.
 
     Args:
         roots: values, e.g. of fixtures.
@@ -169,6 +173,7 @@ def reachable(
         targets: ids of objects behind resources.
         numbers: descriptor numbers and process ids of resources without an object; an attribute
             that holds such a number under a name that says so counts as holding it.
+        loops: ids of the event loops whose executors count; None to pass through every loop.
     """
     found: set[int] = set()
     module_dicts = {id(vars(module)) for _, module in _modules()}
@@ -179,26 +184,41 @@ def reachable(
         if id(obj) in targets:
             found.add(id(obj))
         found |= _numbers_in(obj, numbers)
-        for other in _referents(obj):
+        others = _referents(obj)
+        if loops is not None and _is_loop(obj):
+            others = [one for one in _members(obj) if id(obj) in loops and _is_executor(one)]
+        for other in others:
             if id(other) not in seen and id(other) not in module_dicts:
                 seen.add(id(other))
                 if _is_machinery(other):
                     continue
-                if not isinstance(other, (type, ModuleType, FrameType, str, bytes, int, float)):
+                if not is_a(other, (type, ModuleType, FrameType, str, bytes, int, float)):
                     queue.append(other)
     return found
 
 
+def _is_loop(obj: Any) -> bool:
+    return hasattr(type(obj), "run_until_complete") and hasattr(type(obj), "call_soon_threadsafe")
+
+
+def _is_executor(obj: Any) -> bool:
+    return hasattr(type(obj), "submit") and hasattr(type(obj), "shutdown")
+
+
+def _members(obj: Any) -> list[Any]:
+    return [*gc.get_referents(obj), *attributes_of(obj).values()]
+
+
 def _is_machinery(obj: Any) -> bool:
     """Return whether an object is ours or the test runner's: these reach every test and every leak."""
-    if isinstance(obj, FunctionType):
-        return obj.__code__.co_filename.startswith(_OWN_FOLDER)
+    if is_a(obj, FunctionType):
+        return bool(obj.__code__.co_filename.startswith(_OWN_FOLDER))
     module = getattr(type(obj), "__module__", None)
     return isinstance(module, str) and module.startswith((_OWN, *_TEST_RUNNER))
 
 
 def _referents(obj: Any) -> list[Any]:
-    if isinstance(obj, FunctionType):  # not its globals: every function reaches its whole module
+    if is_a(obj, FunctionType):  # not its globals: every function reaches its whole module
         return [*(obj.__closure__ or ()), obj.__defaults__, obj.__kwdefaults__]
     return gc.get_referents(obj)
 
@@ -209,12 +229,8 @@ def _numbers_in(obj: Any, numbers: Collection[int]) -> set[int]:
     if type(obj).__name__ in _POLLERS:
         number = -1 if obj.closed else obj.fileno()
         return {number} & set(numbers)
-    try:
-        attributes = vars(obj)
-    except TypeError:
-        return set()
     found: set[int] = set()
-    for name, value in list(attributes.items()):
+    for name, value in list(attributes_of(obj).items()):
         if _says_number(name):
             found.update(one for one in _ints(value) if one in numbers)
     return found
@@ -223,9 +239,9 @@ def _numbers_in(obj: Any, numbers: Collection[int]) -> set[int]:
 def _ints(value: Any) -> list[int]:
     if type(value) is int:
         return [value]
-    if isinstance(value, dict):
+    if is_a(value, dict):
         value = [*value, *value.values()]
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if is_a(value, (list, tuple, set, frozenset)):
         return [one for one in value if type(one) is int]
     return []
 

@@ -99,7 +99,7 @@ class Judge:
         Returns:
             The rest.
         """
-        kept: list[Entry] = []
+        taken_over: set[Entry] = set()
         fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]
         if not fixtures or not suspects:
             return suspects
@@ -116,14 +116,28 @@ class Judge:
             elif (number := _number(entry)) is not None:
                 numbers[number] = entry
         for fixture in fixtures:
-            value = fixture.value() if fixture.value is not None else None
-            for found in reachable([value], objects, numbers):
+            kept = list(fixture.value()) if fixture.value is not None else []
+            loops = {*map(id, kept), *self._loops_of(fixture)}
+            for found in reachable(kept, objects, numbers, loops=loops):
                 taken = objects.get(found) or numbers.get(found)
-                if taken is not None and self._may_take(fixture, taken):
+                # The first to be set up is the last to be torn down: it outlives what shares its
+                # value, and nothing of it is judged too early.
+                if taken is None or taken in taken_over:
+                    continue
+                if self._may_take(fixture, taken):
                     _give(taken, fixture)
-                    kept.append(taken)
-        gone = set(kept)
-        return [entry for entry in suspects if entry not in gone]
+                    taken_over.add(taken)
+        return [entry for entry in suspects if entry not in taken_over]
+
+    def _loops_of(self, owner: Owner) -> set[int]:
+        """Return the ids of the event loops that an owner has made and that still live."""
+        return {
+            id(entry.value)
+            for shelf in self._ledger.shelves
+            if shelf.tracker.kind == "loops"
+            for entry in shelf.entries.values()
+            if entry.owner is owner
+        }
 
     def _may_take(self, fixture: Owner, entry: Entry) -> bool:
         """Return whether reaching something from a fixture's value means that it is the fixture's.
@@ -193,7 +207,8 @@ class Judge:
             # made by the user's own hand, or apart from what one call makes
             event = entry.key if entry.change == "exceeded" else None
             return entry.tracker.kind, entry.by_collector, event, call
-        return call
+        # The first shared memory of a process starts the resource tracker: one call, two things.
+        return call, habit_of(self._reader.library_site(entry.creation))
 
     # --- how bad ---
 
@@ -223,6 +238,10 @@ class Judge:
             self._note_unless_grown(group, ("import", module, *self._key(group)))
             group.why = group.why or "made while a module was first imported"
             return
+        if group.site and group.primary.tracker.is_default(group.primary.key, group.primary.value):
+            # ``loop.remove_signal_handler`` does not know what was there before the loop's own.
+            group.severity, group.why = "note", "a library has put back the default"
+            return
         habit = habit_of(group.site)
         if habit == "pool":
             group.severity, group.why = "note", "an idle worker of a pool that keeps them"
@@ -232,8 +251,12 @@ class Judge:
             group.why = group.why or "made once by a library, which keeps it"
 
     def _key(self, group: Group) -> tuple[object, ...]:
-        origin = self._reader.origin(group.primary.creation) if not group.site else None
-        return group.primary.tracker.kind, group.site, origin
+        made: object = None
+        if group.primary.creation is None:
+            made = group.holder
+        elif not group.site:
+            made = self._reader.origin(group.primary.creation)
+        return group.primary.tracker.kind, group.site, made
 
     def _note_unless_grown(self, group: Group, key: tuple[object, ...]) -> None:
         earlier = [one for one in self._made_once.get(key, ()) if self._ledger.is_live(one)]
@@ -244,7 +267,8 @@ class Judge:
             group.severity = "note"
 
     def _is_held_by_library(self, group: Group) -> bool:
-        if not group.site:
+        unseen = group.primary.creation is None and group.primary.tracker.kind in _MADE_IN_C
+        if not group.site and not unseen:
             return False
         code = group.primary.tracker.code(group.primary.key, group.primary.value)
         if code is not None and self._reader.places.of(code.co_filename) == "user":

@@ -23,14 +23,16 @@ class Owner:
         info: how reports name it.
         nodeid: the test during which it began.
         codes: code objects whose frames prove that it was at work.
-        value: returns the fixture's value once there is one; what that holds is its own.
+        value: returns what the fixture keeps: its value, once there is one, and what its setup put
+            elsewhere; what these hold is its own.
         parts: returns code objects of function-scoped fixtures that answer within a test, and how
             to name them; asked only when something leaked.
         place: file, line and function to show when no creation was seen.
+        let_go: drops what the host still holds of it and is about to drop anyway.
     """
 
     __slots__ = (
-        "_info", "_parts", "_place", "caught", "closed", "codes", "held", "nodeid", "value",
+        "_info", "_let_go", "_parts", "_place", "caught", "closed", "codes", "held", "nodeid", "value",
     )  # fmt: skip
 
     def __init__(
@@ -39,9 +41,10 @@ class Owner:
         nodeid: str = "",
         *,
         codes: Iterable[CodeType] = (),
-        value: Callable[[], Any] | None = None,
+        value: Callable[[], Iterable[Any]] | None = None,
         parts: Callable[[], Mapping[CodeType, OwnerInfo]] | None = None,
         place: Callable[[], tuple[str, int, str] | None] | None = None,
+        let_go: Callable[[], None] | None = None,
     ) -> None:
         """Own nothing yet."""
         self._info = info
@@ -50,6 +53,7 @@ class Owner:
         self.value = value
         self._parts = parts
         self._place = place
+        self._let_go = let_go
         self.held: dict[Entry, None] = {}  # a set that keeps its order
         self.caught: list[tuple[Any, Captured, str]] = []
         self.closed = False
@@ -66,6 +70,14 @@ class Owner:
     def place(self) -> tuple[str, int, str] | None:
         """Return file, line and function to show when no creation was seen."""
         return self._place() if self._place is not None else None
+
+    def let_go(self) -> None:
+        """Have the host drop now what it holds of this owner: a test's arguments, a value.
+
+        What ends with these was never leaked; it was only looked at a moment too early.
+        """
+        if self._let_go is not None:
+            self._let_go()
 
     @property
     def code(self) -> CodeType | None:

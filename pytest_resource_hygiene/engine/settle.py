@@ -7,9 +7,9 @@ only it could free was dropped but never closed, which is a note and no failure.
 from __future__ import annotations
 
 import gc
-import time
 from typing import TYPE_CHECKING
 
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ __all__ = ["Settler"]
 
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
-_BEFORE_COLLECTING = 0.004
+_LONG_COLLECTION = 0.02
+_MORTAL = frozenset({"threads", "native_threads", "timers", "processes", "tasks"})
+_BEFORE_LETTING_GO = 0.004
+_BEFORE_COLLECTING = 0.010  # a worker that its pool has dropped needs a moment to notice
 
 
 class Settler:
@@ -34,7 +37,7 @@ class Settler:
         sleep: lets seconds pass; tests give a clock of their own.
     """
 
-    def __init__(self, ledger: Ledger, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, ledger: Ledger, sleep: Callable[[float], None] = System.sleep) -> None:
         """Count nothing yet."""
         self._ledger = ledger
         self._sleep = sleep
@@ -65,11 +68,18 @@ class Settler:
         left = [entry for entry in suspects if entry.tracker.settles]
         lasting = [entry for entry in suspects if not entry.tracker.settles]
         if collect and not left and any(entry.tracker.collectable for entry in lasting):
-            return self._collect(lasting, window, nodeid)  # nothing to wait for
+            window.let_go()  # and nothing to wait for
+            return self._collect(self._still_there(lasting, window, nodeid), window, nodeid)
         freed: list[Entry] = []
         waited, pause = 0.0, _FIRST_PAUSE
-        collected = not collect
+        let_go = collected = not collect
         while left:
+            if not let_go and waited >= min(_BEFORE_LETTING_GO, patience):
+                let_go = True
+                window.let_go()
+                left = self._still_there(left, window, nodeid)
+                lasting = self._still_there(lasting, window, nodeid)
+                continue
             if not collected and waited >= min(_BEFORE_COLLECTING, patience):
                 collected = True
                 every, freed = self._collect([*left, *lasting], window, nodeid)
@@ -92,11 +102,18 @@ class Settler:
     ) -> tuple[list[Entry], list[Entry]]:
         for entry in left:  # while it can still be described
             describe(entry, self._ledger)
+        left = self._still_there(left, window, nodeid)  # what has gone meanwhile went by itself
+        if not left:
+            return [], []
+        began = System.monotonic()
         gc.collect()
         self.collections += 1
         after = self._still_there(left, window, nodeid)
         kept = set(after)
         freed = [entry for entry in left if entry not in kept]
+        if System.monotonic() - began > _LONG_COLLECTION:
+            # Whatever can end by itself has had the time for it.
+            freed = [entry for entry in freed if entry.tracker.kind not in _MORTAL]
         for entry in freed:
             entry.by_collector = True
         return after, freed

@@ -45,6 +45,17 @@ class StackReader:
                 return code, offset
         return self.user_frame(creation.parent)
 
+    def is_posted(self, creation: Creation | None) -> bool:
+        """Return whether one owner had it made in a thread of another, by ``call_soon_threadsafe``.
+
+        The thread's stack then tells who started the thread, not who asked for this.
+        """
+        if creation is None or creation.parent is None or creation.owner is None:
+            return False
+        if creation.parent.owner is creation.owner:
+            return False
+        return self.user_frame(creation._replace(parent=None)) is None
+
     def origin(self, creation: Creation | None) -> Origin | None:
         """Return the innermost frame that is the user's; else the innermost of anybody's."""
         found = self.user_frame(creation)
@@ -79,6 +90,14 @@ class StackReader:
         if "tool" in places:
             return True
         return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
+
+    def is_by_tool(self, creation: Creation | None) -> bool:
+        """Return whether the test runner made it, though the user's code may have called that."""
+        for code, _ in pairs(creation.stack) if creation is not None else ():
+            place = self.places.of(code.co_filename)
+            if place not in {"own", "frozen", "stdlib"}:
+                return place == "tool"
+        return False
 
     def is_tool_code(self, function: Any) -> bool:
         """Return whether a function is written in a file of the test runner, or of the debugger."""

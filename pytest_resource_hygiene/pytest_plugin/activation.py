@@ -90,7 +90,7 @@ def make_trackers(config: pytest.Config, early: list[Tracker]) -> list[Tracker]:
         )
     severities = _severities(config, names)
     chosen = _choose(str(value_of(config, "kinds")), default, frozenset(names), severities)
-    if float(config.getini("faulthandler_timeout") or 0) > 0 and severities.get(_NATIVE) != "fail":
+    if _has_watchdog(config) and severities.get(_NATIVE) != "fail":
         chosen -= {_NATIVE}  # pytest's own watchdog is a new native thread in every test
     made = [one for one in early if one.kind in chosen]
     late = built_in_trackers(chosen - {one.kind for one in early})
@@ -99,17 +99,25 @@ def make_trackers(config: pytest.Config, early: list[Tracker]) -> list[Tracker]:
     return sorted(trackers, key=lambda one: one.kind)
 
 
+def _has_watchdog(config: pytest.Config) -> bool:
+    try:
+        return float(config.getini("faulthandler_timeout") or 0) > 0
+    except ValueError:  # unknown with ``-p no:faulthandler``
+        return False
+
+
 def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
     """Tell trackers what only the test runner knows."""
     for tracker in trackers:
         if isinstance(tracker, ListenerTracker):
             # pytest itself puts the warning filters back after each test, unless told not to.
             tracker.watch_warnings = not config.pluginmanager.hasplugin("warnings")
-        if isinstance(tracker, FdTracker) and config.option.capture == "fd":
+        if isinstance(tracker, FdTracker) and config.getoption("capture", default="no") == "fd":
             tracker.ignored = frozenset({0, 1, 2})
         ignore = getattr(tracker, "ignore_below", None)
-        if ignore is not None and config.option.basetemp:
-            ignore(str(config.option.basetemp))
+        basetemp = config.getoption("basetemp", default=None)
+        if ignore is not None and basetemp:
+            ignore(str(basetemp))
 
 
 def declare_emitters(tracker: ListenerTracker, config: pytest.Config) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import traceback
 from contextlib import suppress
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from _pytest.logging import caplog_records_key
 
 from pytest_resource_hygiene.engine.fingerprint import relative
 from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.model import OwnerInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import CodeType
 
     import pytest
@@ -33,12 +38,13 @@ _XUNIT_FUNCTIONS = (
 class TestOwner(Owner):
     """A test item; made for every test, so everything but its identity is looked up when needed."""
 
-    __slots__ = ("item",)
+    __slots__ = ("error", "item")
     __test__ = False
 
     def __init__(self, item: pytest.Item) -> None:
         """Own nothing yet."""
         self.item = item
+        self.error: BaseException | None = None  # of a failed setup, where pytest still holds it
         self.nodeid = item.nodeid
         self.codes = _NO_CODES
         self.value = None
@@ -59,34 +65,145 @@ class TestOwner(Owner):
         """Return where the test is written."""
         return _place(_function(self.item))
 
+    def let_go(self) -> None:
+        """Drop the test's arguments, the records of its log, and the frames of its failure."""
+        drop_arguments(self.item)
+        clear_frames(self.error)
+
     @property
     def code(self) -> CodeType | None:
         """The test function's own code: a frame of it proves that the test was at work."""
         return _code(_function(self.item))
 
 
+class FixtureOwner(Owner):
+    """A wider fixture."""
+
+    __slots__ = ("elsewhere",)
+    elsewhere: Elsewhere
+
+    def setup_ended(self) -> None:
+        """Note what the setup has put elsewhere than into the value."""
+        self.elsewhere.setup_ended()
+
+
 _NO_CODES: frozenset[CodeType] = frozenset()
 
 
-def fixture_owner(fixturedef: pytest.FixtureDef[Any], request: Any, nodeid: str) -> Owner:
-    """Make the owner of a wider fixture."""
+def drop_arguments(item: Any) -> None:
+    """Drop what pytest holds of a test that has been torn down, as it will do in a moment itself.
+
+    ``runtestprotocol`` keeps the values of fixtures until the last report is written, and the frames
+    of a failed test, with all their locals, until the next test is called.
+    """
+    arguments = getattr(item, "funcargs", None)
+    if isinstance(arguments, dict):
+        arguments.clear()
+    stash = getattr(item, "stash", None)
+    if stash is not None:
+        for records in stash.get(caplog_records_key, {}).values():
+            records.clear()
+    clear_frames(getattr(sys, "last_value", None))
+
+
+def clear_frames(error: BaseException | None) -> None:
+    """Drop the locals of the frames of an exception and of those that led to it."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            with suppress(RuntimeError):  # of a generator that is running
+                frame.clear()
+                _ = frame.f_locals  # up to Python 3.12 a copy, made when somebody asked; made anew
+        error = error.__cause__ or error.__context__
+
+
+def fixture_owner(
+    fixturedef: pytest.FixtureDef[Any],
+    request: Any,
+    nodeid: str,
+    item: Callable[[], pytest.Item | None] = lambda: None,
+) -> FixtureOwner:
+    """Make the owner of a wider fixture.
+
+    Args:
+        fixturedef: the fixture.
+        request: its request.
+        nodeid: the test for which it is set up.
+        item: returns the test that runs, which may hold the value as well.
+    """
     name, functions = _named(fixturedef, request)
     codes = [code for function in functions if (code := _code(function)) is not None]
     root = str(request.config.rootpath)
     place = next(map(_place, functions), None)
+    elsewhere = Elsewhere(fixturedef, request)
     location = f"{relative(place[0], root)}:{place[1]}" if place else ""
-    return Owner(
+    owner = FixtureOwner(
         OwnerInfo("fixture", name, fixturedef.scope, location),
         nodeid,
         codes=codes,
-        value=lambda: _value(fixturedef),
+        value=lambda: [*_value(fixturedef), *elsewhere.values()],
         place=lambda: place,
+        let_go=lambda: _drop_value(fixturedef, item()),
     )
+    owner.elsewhere = elsewhere
+    return owner
 
 
-def _value(fixturedef: pytest.FixtureDef[Any]) -> Any:
+def _drop_value(fixturedef: Any, item: pytest.Item | None) -> None:
+    fixturedef.cached_result = None  # its finalizers have run: `FixtureDef.finish` does it next
+    drop_arguments(item)
+
+
+def _value(fixturedef: Any) -> list[Any]:
+    """Return the fixture's value, and the locals of its generator, which waits at its ``yield``."""
     result = fixturedef.cached_result
-    return result[0] if result is not None else None
+    kept = [result[0]] if result is not None else []
+    for finalizer in fixturedef._finalizers:  # noqa: SLF001 - nothing else leads to the generator
+        for argument in getattr(finalizer, "args", ()):
+            frame = getattr(argument, "gi_frame", None)
+            if frame is not None:
+                kept += frame.f_locals.values()
+    # A class or a module is no value: what tests bind in it is not the fixture's.
+    return [one for one in kept if not isinstance(one, (type, ModuleType))]
+
+
+class Elsewhere:
+    """What a fixture's setup has bound in its class or module: ``cls.client``, a ``global``.
+
+    xunit functions have no other way to keep anything.
+    """
+
+    def __init__(self, fixturedef: Any, request: Any) -> None:
+        """Remember what is bound before the setup."""
+        function = _unwrapped(fixturedef.func)
+        self._spaces: list[Mapping[str, Any]] = []
+        if fixturedef.scope == "class":
+            self._spaces.append(vars(request.cls))
+        elif fixturedef.scope == "module":
+            self._spaces.append(vars(request.module))
+        space = getattr(function, "__globals__", None)
+        if space is not None and not any(space is one for one in self._spaces):
+            self._spaces.append(space)
+        self._before = [{name: id(value) for name, value in s.items()} for s in self._spaces]
+        self._bound: list[dict[str, int]] | None = None
+
+    def setup_ended(self) -> None:
+        """Note which names the setup has bound."""
+        self._bound = [
+            {name: id(value) for name, value in space.items() if before.get(name) != id(value)}
+            for space, before in zip(self._spaces, self._before, strict=True)
+        ]
+        self._before = []
+
+    def values(self) -> list[Any]:
+        """Return what was bound by the setup and still is."""
+        return [
+            space[name]
+            for space, bound in zip(self._spaces, self._bound or (), strict=False)
+            for name, identity in bound.items()
+            if name in space and id(space[name]) == identity
+        ]
 
 
 def _named(fixturedef: pytest.FixtureDef[Any], request: Any) -> tuple[str, list[Any]]:
@@ -107,14 +224,15 @@ def _is_empty(function: Any) -> bool:
 
 def _function_fixtures(item: Any) -> Mapping[CodeType, OwnerInfo]:
     found: dict[CodeType, OwnerInfo] = {}
+    own = {"function"} if getattr(item, "cls", None) else {"function", "class"}
     info = getattr(item, "_fixtureinfo", None)
     for fixturedefs in getattr(info, "name2fixturedefs", {}).values():
         for fixturedef in fixturedefs:
             code = _code(fixturedef.func)
-            if fixturedef.scope == "function" and code is not None:
+            if fixturedef.scope in own and code is not None:
                 root = str(item.config.rootpath)
                 location = f"{relative(code.co_filename, root)}:{code.co_firstlineno}"
-                found[code] = OwnerInfo("fixture", fixturedef.argname, "function", location)
+                found[code] = OwnerInfo("fixture", fixturedef.argname, fixturedef.scope, location)
     for holder in (getattr(item, "cls", None), getattr(item, "module", None)):
         for name in _XUNIT_FUNCTIONS:
             code = _code(getattr(holder, name, None))

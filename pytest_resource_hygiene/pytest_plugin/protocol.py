@@ -9,7 +9,6 @@ ten microseconds. All else is registered when the first finding comes.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -31,6 +30,7 @@ from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, read_marker
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
 from pytest_resource_hygiene.recorder import Recorder
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers import kind_names
 from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 from pytest_resource_hygiene.trackers.unclosed import UnclosedTracker
@@ -61,6 +61,7 @@ class Watcher:
         self.checker: LeakChecker | None = None
         self._rules: dict[pytest.Item, ItemRules] = {}
         self._owner: TestOwner | None = None
+        self._item: pytest.Item | None = None
         self._leaks: list[Leak] = []
         self._fixtures: dict[pytest.FixtureDef[Any], Owner] = {}
         self._spy: UnclosedTracker | None = None
@@ -177,10 +178,10 @@ class Watcher:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Open the window of a test."""
-        self._owner = owner = TestOwner(item)
+        self._item, self._owner = item, TestOwner(item)
         self.results.tests += 1
         if self.checker is not None:
-            self.checker.open(owner)
+            self.checker.open(self._owner)
             if self._spy is not None:
                 self._spy.listen()
 
@@ -212,13 +213,16 @@ class Watcher:
         stack = getattr(item.session._setupstate, "stack", {})  # noqa: SLF001
         if item in stack:
             with suppress(AttributeError, IndexError, TypeError):
-                stack[item][0].insert(0, self._judge_test)
+                finalizers, error = stack[item]
+                finalizers.insert(0, self._judge_test)
+                if self._owner is not None and error is not None:
+                    self._owner.error = error[0] if isinstance(error, tuple) else error
 
     def _judge_test(self) -> None:
         owner, self._owner = self._owner, None
         if owner is None or self.checker is None:
             return
-        began = time.perf_counter()
+        began = System.perf_counter()
         try:
             rules = self._rules.get(owner.item)
             if rules is None:
@@ -227,7 +231,7 @@ class Watcher:
                 self._leaks += self._close_by_rules(owner, rules)
         except Exception as error:  # noqa: BLE001 - ours, and never the test's
             self.results.fail(error, f"judging {owner.nodeid}")
-        self.checker.seconds += time.perf_counter() - began
+        self.checker.seconds += System.perf_counter() - began
 
     def _close_by_rules(self, owner: TestOwner, rules: ItemRules) -> list[Leak]:
         assert self.checker is not None
@@ -311,21 +315,26 @@ class Watcher:
         self, fixturedef: pytest.FixtureDef[Any], request: Any
     ) -> Generator[None, object, object]:
         """Give what a wider fixture makes to that fixture."""
-        if fixturedef.scope == "function" or self.checker is None:
+        # A class-scoped fixture of a test without a class ends with that test, among its own.
+        if fixturedef.scope == "function" or self.checker is None or request.node is self._item:
             return (yield)
-        owner = fixture_owner(fixturedef, request, self.checker.nodeid)
+        owner = fixture_owner(fixturedef, request, self.checker.nodeid, lambda: self._item)
         self._fixtures[fixturedef] = owner
         with self.checker.setting_up(owner):
-            return (yield)
+            try:
+                return (yield)
+            finally:
+                owner.setup_ended()
 
+    @pytest.hookimpl(trylast=True)
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
         """Judge a wider fixture after its own teardown."""
         owner = self._fixtures.pop(fixturedef, None)
         if owner is None or self.checker is None:
             return
-        began = time.perf_counter()
+        began = System.perf_counter()
         try:
             self._leaks += self.checker.close_fixture(owner)
         except Exception as error:  # noqa: BLE001
             self.results.fail(error, f"judging {owner.info}")
-        self.checker.seconds += time.perf_counter() - began
+        self.checker.seconds += System.perf_counter() - began

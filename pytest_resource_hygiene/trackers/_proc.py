@@ -10,6 +10,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from pytest_resource_hygiene.system import System
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,7 +48,7 @@ class ProcFolder:
         if not self._usable:
             return None
         try:
-            status = os.fstat(self._fd)
+            status = System.fstat(self._fd)
         except OSError:
             status = None
         if status is None or status.st_ino != self._inode:
@@ -69,14 +71,14 @@ class ProcFolder:
 
         self._usable = False
         with contextlib.suppress(OSError):
-            low = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            low = System.open_fd(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FLOOR)
             except OSError:  # the limit of this process is below the floor
                 self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
             finally:
-                os.close(low)
-            status = os.fstat(self._fd)
+                System.close(low)
+            status = System.fstat(self._fd)
             self._inode = status.st_ino
             self.own_numbers.add(self._fd)
             self._usable = self._extract(status) > 0
@@ -90,8 +92,8 @@ class ProcFolder:
         if self._fd >= 0:
             self.own_numbers.discard(self._fd)
             with contextlib.suppress(OSError):
-                if os.fstat(self._fd).st_ino == self._inode:
-                    os.close(self._fd)
+                if System.fstat(self._fd).st_ino == self._inode:
+                    System.close(self._fd)
         self._fd = -1
 
 
@@ -109,5 +111,4 @@ def start_time(stat_path: str) -> int:
     Raises:
         OSError: it has ended.
     """
-    with open(stat_path, "rb") as file:  # noqa: PTH123 - pathlib costs twice as much here
-        return int(file.read().rpartition(b")")[2].split()[19])
+    return int(System.read(stat_path).rpartition(b")")[2].split()[19])

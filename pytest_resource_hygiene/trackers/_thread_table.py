@@ -9,13 +9,12 @@ kernel's list gives their ids.
 from __future__ import annotations
 
 import _thread
-import os
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_resource_hygiene.recorder import Creation
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import IdentityKey
 from pytest_resource_hygiene.trackers._proc import ProcFolder, start_time
 
@@ -149,7 +148,7 @@ class ThreadTable:
         tries = _START_UP if fresh and self._raw_starts else 0
         missing: int = _thread._count() - listed  # noqa: SLF001
         while missing <= 0 and tries:
-            time.sleep(0.001)
+            System.sleep(0.001)
             tries -= 1
             missing = _thread._count() - listed  # noqa: SLF001
         return missing
@@ -164,7 +163,7 @@ class ThreadTable:
 
 def _kernel_threads() -> set[int | None]:
     if _LINUX:
-        return set(map(int, os.listdir(_TASKS)))  # noqa: PTH208 - 5 times faster
+        return set(map(int, System.listdir(_TASKS)))
     import psutil
 
     return {thread.id for thread in psutil.Process().threads()}
@@ -176,8 +175,7 @@ def _started(tid: int) -> int:
 
 def _name(tid: int) -> str:
     try:
-        with open(f"{_TASKS}/{tid}/comm", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-            return file.read().strip()
+        return System.read(f"{_TASKS}/{tid}/comm").decode(errors="replace").strip()
     except OSError:
         return ""
 

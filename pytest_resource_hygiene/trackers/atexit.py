@@ -90,6 +90,15 @@ class ExitTracker(Tracker):
         """Return the callback."""
         return value[0]
 
+    def is_ours(self, key: Hashable, value: Any) -> bool:
+        """Return whether the test runner registered it for itself, whoever called that.
+
+        A fixture that is the first to call ``tmp_path_factory`` has pytest register its cleaning.
+        """
+        if self._recorder is None or not isinstance(value, tuple):  # a count that is too high
+            return False
+        return self._recorder.is_by_tool(value[1])
+
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say which function will be called."""
         function = value[0]
@@ -111,7 +120,8 @@ class ExitTracker(Tracker):
     def iter_limits(self) -> Iterator[tuple[str, str, int, Creation | None]]:
         """Count callbacks registered by tests and fixtures, not those that imports bring along."""
         assert self._recorder is not None
-        own = [how for _, how in self._registered.values() if self._recorder.is_by_user(how)]
+        by_user, by_tool = self._recorder.is_by_user, self._recorder.is_by_tool
+        own = [how for _, how in self._registered.values() if by_user(how) and not by_tool(how)]
         if own:
             yield "process", "exit", len(own), own[-1]
 

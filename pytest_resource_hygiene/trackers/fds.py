@@ -6,16 +6,18 @@ one opened) is seen at the end of the module, when everything is listed.
 
 from __future__ import annotations
 
-import gc
 import io
 import os
+import select
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import instances_of, referents_of_all
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
-from pytest_resource_hygiene.trackers._descriptors import Descriptors, target_of
+from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -93,9 +95,11 @@ class FdTracker(Tracker):
         return table.opening(target_of(value), _same_path)
 
     def anchor(self, key: Hashable, value: Any) -> Any:
-        """Find the file object that owns the number, if there is one."""
-        for obj in gc.get_objects():
-            if isinstance(obj, io.FileIO) and not obj.closed and obj.fileno() == value:
+        """Find the file or epoll object that owns the number, if there is one."""
+        if "eventpoll" in target_of(value):
+            return _poller(value)
+        for obj in instances_of(io.FileIO):
+            if fileno(obj) == value:
                 return obj
         return None
 
@@ -132,6 +136,14 @@ class FdTracker(Tracker):
         return _pipe()
 
 
+def _poller(fd: int) -> Any:
+    """Return the ``select.epoll`` of that number; the collector knows only who refers to it."""
+    for obj in referents_of_all():
+        if type(obj) is select.epoll and not obj.closed and obj.fileno() == fd:
+            return obj
+    return None
+
+
 @contextmanager
 def _pipe() -> Iterator[object]:
     ends = os.pipe()
@@ -139,11 +151,11 @@ def _pipe() -> Iterator[object]:
         yield ends
     finally:
         for end in ends:
-            os.close(end)
+            System.close(end)
 
 
 def _fdinfo(fd: int) -> dict[str, str]:
-    lines = Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii").splitlines()
+    lines = System.read(f"/proc/self/fdinfo/{fd}").decode("ascii").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
@@ -155,7 +167,7 @@ def _form(fd: int, target: str) -> str:
     if target.startswith(("/dev/pts/", "/dev/ptmx", "/dev/tty")):
         return "terminal"
     with suppress(OSError):
-        return _FORMS.get(stat.S_IFMT(os.fstat(fd).st_mode), "descriptor")
+        return _FORMS.get(stat.S_IFMT(System.fstat(fd).st_mode), "descriptor")
     return "descriptor"
 
 

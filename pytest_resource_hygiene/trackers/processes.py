@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_resource_hygiene.objects import attributes_of, instances_of
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._proc import start_time
 
@@ -152,11 +154,10 @@ class ProcessTracker(Tracker):
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the object that has this process id."""
-        import gc
         import subprocess
 
-        for obj in gc.get_objects():
-            if isinstance(obj, subprocess.Popen) and obj.pid == value.pid:
+        for obj in instances_of(subprocess.Popen):
+            if attributes_of(obj).get("pid") == value.pid:
                 return obj
         return None
 
@@ -203,8 +204,8 @@ def _sleeper() -> Iterator[object]:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
     finally:
-        os.close(reading)
-        os.close(writing)
+        System.close(reading)
+        System.close(writing)
 
 
 def _any_child() -> int | None:
@@ -220,12 +221,9 @@ def _children() -> list[int]:
     tasks = "/proc/self/task"
     pids: list[int] = []
     try:
-        for task in os.listdir(tasks):  # noqa: PTH208 - 5 times faster
-            with (
-                contextlib.suppress(FileNotFoundError, ProcessLookupError),
-                open(f"{tasks}/{task}/children", "rb") as file,  # noqa: PTH123
-            ):
-                pids += map(int, file.read().split())
+        for task in System.listdir(tasks):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                pids += map(int, System.read(f"{tasks}/{task}/children").split())
     except OSError:
         import psutil
 
@@ -235,15 +233,14 @@ def _children() -> list[int]:
 
 def _is_zombie(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
-            return file.read().rpartition(b")")[2].split()[0] == b"Z"
+        return System.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"Z"
     except OSError:
         return False
 
 
 def _command(pid: int) -> list[str]:
     try:
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+        raw = System.read(f"/proc/{pid}/cmdline")
     except OSError:
         return []
     return [part.decode(errors="replace") for part in raw.rstrip(b"\0").split(b"\0") if part]

@@ -16,6 +16,7 @@ import weakref
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import is_a
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
@@ -206,6 +207,10 @@ class SignalTracker(Tracker):
         wanted = {_identity(one) for one in known if one is not None}
         return len(_reached(handler, wanted) | {_identity(handler)}) if callable(handler) else 0
 
+    def is_default(self, key: Hashable, value: Any) -> bool:
+        """Return whether no code of anybody's answers to the signal."""
+        return isinstance(key, int) and value in (signal.SIG_DFL, signal.default_int_handler)
+
     def restore(self, key: Hashable, value: Any, old: Any) -> bool:
         """Set the slot to what it was."""
         if threading.current_thread() is not threading.main_thread() or isinstance(key, tuple):
@@ -278,7 +283,7 @@ def _wakeup_fd() -> int:
 
 
 def _identity(handler: Any) -> int:
-    if isinstance(handler, MethodType):  # made anew at each access
+    if is_a(handler, MethodType):  # made anew at each access
         return hash((id(handler.__self__), id(handler.__func__)))
     return id(handler)
 
@@ -288,7 +293,7 @@ def _reached(handler: Any, wanted: set[int]) -> set[int]:
     found: set[int] = set()
     seen = {id(handler)}
     modules: list[Any] = list(sys.modules.values())
-    module_dicts = {id(vars(module)) for module in modules if isinstance(module, ModuleType)}
+    module_dicts = {id(vars(module)) for module in modules if is_a(module, ModuleType)}
     queue = [handler]
     while queue and len(seen) < _MAX_WALK:
         obj = queue.pop()
@@ -298,7 +303,7 @@ def _reached(handler: Any, wanted: set[int]) -> set[int]:
             if id(other) in seen or id(other) in module_dicts:
                 continue
             seen.add(id(other))
-            if not isinstance(other, (type, ModuleType, str, bytes, int)):
+            if not is_a(other, (type, ModuleType, str, bytes, int)):
                 queue.append(other)
     return found
 

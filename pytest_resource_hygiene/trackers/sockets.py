@@ -7,7 +7,6 @@ psutil's list of connections serves instead; unbound sockets are invisible there
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import socket
 import struct
@@ -15,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import instances_of
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno
@@ -82,8 +82,8 @@ class SocketTracker(Tracker):
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the socket object that owns the number."""
-        for obj in gc.get_objects():
-            if isinstance(obj, socket.socket) and fileno(obj) == value:
+        for obj in instances_of(socket.socket):
+            if fileno(obj) == value:
                 return obj
         return None
 

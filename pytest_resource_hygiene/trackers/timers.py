@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._thread_table import ThreadTable
@@ -209,7 +210,7 @@ def _armed_clocks() -> tuple[int, ...]:
 
 def _posix_timers() -> tuple[str, ...]:
     try:
-        text = _POSIX_TIMERS.read_text(encoding="ascii")
+        text = System.read(str(_POSIX_TIMERS)).decode("ascii")
     except OSError:
         return ()
     return tuple(line[4:] for line in text.splitlines() if line.startswith("ID: "))

@@ -84,6 +84,49 @@ HARMLESS = (
         def test_it(again):
             ThreadPoolExecutor(1).submit(int).result()
         """, waits=True),
+    Harmless("patched_clocks_and_file_functions", """
+        @pytest.fixture(autouse=True, scope="module")
+        def patched():
+            with pytest.MonkeyPatch.context() as patch:
+                for name in ("listdir", "fstat"): patch.setattr(os, name, None)
+                for name in ("sleep", "monotonic", "perf_counter"): patch.setattr(time, name, None)
+                patch.setattr("builtins.open", None)
+                patch.setattr("io.open", None)
+                yield
+        @again
+        def test_it(again, tmp_path):
+            file = io.FileIO("/proc/self/stat"); os.dup2(file.fileno(), 100); os.close(100)
+            child = subprocess.Popen(["true"]); child.wait()
+            thread = threading.Thread(target=int); thread.start(); thread.join()
+            _thread.start_new_thread(int, ())
+            raise_late = threading.Timer(0.05, file.close); raise_late.start()
+        """, waits=True, args=("-s",)),
+    Harmless("temporary_folder_first_asked_for_by_a_wide_fixture", """
+        @pytest.fixture(scope="module")
+        def folder(tmp_path_factory): return tmp_path_factory.mktemp("wide")
+        def test_it(folder): (folder / "file").write_text("x")
+        """),
+    Harmless("wide_fixtures_that_share_a_pool", """
+        @pytest.fixture(scope="session")
+        def pool():
+            with ThreadPoolExecutor(9) as pool: yield pool
+        @pytest.fixture(scope="class")
+        def client(pool): return [pool]
+        class TestClient:
+            def test_it(self, client): client[0].submit(int).result()
+        def test_last(pool): pool.submit(int).result()
+        """),
+    Harmless("executor_that_a_fixture_returns_ends_with_the_test", """
+        @pytest.fixture
+        def pool(): return ThreadPoolExecutor(2)
+        @pytest.fixture(scope="module")
+        def wide(): return ThreadPoolExecutor(2)
+        class TestClass:
+            def test_first(self, wide): wide.submit(int).result()
+            def test_own(self, pool): pool.submit(int).result()
+        def test_last(pool, wide):
+            pool.submit(int).result(); wide.submit(int).result()
+        """, waits=True),
     Harmless("executor_of_a_session_fixture_that_grows_in_tests", """
         @pytest.fixture(scope="session")
         def pool():

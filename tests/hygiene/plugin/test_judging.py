@@ -122,6 +122,68 @@ def test_what_a_wide_fixture_keeps_in_its_value_is_judged_at_its_end(project: Pr
     assert run.outcomes == {"passed": 2, "leaked": 1}
 
 
+def test_what_setup_puts_into_its_class_or_module_is_the_fixtures(project: Project) -> None:
+    """Xunit functions and many fixtures have no value: they bind names, or wait with locals."""
+    _suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        POOL = None
+        def setup_module(): global POOL; POOL = ThreadPoolExecutor(2)
+        def teardown_module(): POOL.shutdown()
+        @pytest.fixture(scope="session")
+        def hidden():
+            made = ThreadPoolExecutor(2)
+            yield made.submit
+            made.shutdown()
+        class TestBound:
+            @classmethod
+            def setup_class(cls): cls.pool = ThreadPoolExecutor(2)
+            @classmethod
+            def teardown_class(cls): cls.pool.shutdown()
+            def test_class(self, hidden): self.pool.submit(int).result()
+            def test_module(self): POOL.submit(int).result()
+            def test_local(self, hidden): hidden(int).result()
+            def test_leaks(self): type(self).own = open(__file__)
+            def test_last(self): self.own.close()
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"].endswith("test_leaks")
+
+
+def test_a_loop_of_a_fixture_excuses_nothing_that_runs_on_it(project: Project) -> None:
+    """Whatever refers to a loop reaches all of it; only its executor is its own."""
+    _suite(
+        project,
+        """
+        @pytest.fixture(scope="session")
+        def loop():
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=loop.run_forever); thread.start()
+            yield loop
+            loop.call_soon_threadsafe(loop.stop); thread.join(); loop.close()
+        @pytest.fixture(scope="session")
+        def server(loop):
+            make = asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
+            server = asyncio.run_coroutine_threadsafe(make, loop).result()
+            yield server
+            loop.call_soon_threadsafe(server.close)
+        def test_worker(loop, server):
+            asyncio.run_coroutine_threadsafe(asyncio.to_thread(int), loop).result()
+        def test_leaks(loop, server):
+            KEEP.append(asyncio.run_coroutine_threadsafe(asyncio.sleep(1000), loop))
+        def test_last(): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.one(kind="tasks")["nodeid"].endswith("test_leaks")
+    assert run.one(kind="tasks")["origin"]["function"] == "test_leaks"
+    assert run.one(kind="tasks")["origin"]["source"] == "inferred"
+
+
 def test_an_overridden_session_fixture_is_told_from_its_override(project: Project) -> None:
     """Of two fixtures of one name each answers for its own leak, with its own scope."""
     project.write("conftest.py", """
@@ -146,6 +208,53 @@ def test_an_overridden_session_fixture_is_told_from_its_override(project: Projec
         "type": "fixture", "name": "thing", "scope": "function"}  # fmt: skip
     assert run.one("test_last")["kind"] == "sockets"
     assert run.one("test_last")["owner"]["scope"] == "session"
+
+
+def test_objects_that_raise_at_every_touch_disturb_nothing(project: Project) -> None:
+    """Dead proxies and a framework's unbound "current request" are walked past."""
+    _suite(
+        project,
+        """
+        import weakref
+        class Unbound:
+            def __getattribute__(self, name): raise RuntimeError("no request is at work")
+        class Gone: pass
+        gone = Gone(); PROXY = weakref.proxy(gone); del gone
+        KEEP += [PROXY, Unbound(), object.__new__(subprocess.Popen)]
+        @pytest.fixture(scope="module")
+        def wide(): return [PROXY, Unbound(), {"proxy": PROXY}]
+        def test_it(wide):
+            KEEP.append(open(__file__)); KEEP.append(socket.socket())
+            KEEP.append(subprocess.Popen(["true"]))
+            KEEP[-1].stay = PROXY
+            signal.signal(signal.SIGUSR1, lambda *args: Unbound())
+        """,
+    )
+    run = project.run()
+
+    assert run.code == 1, run.text
+    assert {one["kind"] for one in run.failing} == {"fds", "sockets", "processes", "signals"}
+
+
+def test_a_class_fixture_of_a_test_without_a_class_answers_for_itself_only(
+    project: Project,
+) -> None:
+    """It is torn down among the test's own fixtures; what the test made before stays the test's."""
+    _suite(
+        project,
+        """
+        @pytest.fixture(scope="class", autouse=True)
+        def around():
+            KEEP.append(open(__file__))
+            yield
+        def test_it(): KEEP.append(socket.socket())
+        """,
+    )
+    run = project.run()
+
+    assert run.one(kind="sockets")["owner"]["name"] == "test_it.py::test_it"
+    owner = {"type": "fixture", "name": "around", "scope": "class"}
+    assert run.one(kind="fds")["owner"] == owner
 
 
 def test_a_finding_of_a_wide_fixture_says_where_it_is_defined(project: Project) -> None:
@@ -345,6 +454,29 @@ def test_with_restoring_off_everything_stays_and_is_still_reported_once(
     assert "failed" not in run.outcomes, run.text
 
 
+def test_a_loop_that_puts_back_the_default_is_a_note(project: Project) -> None:
+    """In the background of a shell SIGINT is ignored; asyncio does not know that, nor care."""
+    _suite(
+        project,
+        """
+        @pytest.fixture(autouse=True, scope="module")
+        def background():
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN); yield
+            signal.signal(signal.SIGINT, before)
+        async def listen():
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGINT, noop); loop.remove_signal_handler(signal.SIGINT)
+        def test_loop(): asyncio.run(listen())
+        def test_hand(): signal.signal(signal.SIGINT, signal.SIG_DFL)
+        def test_put_back(): assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"].endswith("test_hand")
+    assert [one["nodeid"] for one in run.notes] == ["test_it.py::test_loop"]
+
+
 def test_a_handler_goes_back_to_what_the_live_fixture_set(project: Project) -> None:
     """Restoring a test's handler stops at the one that a live wider fixture has installed."""
     _suite(
@@ -409,6 +541,37 @@ def test_a_test_that_fails_by_itself_keeps_its_failure_first_and_whole(project: 
     assert "my own words" in run.out
     assert run.out.index("my own words") < run.out.index("fds:")
     assert run.one()["kind"] == "fds"
+
+
+def test_what_only_a_failed_tests_frames_hold_is_no_leak(project: Project) -> None:
+    """A failure is kept with all its locals until the next test; what these hold goes with it."""
+    _suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        @pytest.fixture
+        def pool(): return ThreadPoolExecutor(1)
+        @pytest.fixture
+        def broken():
+            own = socket.socket()
+            raise OSError("a broken setup")
+        def test_is_broken(broken): pass
+        class TestLastOfItsClass:
+            def test_is_broken(self, broken): pass
+        def test_fails(pool, caplog):
+            own = socket.socket()
+            pool.submit(int).result()
+            try: raise OSError
+            except OSError: logging.exception("kept with its frames")
+            assert False, "its own failure"
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"failed": 1, "errors": 2}
+    assert run.failing == []
+    assert "its own failure" in run.out
+    assert "kept with its frames" in run.out
 
 
 def test_a_failing_teardown_keeps_its_error(project: Project) -> None:
@@ -586,6 +749,22 @@ _COMPONENTS = """
     @pytest.mark.parametrize("n", range(3))
     def test_app(n): KEEP.append([Component() for _ in range(21)])
     """
+
+
+def test_a_leak_is_not_excused_by_a_singleton_of_the_same_call(project: Project) -> None:
+    """The first shared memory starts the resource tracker, which stays; the memory is a leak."""
+    _suite(
+        project,
+        """
+        from multiprocessing.shared_memory import SharedMemory
+        def test_it():
+            KEEP.append(SharedMemory(create=True, size=10)); KEEP[0].unlink()
+        """,
+    )
+    run = project.run()
+
+    assert "/dev/shm/" in run.one("test_it", kind="fds")["summary"]
+    assert [one["kind"] for one in run.notes if one["kind"] != "atexit"] == ["processes"]
 
 
 def test_listeners_that_pile_up_fail_the_first_test(project: Project) -> None:

@@ -268,6 +268,25 @@ def test_junit_xml_has_a_failure_or_error_for_a_leak(project: Project) -> None:
     assert "fds: file" in f"{node.text} {node.get('message')}"
 
 
+def test_any_of_pytests_own_plugins_may_be_absent(project: Project) -> None:
+    """Without any of those that pytest itself can do without, the leak is found and nothing breaks."""
+    absent = (
+        "cacheprovider", "capture", "debugging", "doctest", "faulthandler", "junitxml", "legacypath",
+        "logging", "monkeypatch", "pastebin", "recwarn", "setuponly", "setupplan", "stepwise",
+        "threadexception", "tmpdir", "unittest", "unraisableexception", "warnings",
+    )  # fmt: skip
+    project.write("test_it.py", """
+        import socket
+        KEEP = []
+        def test_leaks(): KEEP.append(socket.socket())
+        def test_clean(): pass
+        """)  # fmt: skip
+    run = project.run(*(f"-pno:{name}" for name in absent))
+
+    assert run.one()["nodeid"] == "test_it.py::test_leaks"
+    assert run.outcomes == {"passed": 1, "leaked": 1}
+
+
 def test_only_collecting_watches_nothing(project: Project) -> None:
     """``--collect-only`` runs no test, finds nothing, and passes."""
     project.write("test_it.py", _SUITE)

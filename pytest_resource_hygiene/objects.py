@@ -1,0 +1,47 @@
+"""Looks at any object of the process without running code of that object.
+
+``isinstance`` asks for ``__class__``, and attribute access for anything: a weak proxy whose object
+is gone raises at that, and so does a framework's "current request" outside of a request. A walk over
+everything meets both.
+"""
+
+from __future__ import annotations
+
+import gc
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["attributes_of", "instances_of", "is_a", "referents_of_all"]
+
+_CHUNK = 20_000
+
+
+def is_a(obj: object, classes: type | tuple[type, ...]) -> bool:
+    """Return whether the object's real type is one of the classes, or derived from one."""
+    return issubclass(type(obj), classes)
+
+
+def attributes_of(obj: object) -> Mapping[str, Any]:
+    """Return the object's own dictionary; empty if it has none."""
+    try:
+        found = object.__getattribute__(obj, "__dict__")
+    except AttributeError:
+        return {}
+    return found if hasattr(type(found), "items") else {}
+
+
+def instances_of(cls: type) -> Iterator[Any]:
+    """Yield the instances that the collector knows of."""
+    for obj in gc.get_objects():
+        if issubclass(type(obj), cls):
+            yield obj
+
+
+def referents_of_all() -> Iterator[Any]:
+    """Yield what all objects refer to: also what the collector does not track itself."""
+    objects = iter(gc.get_objects())
+    while chunk := list(islice(objects, _CHUNK)):
+        yield from gc.get_referents(*chunk)

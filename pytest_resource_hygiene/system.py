@@ -1,0 +1,42 @@
+"""Functions of the system, as they were before any test could patch them.
+
+Tests replace ``os.listdir``, stop the clock, forbid blocking calls on a loop, or put a fake file
+system under every module. We look at the real process all the same. Tools of that sort go through
+the globals of all modules, so these functions are attributes of a class.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["System"]
+
+
+class System:
+    """The originals."""
+
+    close = staticmethod(os.close)
+    fstat = staticmethod(os.fstat)
+    listdir = staticmethod(os.listdir)
+    monotonic = staticmethod(time.monotonic)
+    open_fd = staticmethod(os.open)
+    perf_counter = staticmethod(time.perf_counter)
+    readlink = staticmethod(os.readlink)
+    sleep = staticmethod(time.sleep)
+    stat = staticmethod(os.stat)
+
+    @staticmethod
+    def read(path: str, _open: Callable[[str], io.FileIO] = io.FileIO) -> bytes:
+        """Return what a small file holds.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with _open(path) as file:
+            return file.read()

@@ -1,0 +1,91 @@
+"""Tells when a module's body begins to run for the first time, and when it has.
+
+There is an audit event for the beginning and none for the end. But the import system marks a module
+as being initialised, in an attribute of its spec, and takes the mark away when the body has run or
+failed. So the spec of a module that is being imported is given a class that hears of that. Nothing
+is wrapped, and no frame of ours appears in the traceback of a failing import.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import ModuleSpec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+    from pytest_resource_hygiene.recorder import Recorder, Stack
+
+__all__ = ["watch_imports"]
+
+_BOOTSTRAP = "<frozen importlib._bootstrap>"
+_MARK = "_initializing"
+_NEAR = 5  # frames of ours between the event and the import system
+
+
+def watch_imports(
+    recorder: Recorder, began: Callable[[], Any], ended: Callable[[Any, Stack, Any, Any], None]
+) -> None:
+    """Call back around the first run of each module's body, in whatever thread that is.
+
+    Args:
+        recorder: is asked for the audit event.
+        began: returns what is handed to ``ended``.
+        ended: gets that, the stack whose innermost frame is the module's body, and the owner and
+            the window of that moment.
+    """
+
+    def note_exec(args: tuple[Any, ...]) -> None:
+        code = args[0]
+        if getattr(code, "co_name", "") != "<module>" or not recorder.started:
+            return
+        spec = _spec_of(code)
+        if spec is None:
+            return
+        stack, owner, window, *_ = recorder.site(None)
+        before, stack = began(), (code, 0, *stack)
+        vars(spec)[_HEARER] = lambda: ended(before, stack, owner, window)
+        spec.__class__ = _HeardSpec
+
+    recorder.on("exec", note_exec)
+
+
+_HEARER = "_resource_hygiene_hearer"
+
+
+def _spec_of(code: CodeType) -> ModuleSpec | None:
+    """Return the spec of the module whose body is about to run, if an import runs it."""
+    frame = sys._getframe(2)  # noqa: SLF001 - the event does not tell the module
+    for _ in range(_NEAR):
+        if frame.f_code.co_filename == _BOOTSTRAP:
+            args = frame.f_locals.get("args", ())
+            if len(args) < 2 or args[0] is not code or not isinstance(args[1], dict):
+                return None
+            spec = args[1].get("__spec__")
+            return spec if type(spec) is ModuleSpec and getattr(spec, _MARK, False) else None
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
+
+
+class _HeardSpec(ModuleSpec):
+    """A spec for as long as its module is being imported."""
+
+    @property
+    def _initializing(self) -> bool:
+        return bool(vars(self).get(_MARK, False))
+
+    @_initializing.setter
+    def _initializing(self, value: bool) -> None:
+        vars(self)[_MARK] = value
+        if not value:
+            self.__class__ = ModuleSpec  # type: ignore[assignment]
+            hearer = vars(self).pop(_HEARER, None)
+            if hearer is not None:
+                hearer()
+
+
+_HeardSpec.__name__ = _HeardSpec.__qualname__ = "ModuleSpec"
