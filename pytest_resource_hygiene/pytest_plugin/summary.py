@@ -41,6 +41,7 @@ class Summary:
         if results.baseline is not None:
             results.baseline.conclude(session, results)
         self._write_file()
+        _tell_junit(self._config, results)
         if results.failures:
             session.exitstatus = _OWN_FAULT
         elif session.exitstatus == pytest.ExitCode.OK and self._is_late_failure():
@@ -154,6 +155,17 @@ class Summary:
             f"own ({each:.0f} us per test), collector run "
             f"{_plural(results.collections, 'time')}{noted}"
         )
+
+
+def _tell_junit(config: pytest.Config, results: Results) -> None:
+    """Put our figures on the suite of pytest's own JUnit XML, where one is being written."""
+    from _pytest.junitxml import xml_key
+
+    report = config.stash.get(xml_key, None)
+    if report is not None:
+        severities = [finding["severity"] for finding in results.findings]
+        for severity in ("fail", "known", "note", "allowed"):
+            report.add_global_property(f"resource_hygiene_{severity}", severities.count(severity))
 
 
 def _plural(count: int, noun: str) -> str:
