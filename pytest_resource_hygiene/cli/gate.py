@@ -109,9 +109,10 @@ def _verdict(counted: Iterable[FoundLeak], limits: dict[str, int], report: dict[
         print(f"failed: {what}, more than {limits.get(kind, 0)}", file=sys.stderr)
     stale = report.get("baseline", {}).get("stale", [])
     if stale:
+        entries = "1 stale entry" if len(stale) == 1 else f"{len(stale)} stale entries"
         print(
-            f"failed: {len(stale)} stale entries in the baseline; the report's own run says how to "
-            "remove them",
+            f"failed: {entries} in the baseline; the run that wrote the report says how to remove "
+            "what is stale",
             file=sys.stderr,
         )
     _warn(report)

@@ -85,7 +85,7 @@ def _baseline(document: Mapping[str, Any]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    text = " ".join(text.split())
+    text = " ".join("".join(one if one.isprintable() else " " for one in text).split())
     return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
 
 

@@ -130,7 +130,7 @@ def _physical(file: str, line: int, text: str = "") -> dict[str, Any]:
     region: dict[str, Any] = {"startLine": line}
     if text:
         region["snippet"] = {"text": text}
-    uri = quote(file, safe="/~!$&'()*+,;=:@-._", errors="surrogateescape")
+    uri = quote(file, safe="/~!$&'()*+,;=:@-._", errors="backslashreplace")
     head, slash, tail = uri.partition("/")
     uri = head.replace(":", "%3A") + slash + tail  # else the first segment would be a scheme
     return {"artifactLocation": {"uri": uri, "uriBaseId": _ROOT}, "region": region}
