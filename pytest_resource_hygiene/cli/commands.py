@@ -59,7 +59,7 @@ def sort_command(words: list[str]) -> Command:
     if _PYTHON.fullmatch(name):
         return _sort_python(first, rest)
     interpreter = _interpreter_of(Path(found))
-    if interpreter is not None and "pytest" not in " ".join(words):
+    if interpreter is not None and _PYTEST.isdisjoint(rest):  # else e.g. coverage run -m pytest
         return Command("program", (interpreter,), (found,), tuple(rest))
     return Command("other", tuple(words), (), ())
 

@@ -138,8 +138,8 @@ def _load(target: list[str], arguments: list[str]) -> tuple[CodeType, types.Modu
         sys.path[0] = str(file)
         return _load_module("__main__", arguments, module)
     sys.path[0] = str(file.resolve().parent)
-    module.__file__ = str(file)
-    return compile(file.read_bytes(), str(file.resolve()), "exec"), module
+    module.__file__ = str(file.absolute())
+    return compile(file.read_bytes(), str(file.absolute()), "exec"), module
 
 
 def _load_module(

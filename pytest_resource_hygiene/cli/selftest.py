@@ -43,4 +43,4 @@ def _act(_arguments: argparse.Namespace) -> Exit:
 def _verdict(trial: Trial) -> str:
     if trial.problem:
         return f"BLIND: {trial.problem}"
-    return "seen" if trial.is_tried else "not tried: one cannot be made without harm"
+    return "seen" if trial.is_tried else "not tried: one cannot be made here without harm"
