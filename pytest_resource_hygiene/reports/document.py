@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from pathlib import Path
 from typing import Any
 
 from pytest_resource_hygiene._version import __version__
+from pytest_resource_hygiene.reports.encoding import json_text
 
 __all__ = ["SCHEMA_FILE", "make_document", "write_document"]
 
@@ -71,6 +71,6 @@ def write_document(document: dict[str, Any], path: Path) -> None:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    text = json_text(document, len(document["findings"]), ensure_ascii=False)
     # A name that is no text is a lone surrogate to Python, and an escape to JSON.
     path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.reports.encoding import json_text
 from pytest_resource_hygiene.reports.leaks import leaks_of, location_of
 
 if TYPE_CHECKING:
@@ -37,4 +37,4 @@ def render(document: Mapping[str, Any]) -> str:
                 "location": {"path": location[0], "lines": {"begin": location[1]}},
             },
         )
-    return json.dumps(list(issues.values()), indent=1) + "\n"
+    return json_text(list(issues.values()), len(issues))

@@ -5,11 +5,12 @@ The standard: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 
 from __future__ import annotations
 
-import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_resource_hygiene.pages import documented_kinds, kind_page, kind_sentence
+from pytest_resource_hygiene.reports.encoding import json_text
 from pytest_resource_hygiene.reports.leaks import FoundLeak, leaks_of, location_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def render(document: Mapping[str, Any]) -> str:
         "results": [_result(leak, kinds) for leak in leaks],
     }
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(log, indent=1) + "\n"
+    return json_text(log, len(leaks))
 
 
 def _driver(document: Mapping[str, Any], kinds: list[str]) -> dict[str, Any]:
@@ -130,10 +131,14 @@ def _physical(file: str, line: int, text: str = "") -> dict[str, Any]:
     region: dict[str, Any] = {"startLine": line}
     if text:
         region["snippet"] = {"text": text}
+    return {"artifactLocation": {"uri": _uri(file), "uriBaseId": _ROOT}, "region": region}
+
+
+@cache
+def _uri(file: str) -> str:
     uri = quote(file, safe="/~!$&'()*+,;=:@-._", errors="backslashreplace")
     head, slash, tail = uri.partition("/")
-    uri = head.replace(":", "%3A") + slash + tail  # else the first segment would be a scheme
-    return {"artifactLocation": {"uri": uri, "uriBaseId": _ROOT}, "region": region}
+    return head.replace(":", "%3A") + slash + tail  # else the first segment would be a scheme
 
 
 def _stack(finding: Mapping[str, Any]) -> dict[str, Any]:
