@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_resource_hygiene.cli.completion import complete_files
 from pytest_resource_hygiene.cli.exits import Exit
-from pytest_resource_hygiene.cli.files import load
+from pytest_resource_hygiene.cli.files import collector_paused, load
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.reports.leaks import FoundLeak, leaks_of, plural
 
@@ -77,6 +77,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _act(arguments: argparse.Namespace) -> Exit:
     limits = _limits(arguments.max)
+    with collector_paused():
+        return _judge(arguments, limits)
+
+
+def _judge(arguments: argparse.Namespace, limits: dict[str, int]) -> Exit:
     report = load(Path(arguments.report))
     if arguments.against:
         comparison = compare(report, load(Path(arguments.against)))

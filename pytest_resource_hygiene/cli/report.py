@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.cli.completion import complete_files
 from pytest_resource_hygiene.cli.exits import Exit
-from pytest_resource_hygiene.cli.files import load, save
+from pytest_resource_hygiene.cli.files import collector_paused, load, save
 from pytest_resource_hygiene.reports.formats import available_formats, render
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _act(arguments: argparse.Namespace) -> Exit:
-    text = render(arguments.format, load(Path(arguments.report)))
+    with collector_paused():
+        text = render(arguments.format, load(Path(arguments.report)))
     save(text, Path(arguments.output) if arguments.output else None)
     return Exit.CLEAN
