@@ -39,6 +39,8 @@ def fingerprint(
 
 def relative(file: str, root: str) -> str:
     """Cut a path at the project's root or behind ``site-packages``, so that machines agree."""
+    if os.sep == "\\":
+        file, root = file.replace("\\", "/"), root.replace("\\", "/")
     if root and file.startswith(root.rstrip("/") + "/"):
         return file[len(root.rstrip("/")) + 1 :]
     for marker in ("/site-packages/", "/dist-packages/"):

@@ -109,6 +109,8 @@ class RunCoverage:
             self.trouble = "the plugin itself failed"
         elif session.exitstatus not in {*_ENDED, pytest.ExitCode.NO_TESTS_COLLECTED}:
             self.trouble = "the run did not come to its end"
+        elif not self._whole | self._cut:
+            self.trouble = "no test was run"
         else:
             self.trouble = self._crashed
         self.why_not_full = self.trouble or self._why_narrow(session)
@@ -125,7 +127,7 @@ class RunCoverage:
             for arg in self._config.args:
                 if "::" in arg or not Path(self._config.invocation_params.dir, arg).is_dir():
                     return f"only {arg} was run"
-        return "" if session.exitstatus in _ENDED else "no test was run"
+        return ""
 
     def _take_kinds(self) -> None:
         watcher: Any = self._config.pluginmanager.get_plugin("resource_hygiene_watcher")

@@ -376,6 +376,33 @@ def entries_of_lines(project: Project) -> list[str]:
     return [line for line in text.splitlines()[1:] if line]
 
 
+@pytest.mark.parametrize(
+    ("args", "body", "told"),
+    [
+        (("--collect-only",), "pass", ""),
+        (("-k", "nothing"), "pass", "no test was run"),
+        (("-p", "xdist", "-n2"), "os._exit(7)", "a worker of xdist crashed"),
+        ((), "raise KeyboardInterrupt", "the run did not come to its end"),
+    ],
+    ids=["collected-only", "no-test", "crash", "interrupt"],
+)
+def test_a_run_that_came_to_nothing_writes_nothing(
+    project: Project, args: tuple[str, ...], body: str, told: str
+) -> None:
+    """Neither an empty file nor a shorter one comes of a run that has seen nothing, or died."""
+    write_baseline(project)
+    before = (project.path / FILE).read_bytes()
+    project.write("test_it.py", f"import os\ndef test_pipe(): pass\ndef test_z(): {body}\n")
+    for action in (WRITE, PRUNE):
+        run = project.run(USE, action, *args)
+
+        assert told in run.text
+        assert (project.path / FILE).read_bytes() == before
+    (project.path / FILE).unlink()
+    project.run(USE, WRITE, *args)
+    assert not (project.path / FILE).exists()
+
+
 def test_it_is_written_through_a_link_with_its_mode(project: Project) -> None:
     """A linked file stays a link, and its permissions stay."""
     write_baseline(project)
