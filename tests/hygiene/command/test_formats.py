@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import junitparser
 import pytest
-from support.documents import document, finding
+from support.reports import document, finding
 
 from pytest_resource_hygiene.cli.main import main
 from pytest_resource_hygiene.reports.formats import FORMATS, available_formats, render

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.documents import document, finding
+from support.reports import document, finding
 
 from pytest_resource_hygiene.cli.main import main
 
