@@ -98,7 +98,14 @@ class Leak:
     parts: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the finding in the form of the schema ``resource-hygiene/1``."""
+        """Return the finding in the form of the schema ``resource-hygiene/1``.
+
+        Names that are no text (lone surrogates, as Python reads them from the file system) are
+        escaped: neither xdist nor a terminal nor a file takes them.
+        """
+        return {key: _as_text(value) for key, value in self._fields().items()}
+
+    def _fields(self) -> dict[str, Any]:
         details = dict(self.details)
         if self.parts:
             details["parts"] = list(self.parts)
@@ -127,3 +134,13 @@ class Leak:
             "reason": self.reason,
             "issue": self.issue,
         }
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_as_text(key): _as_text(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_text(item) for item in value]
+    return value

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import sys
 import sysconfig
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.model import Origin, OwnerInfo
 
-__all__ = ["fingerprint", "relative"]
+__all__ = ["fingerprint", "relative", "without_parameters"]
 
 _STDLIB = sysconfig.get_path("stdlib") + "/"
-_VARYING = re.compile(r"0x[0-9a-fA-F]+|\d+|/tmp/\S+|\[[^\]]*\]")
+_VARYING = re.compile(r"0x[0-9a-fA-F]+|\d+|(?:/var)?/tmp/\S+|/var/folders/\S+|\[[^\]]*\]")
+_TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 
 def fingerprint(
     kind: str, change: str, owner: OwnerInfo, origin: Origin | None, target: str, root: str
 ) -> str:
-    """Hash what stays: kind, owner without parameters, the making line's text, class or target."""
+    """Hash what stays: kind, owner without parameters, the making line's text, class or target.
+
+    Numbers are left out of the target (ports, pids, addresses), and so are the folders of this
+    machine; they stay in the owner's name, where ``test_1`` and ``test_2`` are two tests.
+    """
     place = ("", "", "")
     if origin is not None:
         place = (relative(origin.file, root), origin.function, origin.text)
-    parts = (kind, change, owner.type, owner.scope, _plain(owner.name), *place, _plain(target))
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+    name = without_parameters(owner.name)
+    parts = (kind, change, owner.type, owner.scope, name, *place, _plain(target, root))
+    return hashlib.sha256("\x1f".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def relative(file: str, root: str) -> str:
     """Cut a path at the project's root or behind ``site-packages``, so that machines agree."""
+    if os.sep == "\\":
+        file, root = file.replace("\\", "/"), root.replace("\\", "/")
     if root and file.startswith(root.rstrip("/") + "/"):
         return file[len(root.rstrip("/")) + 1 :]
     for marker in ("/site-packages/", "/dist-packages/"):
@@ -37,5 +49,39 @@ def relative(file: str, root: str) -> str:
     return file.removeprefix(_STDLIB)
 
 
-def _plain(text: str) -> str:
+def without_parameters(nodeid: str) -> str:
+    """Return a node id without what ``parametrize`` adds; brackets in folder names stay."""
+    path, colons, rest = nodeid.partition("::")
+    return f"{path}{colons}{rest.partition('[')[0]}"
+
+
+def _plain(text: str, root: str) -> str:
+    root = root.rstrip("/")
+    if root:
+        text = re.sub(rf"{re.escape(root)}(?:/|(?=\W|$))", "", text)
+    for pattern, name in _folders_of_this_machine():
+        text = pattern.sub(name, text)
     return _VARYING.sub("#", text)
+
+
+@cache
+def _folders_of_this_machine() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return folders that other machines call otherwise, the longest first, with what stands for them.
+
+    Temporary names are drawn anew by every run, so nothing below that folder is kept.
+    """
+    folders = {
+        sysconfig.get_path("purelib"): "packages",
+        _STDLIB.rstrip("/"): "stdlib",
+        sys.prefix: "prefix",
+        sys.base_prefix: "prefix",
+        str(Path("~").expanduser()): "home",
+    }
+    # Not `tempfile.gettempdir`: its first call makes a file, in the process that we watch.
+    folders |= {os.environ[name].rstrip("/"): "#" for name in _TEMPORARY if os.environ.get(name)}
+    found = []
+    for folder in sorted(folders, key=len, reverse=True):
+        if folder.strip("/~"):
+            below = r"(?:/\S+)?" if folders[folder] == "#" else ""
+            found.append((re.compile(rf"{re.escape(folder)}(?=/|\s|$){below}"), folders[folder]))
+    return tuple(found)

@@ -40,6 +40,12 @@ def activate(config: pytest.Config, mode: str) -> None:
     from pytest_resource_hygiene.pytest_plugin.summary import Summary
 
     results = Results(config, mode)
+    if any(value_of(config, f"{word}baseline") for word in ("", "write-", "prune-")):
+        from pytest_resource_hygiene.pytest_plugin.baseline import make_keeper
+
+        results.baseline = make_keeper(config)
+        if results.baseline is not None:
+            config.pluginmanager.register(results.baseline.run, "resource_hygiene_run")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Summary(config, results), "resource_hygiene_summary")
     if config.pluginmanager.has_plugin("dsession") or _is_controller(config):

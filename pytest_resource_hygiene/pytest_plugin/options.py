@@ -8,6 +8,7 @@ because its flag defaulted to False.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["OPTIONS", "Option", "add_options", "mode_of", "value_of"]
+__all__ = ["OPTIONS", "Option", "add_options", "mode_of", "path_of", "value_of"]
 
 MODES = ("fail", "report", "off")
 _NAMES = {
@@ -123,6 +124,13 @@ OPTIONS: tuple[Option, ...] = (
            "time is a finding."),
     Option("json", "text", str, None, "FILE",
            "Write all findings to a file for machines."),
+    Option("baseline", "text", str, None, "FILE",
+           "A list of known leaks: what is in it is shown and fails nothing, what is new fails, and "
+           "so does an entry that no longer occurs in a full run."),
+    Option("write-baseline", "flag", _truth, "false", "BOOL",
+           "Write the leaks of this run into the baseline, instead of failing for them."),
+    Option("prune-baseline", "flag", _truth, "false", "BOOL",
+           "Remove from the baseline what this run has shown to be gone."),
     Option("allow", "lines", str, None, "'KIND: GLOB -- REASON'",
            "Allow leaks of a kind (or *) whose summary, target or creation site matches the glob."),
     Option("severity", "lines", str, None, "'KIND: fail|note|off'",
@@ -176,6 +184,23 @@ def value_of(config: pytest.Config, name: str) -> Any:
         return option.read(text)
     except ValueError as error:
         raise pytest.UsageError(f"{source}: {text!r} is not valid; expected {error}.") from None
+
+
+def path_of(config: pytest.Config, name: str) -> Path | None:
+    """Return the file that an option names: seen from the folder where it was written down.
+
+    Raises:
+        pytest.UsageError: the text is not valid.
+    """
+    value = value_of(config, name)
+    if not value:
+        return None
+    source = _text(config, _BY_NAME[name])[1]
+    is_written = source.startswith(_BY_NAME[name].ini)
+    base = config.invocation_params.dir
+    if is_written:
+        base = config.inipath.parent if config.inipath is not None else config.rootpath
+    return Path(base, value)
 
 
 def _text(config: pytest.Config, option: Option) -> tuple[Any, str]:

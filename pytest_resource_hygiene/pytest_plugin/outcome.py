@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.outcomes import Failed
 
-from pytest_resource_hygiene.reports.terminal_report import finding_lines
+from pytest_resource_hygiene.reports.terminal_report import finding_lines, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -78,6 +78,10 @@ class Outcome:
         carried = self._pending.pop(item, None)
         if carried is not None:
             setattr(report, ATTRIBUTE, carried)
+            report.user_properties += [  # what JUnit XML shows as properties of the test
+                (f"resource_hygiene_{one['severity']}", f"{summary_of(one)} ({one['fingerprint']})")
+                for one in carried["findings"]
+            ]
 
 
 class Status:

@@ -164,7 +164,7 @@ class Watcher:
     def _add_late(self, leaks: list[Leak]) -> None:
         """Take what nobody answers for any more; it fails the run only where strict asks for it."""
         strict = self.checker is not None and self.checker.settings.strict
-        for leak in leaks:
+        for leak in self.results.without_known(leaks):
             severity = leak.severity
             if severity == "fail" and not (strict and leak.kind == "unclosed"):
                 severity = "note"
@@ -277,6 +277,7 @@ class Watcher:
         mode = (rules.mode if rules is not None else None) or self.results.mode
         if mode == "off":
             return ""
+        leaks = self.results.without_known(leaks)
         fails = mode == "fail" and any(leak.severity == "fail" for leak in leaks)
         self.results.add(leaks)
         self._outcome.attach(item, leaks, fails=fails)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.pytest_plugin.baseline import BaselineKeeper
 
 __all__ = ["Results"]
 
@@ -35,10 +36,15 @@ class Results:
         self.seconds = 0.0
         self.collections = 0
         self.late_failure = False
+        self.baseline: BaselineKeeper | None = None
 
     def add(self, leaks: list[Leak]) -> None:
         """Add findings of this process."""
         self.findings += [leak.to_dict() for leak in leaks]
+
+    def without_known(self, leaks: list[Leak]) -> list[Leak]:
+        """Return the leaks, those of the baseline as ``known``."""
+        return leaks if self.baseline is None else self.baseline.sorted_out(leaks)
 
     def fail(self, problem: BaseException, where: str) -> None:
         """Remember a fault of our own."""

@@ -38,7 +38,10 @@ class Summary:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Write the file, and set the exit status if we or an allowance are at fault."""
         results = self._results
+        if results.baseline is not None:
+            results.baseline.conclude(session, results)
         self._write_file()
+        _tell_junit(self._config, results)
         if results.failures:
             session.exitstatus = _OWN_FAULT
         elif session.exitstatus == pytest.ExitCode.OK and self._is_late_failure():
@@ -50,6 +53,7 @@ class Summary:
             True,
             "true",
         }
+        stale |= bool(self._results.baseline and self._results.baseline.stale)
         return self._results.mode == "fail" and (self._results.late_failure or stale)
 
     def _write_file(self) -> None:
@@ -58,6 +62,7 @@ class Summary:
         from pytest_resource_hygiene.reports.document import make_document, write_document
 
         results = self._results
+        keeper = results.baseline
         document = make_document(
             results.findings,
             tests=results.tests,
@@ -66,6 +71,7 @@ class Summary:
             blind_spots=results.blind_spots,
             unused_allowances=results.idle_allowances,
             pytest_version=pytest.__version__,
+            baseline=keeper.to_dict(results.findings) if keeper is not None else None,
         )
         path = Path(self._config.invocation_params.dir, self._file)
         try:
@@ -84,6 +90,10 @@ class Summary:
             terminalreporter.section("resource hygiene", sep="=")
             self._show_findings(terminalreporter, shown)
             self._show_tests(terminalreporter, shown)
+        if self._results.baseline is not None:
+            self._results.baseline.show(
+                terminalreporter, self._results.findings, brief=not self._shows_notes()
+            )
         for line in self._results.failures:
             terminalreporter.write_line(line, red=True)
         for line in self._results.idle_allowances:
@@ -145,6 +155,17 @@ class Summary:
             f"own ({each:.0f} us per test), collector run "
             f"{_plural(results.collections, 'time')}{noted}"
         )
+
+
+def _tell_junit(config: pytest.Config, results: Results) -> None:
+    """Put our figures on the suite of pytest's own JUnit XML, where one is being written."""
+    from _pytest.junitxml import xml_key
+
+    report = config.stash.get(xml_key, None)
+    if report is not None:
+        severities = [finding["severity"] for finding in results.findings]
+        for severity in ("fail", "known", "note", "allowed"):
+            report.add_global_property(f"resource_hygiene_{severity}", severities.count(severity))
 
 
 def _plural(count: int, noun: str) -> str:

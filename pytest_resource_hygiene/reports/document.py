@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from pathlib import Path
 from typing import Any
 
 from pytest_resource_hygiene._version import __version__
+from pytest_resource_hygiene.reports.encoding import json_text
 
 __all__ = ["SCHEMA_FILE", "make_document", "write_document"]
 
@@ -24,6 +24,7 @@ def make_document(
     blind_spots: list[dict[str, str]],
     unused_allowances: list[str],
     pytest_version: str,
+    baseline: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put findings and figures together.
 
@@ -35,6 +36,7 @@ def make_document(
         blind_spots: kinds that cannot see everything on this machine, with the reason.
         unused_allowances: allowances that matched nothing.
         pytest_version: the version of pytest.
+        baseline: what there is to tell of the list of known leaks, where one is in use.
     """
     severities = [finding["severity"] for finding in findings]
     plain = [{k: v for k, v in finding.items() if k != "late"} for finding in findings]
@@ -58,6 +60,7 @@ def make_document(
         },
         "findings": plain,
         "unused_allowances": unused_allowances,
+        **({} if baseline is None else {"baseline": baseline}),
     }
 
 
@@ -68,4 +71,6 @@ def write_document(document: dict[str, Any], path: Path) -> None:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json_text(document, len(document["findings"]), ensure_ascii=False)
+    # A name that is no text is a lone surrogate to Python, and an escape to JSON.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -76,6 +76,8 @@ def test_settings_on_a_page_are_accepted(page: Path, project: Project) -> None:
     project.write("shop/__init__.py", "")
     project.write("shop/events.py", "BUS = {}")  # the project that the pages speak of
     for block in blocks_of(page):
+        if block.role == "file" and not block.words.endswith(".py"):
+            project.write(block.words, block.text)
         if block.role not in {"ini", "toml"}:
             continue
         (project.path / "pytest.ini").unlink(missing_ok=True)

@@ -1,0 +1,3 @@
+"""The command ``resource-hygiene``: one file for each of its commands."""
+
+from __future__ import annotations

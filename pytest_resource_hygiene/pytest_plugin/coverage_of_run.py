@@ -1,0 +1,194 @@
+"""What a run has covered: only what ran whole can prove that a known leak is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_resource_hygiene.engine.fingerprint import without_parameters
+from pytest_resource_hygiene.pytest_plugin.outcome import ATTRIBUTE
+from pytest_resource_hygiene.pytest_plugin.owners import fixture_owner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_resource_hygiene.engine.baseline import KnownLeak
+    from pytest_resource_hygiene.pytest_plugin.results import Results
+
+__all__ = ["RunCoverage"]
+
+_OUTPUT = "resource_hygiene_run"
+# Owners by these names have no fixture of that name, or one that no run is without.
+_XUNIT = ("setup", "teardown", "setUp", "tearDown", "asyncSetUp", "asyncTearDown")
+# What makes pytest run less than there is: destination of the option, and how people know it.
+_NARROWING = (
+    ("keyword", "-k"), ("markexpr", "-m"), ("lf", "--lf"), ("stepwise", "--stepwise"),
+    ("deselect", "--deselect"), ("ignore", "--ignore"), ("ignore_glob", "--ignore-glob"),
+    ("pyargs", "--pyargs"), ("collectonly", "--collect-only"),
+)  # fmt: skip
+_ENDED = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+
+
+class RunCoverage:
+    """Listens to a run: in the process that reports, and in xdist's workers for the controller."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Have seen nothing yet."""
+        self._config = config
+        self._whole: set[str] = set()
+        self._cut: set[str] = set()
+        self._fixtures: set[tuple[str, str]] = set()
+        self._kinds: set[str] = set()
+        self._blind: set[str] = set()
+        self._deselected = 0
+        self._failed = False
+        self._crashed = ""
+        self.why_not_full = "the run has not ended"
+        self.trouble = ""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether everything ran that there is below the folders that were named."""
+        return not self.why_not_full
+
+    def has_judged(self, entry: KnownLeak) -> bool:
+        """Return whether this run would have shown the leak if it were still there."""
+        if self.trouble or entry.kind not in self._kinds - self._blind:
+            return False
+        if entry.owner == "test":
+            if entry.name in self._whole | self._cut:
+                return entry.name not in self._cut
+            return self.is_full and self._is_below(entry.name.partition("::")[0])
+        if not self.is_full or self._folders() or self._failed:
+            return False
+        return self._has_set_up(entry) or self._is_gone(entry)
+
+    def _has_set_up(self, entry: KnownLeak) -> bool:
+        if entry.owner != "fixture" or entry.name.startswith(_XUNIT):
+            return True
+        return (entry.scope, entry.name) in self._fixtures
+
+    def _is_gone(self, entry: KnownLeak) -> bool:
+        """Return whether the line that made it is no longer written where it was."""
+        if not entry.file or not entry.line:
+            return False
+        try:
+            text = Path(self._config.rootpath, entry.file).read_text(encoding="utf-8")
+        except (OSError, UnicodeError):
+            return not Path(self._config.rootpath, entry.file).exists()
+        return entry.line not in text
+
+    def _is_below(self, file: str) -> bool:
+        folders = self._folders()
+        path = Path(self._config.rootpath, file)
+        return not folders or any(path.is_relative_to(folder) for folder in folders)
+
+    def _folders(self) -> list[Path]:
+        """Return the folders that were named, unless they are all that there is."""
+        if self._config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+            return []
+        base = self._config.invocation_params.dir
+        named = [Path(base, arg).resolve() for arg in self._config.args]
+        usual = self._config.getini("testpaths") or ["."]
+        root = self._config.rootpath.resolve()
+        if all(any(Path(root, one).is_relative_to(folder) for folder in named) for one in usual):
+            return []
+        return named
+
+    # --- the end ---
+
+    def conclude(self, session: pytest.Session, results: Results) -> None:
+        """Say whether the run was full, and if not, why."""
+        self._take_kinds()
+        self._blind |= {
+            spot["kind"] for spot in results.blind_spots if spot["why"].startswith("the canary")
+        }
+        if results.failures:
+            self.trouble = "the plugin itself failed"
+        elif session.exitstatus not in {*_ENDED, pytest.ExitCode.NO_TESTS_COLLECTED}:
+            self.trouble = "the run did not come to its end"
+        elif not self._whole | self._cut:
+            self.trouble = "no test was run"
+        else:
+            self.trouble = self._crashed
+        self.why_not_full = self.trouble or self._why_narrow(session)
+
+    def _why_narrow(self, session: pytest.Session) -> str:
+        for name, flag in _NARROWING:
+            if self._config.getoption(name, default=None):
+                return f"the run was narrowed by {flag}"
+        if self._deselected:
+            return f"{self._deselected} tests were deselected"
+        if session.shouldstop or session.shouldfail:
+            return "the run was stopped early"
+        if self._config.args_source is pytest.Config.ArgsSource.ARGS:
+            for arg in self._config.args:
+                if "::" in arg or not Path(self._config.invocation_params.dir, arg).is_dir():
+                    return f"only {arg} was run"
+        return ""
+
+    def _take_kinds(self) -> None:
+        watcher: Any = self._config.pluginmanager.get_plugin("resource_hygiene_watcher")
+        checker = watcher.checker if watcher is not None else None
+        if checker is not None:
+            self._kinds |= {tracker.kind for tracker in checker.trackers}
+
+    # --- listening ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember whether each test, with all its parameters, ran to its end."""
+        if report.outcome not in {"passed", "failed", "skipped"}:
+            return  # a rerun
+        name = without_parameters(report.nodeid)
+        if report.passed:
+            if report.when == "call":
+                self._whole.add(name)
+            return
+        carried = getattr(report, ATTRIBUTE, None)
+        if report.when == "teardown" and carried is not None and carried["leaked"]:
+            return
+        self._cut.add(name)
+        self._failed |= report.failed
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember that something could not be collected."""
+        if report.failed:
+            self._crashed = "not everything could be collected"
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count what will not run."""
+        self._deselected += len(items)
+
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> None:
+        """Remember which fixtures were set up at all."""
+        name = fixturedef.argname
+        if name.startswith("_"):
+            name = fixture_owner(fixturedef, request, "").info.name
+        self._fixtures.add((fixturedef.scope, name))
+
+    # --- xdist ---
+
+    def pytest_sessionfinish(self) -> None:
+        """Tell the controller what only a worker can know."""
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            self._take_kinds()
+            output[_OUTPUT] = {
+                "deselected": self._deselected,
+                "fixtures": sorted(self._fixtures),
+                "kinds": sorted(self._kinds),
+            }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take what a worker has told."""
+        told = getattr(node, "workeroutput", {}).get(_OUTPUT)
+        if told is None:
+            self._crashed = f"a worker of xdist crashed ({error})"
+            return
+        self._deselected = max(self._deselected, told["deselected"])  # each deselects the same
+        self._fixtures |= {(scope, name) for scope, name in told["fixtures"]}
+        self._kinds |= set(told["kinds"])
