@@ -84,6 +84,18 @@ class ExitTracker(Tracker):
         """Return the callback."""
         return value[0]
 
+    def is_ours(self, key: Hashable, value: Any) -> bool:
+        """Return whether pytest registered it for itself, whoever asked for what it serves.
+
+        The first folder that a fixture of the user's gets from ``tmp_path_factory`` has pytest
+        register the removal of all of them.
+        """
+        _, creation = self._registered.get(key, (None, None))
+        codes = creation.stack[::2] if creation is not None else ()
+        files = (code.co_filename.replace("\\", "/") for code in codes)
+        maker = next((file for file in files if file != __file__), "")
+        return "/_pytest/" in maker
+
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say which function will be called."""
         function = value[0]
