@@ -123,6 +123,8 @@ OPTIONS: tuple[Option, ...] = (
            "time is a finding."),
     Option("json", "text", str, None, "FILE",
            "Write all findings to a file for machines."),
+    Option("html", "text", str, None, "FILE",
+           "Write a page for people: one file, no network; needs the extra 'html'."),
     Option("allow", "lines", str, None, "'KIND: GLOB -- REASON'",
            "Allow leaks of a kind (or *) whose summary, target or creation site matches the glob."),
     Option("severity", "lines", str, None, "'KIND: fail|note|off'",

@@ -35,6 +35,7 @@ class Results:
         self.seconds = 0.0
         self.collections = 0
         self.late_failure = False
+        self.samples: list[dict[str, Any]] = []  # columns, one set of each process
 
     def add(self, leaks: list[Leak]) -> None:
         """Add findings of this process."""
@@ -56,6 +57,7 @@ class Results:
             "collections": self.collections,
             "late": [one for one in self.findings if one.get("late")],
             "late_failure": self.late_failure,
+            "samples": self.samples,
         }
 
     def add_worker_output(self, output: dict[str, Any]) -> None:
@@ -69,6 +71,7 @@ class Results:
         self.collections += output["collections"]
         self.findings += output["late"]
         self.late_failure |= output["late_failure"]
+        self.samples += output["samples"]
 
     @property
     def idle_allowances(self) -> list[str]:

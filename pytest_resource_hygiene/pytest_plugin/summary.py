@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.reports.terminal_report import (
     finding_lines,
@@ -15,7 +16,7 @@ from pytest_resource_hygiene.reports.terminal_report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from pytest_resource_hygiene.pytest_plugin.results import Results
 
@@ -33,12 +34,20 @@ class Summary:
         self._config = config
         self._results = results
         self._file: str | None = value_of(config, "json")
+        self._page: str | None = value_of(config, "html")
+        if self._page is not None:
+            from pytest_resource_hygiene.reports.html_report import require_engine
+
+            try:
+                require_engine()
+            except SettingsError as error:
+                raise pytest.UsageError(str(error)) from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Write the file, and set the exit status if we or an allowance are at fault."""
         results = self._results
-        self._write_file()
+        self._write_files()
         if results.failures:
             session.exitstatus = _OWN_FAULT
         elif session.exitstatus == pytest.ExitCode.OK and self._is_late_failure():
@@ -52,13 +61,25 @@ class Summary:
         }
         return self._results.mode == "fail" and (self._results.late_failure or stale)
 
-    def _write_file(self) -> None:
-        if self._file is None:
+    def _write_files(self) -> None:
+        if self._file is None and self._page is None:
             return
-        from pytest_resource_hygiene.reports.document import make_document, write_document
+        document = self._document()
+        if self._file is not None:
+            from pytest_resource_hygiene.reports.document import write_document
+
+            self._write("json", self._file, lambda path: write_document(document, path))
+        if self._page is not None:
+            from pytest_resource_hygiene.reports.html_report import write_page
+
+            self._write("html", self._page, lambda path: write_page(document, path))
+
+    def _document(self) -> dict[str, Any]:
+        from pytest_resource_hygiene.engine.samples import make_timeline
+        from pytest_resource_hygiene.reports.document import make_document
 
         results = self._results
-        document = make_document(
+        return make_document(
             results.findings,
             tests=results.tests,
             seconds=results.seconds,
@@ -66,13 +87,16 @@ class Summary:
             blind_spots=results.blind_spots,
             unused_allowances=results.idle_allowances,
             pytest_version=pytest.__version__,
+            timeline=make_timeline(results.samples, results.leaked_tests()),
         )
-        path = Path(self._config.invocation_params.dir, self._file)
+
+    def _write(self, option: str, file: str, write: Callable[[Path], None]) -> None:
+        path = Path(self._config.invocation_params.dir, file)
         try:
-            write_document(document, path)
+            write(path)
         except OSError as error:
-            results.failures.append(
-                f"resource hygiene: cannot write --resource-hygiene-json={self._file}: "
+            self._results.failures.append(
+                f"resource hygiene: cannot write --resource-hygiene-{option}={file}: "
                 f"{error.strerror}. Give a file in a folder that can be written."
             )
 

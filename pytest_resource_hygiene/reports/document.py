@@ -24,6 +24,7 @@ def make_document(
     blind_spots: list[dict[str, str]],
     unused_allowances: list[str],
     pytest_version: str,
+    timeline: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put findings and figures together.
 
@@ -35,10 +36,11 @@ def make_document(
         blind_spots: kinds that cannot see everything on this machine, with the reason.
         unused_allowances: allowances that matched nothing.
         pytest_version: the version of pytest.
+        timeline: what was open after each test, if samples were taken.
     """
     severities = [finding["severity"] for finding in findings]
     plain = [{k: v for k, v in finding.items() if k != "late"} for finding in findings]
-    return {
+    document = {
         "schema": "resource-hygiene/1",
         "tool": {"name": "pytest-resource-hygiene", "version": __version__},
         "environment": {
@@ -59,6 +61,9 @@ def make_document(
         "findings": plain,
         "unused_allowances": unused_allowances,
     }
+    if timeline is not None:
+        document["timeline"] = timeline
+    return document
 
 
 def write_document(document: dict[str, Any], path: Path) -> None:
@@ -68,4 +73,14 @@ def write_document(document: dict[str, Any], path: Path) -> None:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(_to_text(document), encoding="utf-8")
+
+
+def _to_text(document: dict[str, Any]) -> str:
+    """Return JSON for people, but for the timeline: a number a line would be most of the file."""
+    rest = {key: value for key, value in document.items() if key != "timeline"}
+    text = json.dumps(rest, indent=1, ensure_ascii=False)
+    if "timeline" in document:
+        columns = json.dumps(document["timeline"], separators=(",", ":"), ensure_ascii=False)
+        text = f'{text.removesuffix("}").rstrip()},\n "timeline": {columns}\n}}'
+    return text + "\n"
