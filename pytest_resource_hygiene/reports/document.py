@@ -69,11 +69,14 @@ def make_document(
 def write_document(document: dict[str, Any], path: Path) -> None:
     """Write it as UTF-8 with a final newline.
 
+    Bytes that the system could not decode, in a path or a command line, are lone surrogates in
+    Python and become ``\\udcXX``, which is what JSON has for them (RFC 8259, section 8.2).
+
     Raises:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_to_text(document), encoding="utf-8")
+    path.write_text(_to_text(document), encoding="utf-8", errors="backslashreplace")
 
 
 def _to_text(document: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ SEVERITIES = ("fail", "known", "note", "allowed")
 _LEVEL_NAMES = {"fds": "open descriptors", "sockets": "sockets", "threads": "threads",
                 "tasks": "asyncio tasks", "children": "child processes",
                 "rss_kib": "resident memory"}  # fmt: skip
+_MAX_PLACES = 3_000  # as much as a browser opens within a few seconds
 _MAX_TESTS = 500  # of one place; more would be most of the page, and nobody reads them
 _MAX_OWNERS = 5
 _MAX_MODULES = 60  # in the table beside the heat map
@@ -37,7 +38,8 @@ def visible(text: str) -> str:
 def make_model(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the template shows, and what the scripts need."""
     findings = list(document["findings"])
-    groups = _groups(findings)
+    every = _groups(findings)
+    groups = every[:_MAX_PLACES]
     timeline = document.get("timeline")
     model = {
         "tool": document["tool"],
@@ -45,6 +47,8 @@ def make_model(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
         "summary": document["summary"],
         "unused_allowances": document.get("unused_allowances", []),
         "groups": groups,
+        "places": sum(1 for group in every if group["severity"] == "fail"),
+        "left_out": len(every) - len(groups),
         "known": sum(1 for one in findings if one["severity"] == "known"),
         "kinds": _kinds(findings),
         "severities": [name for name in SEVERITIES if any(g["severity"] == name for g in groups)],

@@ -241,6 +241,19 @@ def test_a_place_with_very_many_tests_is_cut_and_says_so(document: dict[str, Any
     assert "200 more tests" in text_of(section)
 
 
+def test_very_many_places_are_cut_and_the_page_says_so(document: dict[str, Any]) -> None:
+    """3,000 places are shown, what fails first; the verdict counts all of them."""
+    changed = copy.deepcopy(document)
+    first = {**changed["findings"][0], "severity": "fail"}
+    origins = [{**first["origin"], "line": number + 1} for number in range(3100)]
+    changed["findings"] = [{**first, "origin": origin} for origin in origins]
+    tree = parse(render(changed))
+
+    assert len(find(tree, "class", "finding")) == len(payload(tree)["groups"]) == 3000
+    assert "at 3,100 places" in text_of(find(tree, "class", "verdict")[0])
+    assert "Only the first 3,000 places of 3,100" in text_of(find(tree, "id", "findings")[0])
+
+
 def test_scripts_know_which_tests_of_the_timeline_a_place_concerns(
     document: dict[str, Any], tree: Element
 ) -> None:

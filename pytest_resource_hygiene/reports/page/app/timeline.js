@@ -55,6 +55,8 @@ function duration(microseconds) {
   return microseconds < 1e6 ? `${(microseconds / 1e3).toPrecision(3)} ms` : `${(microseconds / 1e6).toFixed(2)} s`;
 }
 
+let pointed = null; // returns the place on the axis that is pointed at, or that a button leads to
+
 function tip(position) {
   const box = make("div");
   box.append(make("strong", nodeidOf(position)));
@@ -90,7 +92,7 @@ function axes(count) {
     xAxis: names.map((_, index) => ({
       type: "value", gridIndex: index, min: state.axis === "time" ? 0 : 1, max: Math.max(last, 1.001),
       axisLabel: { show: index === count, ...text, formatter: state.axis === "time" ? "{value} s" : "{value}" },
-      axisTick: { show: false }, splitLine: { show: false },
+      axisPointer: { snap: false, triggerEmphasis: false }, axisTick: { show: false }, splitLine: { show: false },
       axisLine: { show: index > 0, lineStyle: { color: colour("line") } },
     })),
     yAxis: names.map((name, index) => ({
@@ -102,16 +104,28 @@ function axes(count) {
   };
 }
 
-function lineSeries(level, grid, worker, colourOfLine) {
-  const data = [];
+// Returns where a level changes, and its last place: between them the line is flat anyway.
+function changesOf(level, worker) {
+  const points = [];
   const { worker: workers } = TIMELINE.tests;
+  let before; // the value of the worker's test before
+  let last = -1;
   for (let position = 0; position < workers.length; position += 1) {
-    if (workers[position] === worker) data.push([xOf(position), valueOf(level, position)]);
+    if (workers[position] !== worker) continue;
+    const value = valueOf(level, position);
+    if (value !== before) points.push([xOf(position), value]);
+    before = value;
+    last = position;
   }
+  if (last >= 0) points.push([xOf(last), before]);
+  return points;
+}
+
+function lineSeries(level, grid, worker, colourOfLine) {
   return {
-    type: "line", xAxisIndex: grid, yAxisIndex: grid, data, step: "end", sampling: "minmax",
-    showSymbol: data.length < 2, symbolSize: 5, silent: true, itemStyle: { color: colourOfLine },
-    lineStyle: { color: colourOfLine, width: 1.5 },
+    type: "line", xAxisIndex: grid, yAxisIndex: grid, data: changesOf(level, worker), step: "end",
+    symbol: TIMELINE.tests.name.length > 1 ? "none" : "circle", silent: true, emphasis: { disabled: true },
+    itemStyle: { color: colourOfLine }, lineStyle: { color: colourOfLine, width: 1.5 },
     areaStyle: TIMELINE.workers.length === 1 ? { color: colourOfLine, opacity: 0.1 } : undefined,
   };
 }
@@ -143,7 +157,7 @@ function drawTimeline(chart) {
     ...axes(levels.length),
     series,
     axisPointer: { link: [{ xAxisIndex: "all" }], lineStyle: { color: colour("dim") } },
-    tooltip: { trigger: "axis", formatter: (points) => tip(positionAt(points[0].axisValue)), ...tooltipStyle() },
+    tooltip: { trigger: "axis", formatter: (points) => tip(positionAt(pointed?.() ?? points[0].axisValue)), ...tooltipStyle() },
     dataZoom: [
       { type: "inside", xAxisIndex: all, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" },
       {
@@ -185,6 +199,7 @@ function setUpTimeline(openGroup, changed) {
     if (!TIMELINE.leaked.length) return;
     at = (at + by + TIMELINE.leaked.length) % TIMELINE.leaked.length;
     announce(TIMELINE.leaked[at]);
+    pointed = () => xOf(TIMELINE.leaked[at]);
     shown?.dispatchAction({ type: "showTip", seriesIndex: 0, dataIndex: at });
   };
   byId("next-leak").addEventListener("click", () => step(1));
@@ -200,6 +215,11 @@ function setUpTimeline(openGroup, changed) {
   });
   chartIn(byId("timeline-chart"), drawTimeline, (chart) => {
     shown = chart;
+    // Lines hold only their changes, so the nearest point of a line is not the nearest test.
+    const follow = (event) => {
+      pointed = () => chart.convertFromPixel({ xAxisIndex: 0 }, event.offsetX);
+    };
+    chart.getDom().addEventListener("mousemove", follow, { capture: true });
     chart.getZr().on("click", (event) => {
       const leak = nearestLeak(chart, event.offsetX);
       if (event.offsetY > SLIDER) return;
