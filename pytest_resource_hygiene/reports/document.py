@@ -67,10 +67,10 @@ def make_document(
 
 
 def write_document(document: dict[str, Any], path: Path) -> None:
-    """Write it as UTF-8 with a final newline.
+    r"""Write it as UTF-8 with a final newline.
 
     Bytes that the system could not decode, in a path or a command line, are lone surrogates in
-    Python and become ``\\udcXX``, which is what JSON has for them (RFC 8259, section 8.2).
+    Python and become ``\udcXX``, which is what JSON has for them (RFC 8259, section 8.2).
 
     Raises:
         OSError: the file cannot be written.

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.errors import SettingsError
-from pytest_resource_hygiene.reports.page_model import make_model, visible
+from pytest_resource_hygiene.reports.page_model import make_model
+from pytest_resource_hygiene.reports.plain_text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from pytest_resource_hygiene.reports.terminal_report import group_by_site, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["make_model", "visible"]
+__all__ = ["make_model"]
 
 SEVERITIES = ("fail", "known", "note", "allowed")
 _LEVEL_NAMES = {"fds": "open descriptors", "sockets": "sockets", "threads": "threads",
@@ -22,17 +21,6 @@ _MAX_TESTS = 500  # of one place; more would be most of the page, and nobody rea
 _MAX_OWNERS = 5
 _MAX_MODULES = 60  # in the table beside the heat map
 _NOWHERE = "(end of the session)"
-
-# What a terminal or browser would act on rather than show: control characters, lone surrogates of
-# undecodable bytes, and the marks that turn the direction of writing.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-
-def visible(text: str) -> str:
-    """Return text in which characters that act are written as escapes."""
-    return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def make_model(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.reports.plain_text import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -26,7 +28,7 @@ def shown_path(file: str, root: str) -> str:
 def summary_of(finding: dict[str, Any]) -> str:
     """Return the first line of a finding: kind, count, the resource."""
     count = f"{finding['count']} x " if finding["count"] > 1 else ""
-    return f"{finding['kind']}: {count}{finding['summary']}"
+    return one_line(f"{finding['kind']}: {count}{finding['summary']}")
 
 
 def finding_lines(finding: dict[str, Any], root: str, *, verbose: bool = False) -> list[str]:
@@ -49,7 +51,7 @@ def finding_lines(finding: dict[str, Any], root: str, *, verbose: bool = False) 
         ("allowed", _reason(finding)),
         ("fix", finding["hint"]),
     ]
-    lines += [f"  {name:<{_WIDTH}}{text}" for name, text in rows if text]
+    lines += [f"  {name:<{_WIDTH}}{one_line(text)}" for name, text in rows if text]
     if verbose and len(finding["stack"]) > 1:
         lines.append("  stack")
         lines += [

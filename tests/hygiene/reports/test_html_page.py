@@ -19,7 +19,7 @@ from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.reports import html_report
 from pytest_resource_hygiene.reports.document import SCHEMA_FILE
 from pytest_resource_hygiene.reports.html_report import render
-from pytest_resource_hygiene.reports.page_model import visible
+from pytest_resource_hygiene.reports.plain_text import visible
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
