@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.errors import SettingsError
+from pytest_resource_hygiene.pytest_plugin.closing import ClosingSection
 from pytest_resource_hygiene.pytest_plugin.options import value_of
-from pytest_resource_hygiene.reports.terminal_report import (
-    finding_lines,
-    group_by_site,
-    summary_of,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Summary"]
 
 _OWN_FAULT = 3
-_MAX_TESTS = 5
 
 
 class Summary:
@@ -102,12 +97,12 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show what was found, grouped by the place that made it, and what it cost."""
-        _redden(terminalreporter)
         shown = [finding for finding in self._results.findings if self._is_shown(finding)]
         if shown or self._has_news():
             terminalreporter.section("resource hygiene", sep="=")
-            self._show_findings(terminalreporter, shown)
-            self._show_tests(terminalreporter, shown)
+            section = ClosingSection(terminalreporter, self._config, self._results.mode)
+            section.show_findings(shown)
+            section.show_tests(shown)
         for line in self._results.failures:
             terminalreporter.write_line(line, red=True)
         for line in self._results.idle_allowances:
@@ -130,34 +125,6 @@ class Summary:
         chars = str(getattr(self._config.option, "reportchars", ""))
         return self._config.get_verbosity() > 0 or "A" in chars
 
-    def _show_findings(self, terminal: Any, shown: list[dict[str, Any]]) -> None:
-        root = str(self._config.rootpath)
-        verbose = self._config.get_verbosity() > 0
-        for group in group_by_site(shown):
-            first = group[0]
-            colour = {"red": True} if first["severity"] == "fail" else {"yellow": True}
-            lead = "" if first["severity"] == "fail" else f"[{first['severity']}] "
-            terminal.write_line(f"{lead}{summary_of(first)}", bold=True, **colour)
-            for line in finding_lines(first, root, verbose=verbose)[1:]:
-                terminal.write_line(line)
-            nodeids = list(dict.fromkeys(finding["nodeid"] for finding in group))
-            if len(nodeids) > 1:
-                more = f" and {len(nodeids) - _MAX_TESTS} more" if len(nodeids) > _MAX_TESTS else ""
-                shown_ids = ", ".join(nodeids[:_MAX_TESTS])
-                terminal.write_line(f"  in       {len(nodeids)} tests: {shown_ids}{more}")
-            terminal.write_line("")
-
-    def _show_tests(self, terminal: Any, shown: list[dict[str, Any]]) -> None:
-        """Name each leaked test on a line of its own, as pytest does for the failed ones."""
-        leaked: dict[str, list[str]] = {}
-        for finding in shown:
-            if finding["severity"] == "fail":
-                leaked.setdefault(finding["nodeid"], []).append(summary_of(finding))
-        for nodeid, summaries in leaked.items():
-            more = f" (and {len(summaries) - 1} more)" if len(summaries) > 1 else ""
-            word = "LEAKED" if self._results.mode == "fail" else "leaked (report only)"
-            terminal.write_line(f"{word} {nodeid} - {summaries[0]}{more}")
-
     def _cost(self) -> str:
         results = self._results
         each = results.seconds / results.tests * 1e6 if results.tests else 0.0
@@ -173,12 +140,3 @@ class Summary:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _redden(reporter: Any) -> None:
-    """Have the last line red when tests leaked: to pytest an outcome it does not know is yellow."""
-    if "leaked" not in reporter.stats or not hasattr(reporter, "_determine_main_color"):
-        return
-    original = reporter._determine_main_color  # noqa: SLF001
-    reporter._determine_main_color = lambda unknown: (original(unknown), "red")[1]  # noqa: SLF001
-    reporter._set_main_color()  # noqa: SLF001
