@@ -53,7 +53,13 @@ def activate(config: pytest.Config, mode: str) -> None:
 
         config.pluginmanager.register(Controller(results), "resource_hygiene_controller")
         return
-    config.pluginmanager.register(Watcher(config, results), "resource_hygiene_watcher")
+    watcher = Watcher(config, results)
+    config.pluginmanager.register(watcher, "resource_hygiene_watcher")
+    if value_of(config, "json") or value_of(config, "html"):
+        from pytest_resource_hygiene.pytest_plugin.timeline import Timeline
+
+        timeline = Timeline(config, watcher, results)
+        config.pluginmanager.register(timeline, "resource_hygiene_timeline")
 
 
 def _is_controller(config: pytest.Config) -> bool:

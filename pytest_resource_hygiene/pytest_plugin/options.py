@@ -131,6 +131,8 @@ OPTIONS: tuple[Option, ...] = (
            "Write the leaks of this run into the baseline, instead of failing for them."),
     Option("prune-baseline", "flag", _truth, "false", "BOOL",
            "Remove from the baseline what this run has shown to be gone."),
+    Option("html", "text", str, None, "FILE",
+           "Write a page for people: one file, no network; needs the extra 'html'."),
     Option("allow", "lines", str, None, "'KIND: GLOB -- REASON'",
            "Allow leaks of a kind (or *) whose summary, target or creation site matches the glob."),
     Option("severity", "lines", str, None, "'KIND: fail|note|off'",

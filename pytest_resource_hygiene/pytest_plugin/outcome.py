@@ -95,15 +95,15 @@ class Status:
         carried = getattr(report, ATTRIBUTE, None)
         if carried is None or not carried["leaked"] or not report.failed:
             return None
-        _uncount_pass(config, report.nodeid)
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            _uncount_pass(reporter, report.nodeid)
+            _redden(reporter)
         return "leaked", LETTER, ("LEAKED", {"red": True, "bold": True})
 
 
-def _uncount_pass(config: pytest.Config, nodeid: str) -> None:
+def _uncount_pass(reporter: Any, nodeid: str) -> None:
     """Count a leaked test once: it has not passed."""
-    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None:
-        return
     passed = reporter.stats.get("passed", [])
     for position in range(len(passed) - 1, -1, -1):
         if getattr(passed[position], "nodeid", None) == nodeid:
@@ -111,3 +111,9 @@ def _uncount_pass(config: pytest.Config, nodeid: str) -> None:
             break
     if "passed" in reporter.stats and not passed:
         del reporter.stats["passed"]
+
+
+def _redden(reporter: Any) -> None:
+    """Have progress and last line red from here on: an outcome pytest does not know is yellow to it."""
+    if hasattr(reporter, "_determine_main_color"):
+        reporter._determine_main_color = lambda unknown: "red"  # noqa: SLF001

@@ -37,6 +37,7 @@ class Results:
         self.collections = 0
         self.late_failure = False
         self.baseline: BaselineKeeper | None = None
+        self.samples: list[dict[str, Any]] = []  # columns, one set of each process
 
     def add(self, leaks: list[Leak]) -> None:
         """Add findings of this process."""
@@ -62,6 +63,7 @@ class Results:
             "collections": self.collections,
             "late": [one for one in self.findings if one.get("late")],
             "late_failure": self.late_failure,
+            "samples": self.samples,
         }
 
     def add_worker_output(self, output: dict[str, Any]) -> None:
@@ -75,6 +77,7 @@ class Results:
         self.collections += output["collections"]
         self.findings += output["late"]
         self.late_failure |= output["late_failure"]
+        self.samples += output["samples"]
 
     @property
     def idle_allowances(self) -> list[str]:

@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_resource_hygiene.errors import SettingsError
+from pytest_resource_hygiene.pytest_plugin.closing import ClosingSection
 from pytest_resource_hygiene.pytest_plugin.options import value_of
-from pytest_resource_hygiene.reports.terminal_report import (
-    finding_lines,
-    group_by_site,
-    summary_of,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from pytest_resource_hygiene.pytest_plugin.results import Results
 
 __all__ = ["Summary"]
 
 _OWN_FAULT = 3
-_MAX_TESTS = 5
 
 
 class Summary:
@@ -33,6 +29,14 @@ class Summary:
         self._config = config
         self._results = results
         self._file: str | None = value_of(config, "json")
+        self._page: str | None = value_of(config, "html")
+        if self._page is not None:
+            from pytest_resource_hygiene.reports.html_report import require_engine
+
+            try:
+                require_engine()
+            except SettingsError as error:
+                raise pytest.UsageError(str(error)) from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -40,7 +44,7 @@ class Summary:
         results = self._results
         if results.baseline is not None:
             results.baseline.conclude(session, results)
-        self._write_file()
+        self._write_files()
         _tell_junit(self._config, results)
         if results.failures:
             session.exitstatus = _OWN_FAULT
@@ -56,14 +60,26 @@ class Summary:
         stale |= bool(self._results.baseline and self._results.baseline.stale)
         return self._results.mode == "fail" and (self._results.late_failure or stale)
 
-    def _write_file(self) -> None:
-        if self._file is None:
+    def _write_files(self) -> None:
+        if self._file is None and self._page is None:
             return
-        from pytest_resource_hygiene.reports.document import make_document, write_document
+        document = self._document()
+        if self._file is not None:
+            from pytest_resource_hygiene.reports.document import write_document
+
+            self._write("json", self._file, lambda path: write_document(document, path))
+        if self._page is not None:
+            from pytest_resource_hygiene.reports.html_report import write_page
+
+            self._write("html", self._page, lambda path: write_page(document, path))
+
+    def _document(self) -> dict[str, Any]:
+        from pytest_resource_hygiene.engine.samples import make_timeline
+        from pytest_resource_hygiene.reports.document import make_document
 
         results = self._results
         keeper = results.baseline
-        document = make_document(
+        return make_document(
             results.findings,
             tests=results.tests,
             seconds=results.seconds,
@@ -72,24 +88,27 @@ class Summary:
             unused_allowances=results.idle_allowances,
             pytest_version=pytest.__version__,
             baseline=keeper.to_dict(results.findings) if keeper is not None else None,
+            timeline=make_timeline(results.samples, results.leaked_tests()),
         )
-        path = Path(self._config.invocation_params.dir, self._file)
+
+    def _write(self, option: str, file: str, write: Callable[[Path], None]) -> None:
+        path = Path(self._config.invocation_params.dir, file)
         try:
-            write_document(document, path)
+            write(path)
         except OSError as error:
-            results.failures.append(
-                f"resource hygiene: cannot write --resource-hygiene-json={self._file}: "
+            self._results.failures.append(
+                f"resource hygiene: cannot write --resource-hygiene-{option}={file}: "
                 f"{error.strerror}. Give a file in a folder that can be written."
             )
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show what was found, grouped by the place that made it, and what it cost."""
-        _redden(terminalreporter)
         shown = [finding for finding in self._results.findings if self._is_shown(finding)]
         if shown or self._has_news():
             terminalreporter.section("resource hygiene", sep="=")
-            self._show_findings(terminalreporter, shown)
-            self._show_tests(terminalreporter, shown)
+            section = ClosingSection(terminalreporter, self._config, self._results.mode)
+            section.show_findings(shown)
+            section.show_tests(shown)
         if self._results.baseline is not None:
             self._results.baseline.show(
                 terminalreporter, self._results.findings, brief=not self._shows_notes()
@@ -115,34 +134,6 @@ class Summary:
     def _shows_notes(self) -> bool:
         chars = str(getattr(self._config.option, "reportchars", ""))
         return self._config.get_verbosity() > 0 or "A" in chars
-
-    def _show_findings(self, terminal: Any, shown: list[dict[str, Any]]) -> None:
-        root = str(self._config.rootpath)
-        verbose = self._config.get_verbosity() > 0
-        for group in group_by_site(shown):
-            first = group[0]
-            colour = {"red": True} if first["severity"] == "fail" else {"yellow": True}
-            lead = "" if first["severity"] == "fail" else f"[{first['severity']}] "
-            terminal.write_line(f"{lead}{summary_of(first)}", bold=True, **colour)
-            for line in finding_lines(first, root, verbose=verbose)[1:]:
-                terminal.write_line(line)
-            nodeids = list(dict.fromkeys(finding["nodeid"] for finding in group))
-            if len(nodeids) > 1:
-                more = f" and {len(nodeids) - _MAX_TESTS} more" if len(nodeids) > _MAX_TESTS else ""
-                shown_ids = ", ".join(nodeids[:_MAX_TESTS])
-                terminal.write_line(f"  in       {len(nodeids)} tests: {shown_ids}{more}")
-            terminal.write_line("")
-
-    def _show_tests(self, terminal: Any, shown: list[dict[str, Any]]) -> None:
-        """Name each leaked test on a line of its own, as pytest does for the failed ones."""
-        leaked: dict[str, list[str]] = {}
-        for finding in shown:
-            if finding["severity"] == "fail":
-                leaked.setdefault(finding["nodeid"], []).append(summary_of(finding))
-        for nodeid, summaries in leaked.items():
-            more = f" (and {len(summaries) - 1} more)" if len(summaries) > 1 else ""
-            word = "LEAKED" if self._results.mode == "fail" else "leaked (report only)"
-            terminal.write_line(f"{word} {nodeid} - {summaries[0]}{more}")
 
     def _cost(self) -> str:
         results = self._results
@@ -170,12 +161,3 @@ def _tell_junit(config: pytest.Config, results: Results) -> None:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _redden(reporter: Any) -> None:
-    """Have the last line red when tests leaked: to pytest an outcome it does not know is yellow."""
-    if "leaked" not in reporter.stats or not hasattr(reporter, "_determine_main_color"):
-        return
-    original = reporter._determine_main_color  # noqa: SLF001
-    reporter._determine_main_color = lambda unknown: (original(unknown), "red")[1]  # noqa: SLF001
-    reporter._set_main_color()  # noqa: SLF001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ def make_document(
     unused_allowances: list[str],
     pytest_version: str,
     baseline: dict[str, Any] | None = None,
+    timeline: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put findings and figures together.
 
@@ -37,10 +39,11 @@ def make_document(
         unused_allowances: allowances that matched nothing.
         pytest_version: the version of pytest.
         baseline: what there is to tell of the list of known leaks, where one is in use.
+        timeline: what was open after each test, if samples were taken.
     """
     severities = [finding["severity"] for finding in findings]
     plain = [{k: v for k, v in finding.items() if k != "late"} for finding in findings]
-    return {
+    document = {
         "schema": "resource-hygiene/1",
         "tool": {"name": "pytest-resource-hygiene", "version": __version__},
         "environment": {
@@ -62,15 +65,29 @@ def make_document(
         "unused_allowances": unused_allowances,
         **({} if baseline is None else {"baseline": baseline}),
     }
+    if timeline is not None:
+        document["timeline"] = timeline
+    return document
 
 
 def write_document(document: dict[str, Any], path: Path) -> None:
-    """Write it as UTF-8 with a final newline.
+    r"""Write it as UTF-8 with a final newline.
+
+    Bytes that the system could not decode, in a path or a command line, are lone surrogates in
+    Python and become ``\udcXX``, which is what JSON has for them (RFC 8259, section 8.2).
 
     Raises:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json_text(document, len(document["findings"]), ensure_ascii=False)
-    # A name that is no text is a lone surrogate to Python, and an escape to JSON.
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    path.write_text(_to_text(document), encoding="utf-8", errors="backslashreplace")
+
+
+def _to_text(document: dict[str, Any]) -> str:
+    """Return JSON for people, but for the timeline: a number a line would be most of the file."""
+    rest = {key: value for key, value in document.items() if key != "timeline"}
+    text = json_text(rest, len(document["findings"]), ensure_ascii=False).rstrip()
+    if "timeline" in document:
+        columns = json.dumps(document["timeline"], separators=(",", ":"), ensure_ascii=False)
+        text = f'{text.removesuffix("}").rstrip()},\n "timeline": {columns}\n}}'
+    return text + "\n"

@@ -6,12 +6,18 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.reports.plain_text import one_line
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["finding_lines", "group_by_site", "shown_path", "summary_of"]
+__all__ = [
+    "LABEL_WIDTH", "finding_lines", "finding_rows", "group_by_site", "place_of", "shown_path",
+    "summary_of",
+]  # fmt: skip
 
-_WIDTH = 9
+LABEL_WIDTH = 9
+_MAX_TESTS = 5
 _VARYING = re.compile(r"\d+|/tmp/\S+")
 
 
@@ -26,7 +32,7 @@ def shown_path(file: str, root: str) -> str:
 def summary_of(finding: dict[str, Any]) -> str:
     """Return the first line of a finding: kind, count, the resource."""
     count = f"{finding['count']} x " if finding["count"] > 1 else ""
-    return f"{finding['kind']}: {count}{finding['summary']}"
+    return one_line(f"{finding['kind']}: {count}{finding['summary']}")
 
 
 def finding_lines(finding: dict[str, Any], root: str, *, verbose: bool = False) -> list[str]:
@@ -37,10 +43,24 @@ def finding_lines(finding: dict[str, Any], root: str, *, verbose: bool = False) 
         root: the project's folder.
         verbose: add the whole stack and all parts.
     """
-    lines = [summary_of(finding)]
+    rows = finding_rows(finding, root, verbose=verbose)
+    return [summary_of(finding), *(f"  {name:<{LABEL_WIDTH}}{text}" for name, text in rows)]
+
+
+def finding_rows(
+    finding: dict[str, Any], root: str, *, verbose: bool = False, tests: Sequence[str] = ()
+) -> list[tuple[str, str]]:
+    """Return what follows the first line of a finding: labels, empty where a row goes on, and texts.
+
+    Args:
+        finding: as `Leak.to_dict` makes it.
+        root: the project's folder.
+        verbose: add the whole stack and all parts.
+        tests: node ids, where several tests show the same.
+    """
     rows = [
         *_made(finding, root),
-        ("by", _owner(finding)),
+        *_owners(finding, tests),
         *_parts(finding, verbose),
         ("held by", " -> ".join(finding["held_by"])),
         *_now(finding, root, verbose),
@@ -48,15 +68,15 @@ def finding_lines(finding: dict[str, Any], root: str, *, verbose: bool = False) 
         ("why", str(finding["details"].get("why", ""))),
         ("allowed", _reason(finding)),
         ("fix", finding["hint"]),
+        *_stack(finding, root, verbose),
     ]
-    lines += [f"  {name:<{_WIDTH}}{text}" for name, text in rows if text]
-    if verbose and len(finding["stack"]) > 1:
-        lines.append("  stack")
-        lines += [
-            f"    {shown_path(frame['file'], root)}:{frame['line']} in {frame['function']}"
-            for frame in finding["stack"]
-        ]
-    return lines
+    return [(name, one_line(text)) for name, text in rows if text]
+
+
+def place_of(finding: dict[str, Any], root: str) -> str:
+    """Return file and line of its making, or nothing if nobody saw it."""
+    origin = finding["origin"]
+    return f"{shown_path(origin['file'], root)}:{origin['line']}" if origin else ""
 
 
 def _made(finding: dict[str, Any], root: str) -> Iterable[tuple[str, str]]:
@@ -65,11 +85,23 @@ def _made(finding: dict[str, Any], root: str) -> Iterable[tuple[str, str]]:
         yield "made", "nobody saw where"
         return
     inferred = " (inferred)" if origin["source"] == "inferred" else ""
-    place = f"{shown_path(origin['file'], root)}:{origin['line']} in {origin['function']}{inferred}"
-    yield "made", place
+    yield "made", f"{place_of(finding, root)} in {origin['function']}{inferred}"
     text = finding["details"].get("source_line")
     if text:
         yield "", f"> {text}"
+
+
+def _owners(finding: dict[str, Any], tests: Sequence[str]) -> Iterable[tuple[str, str]]:
+    if finding["owner"]["type"] != "test" or len(tests) < 2:
+        yield "by", _owner(finding)
+        if len(tests) < 2:
+            return
+    label = "by" if finding["owner"]["type"] == "test" else "in"
+    yield label, f"{len(tests)} tests:"
+    for nodeid in tests[:_MAX_TESTS]:
+        yield "", nodeid
+    if len(tests) > _MAX_TESTS:
+        yield "", f"and {len(tests) - _MAX_TESTS} more"
 
 
 def _owner(finding: dict[str, Any]) -> str:
@@ -103,6 +135,14 @@ def _now(finding: dict[str, Any], root: str, verbose: bool) -> Iterable[tuple[st
     for position, line in enumerate(shown):
         file, _, rest = line.partition(":")
         yield "now at" if position == 0 else "", f"{shown_path(file, root)}:{rest}"
+
+
+def _stack(finding: dict[str, Any], root: str, verbose: bool) -> Iterable[tuple[str, str]]:
+    if not verbose or len(finding["stack"]) < 2:
+        return
+    for position, frame in enumerate(finding["stack"]):
+        place = f"{shown_path(frame['file'], root)}:{frame['line']} in {frame['function']}"
+        yield "stack" if position == 0 else "", place
 
 
 def _waited(finding: dict[str, Any]) -> str:

@@ -533,6 +533,11 @@ HARMLESS = (
                 warnings.warn("x"); 1 / 0
         def test_session_folder(tmp_path_factory): tmp_path_factory.mktemp("x")
         """),
+    Harmless("first_temporary_folder_of_the_run_made_by_a_wider_fixture", """
+        @pytest.fixture(scope="module")
+        def folder(tmp_path_factory): return tmp_path_factory.mktemp("x")
+        def test_it(folder): assert folder.is_dir()
+        """),
     Harmless("first_import_in_a_test_that_registers_an_exit_callback", """
         def test_first(): import lazy
         def test_second(): import lazy

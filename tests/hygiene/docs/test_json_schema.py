@@ -140,3 +140,18 @@ def test_every_field_is_on_the_page() -> None:
     names |= set(SCHEMA["properties"]["summary"]["properties"])
 
     assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+def test_undecodable_bytes_are_written_as_json_has_them(project: Project) -> None:
+    """A file name that is no UTF-8 must not cost the whole document."""
+    project.write("test_it.py", """
+        import os
+        def test_leaks(tmp_path):
+            global kept
+            kept = open(os.fsencode(tmp_path) + b"/\\xff", "w")
+    """)  # fmt: skip
+    run = project.run("--resource-hygiene-html=page.html")
+
+    assert run.code == 1, run.text
+    assert run.one(kind="fds")["details"]["target"].endswith("\udcff")
+    assert r"\udcff" in (project.path / "page.html").read_text(encoding="utf-8")

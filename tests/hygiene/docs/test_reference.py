@@ -132,8 +132,8 @@ def test_public_names_are_documented() -> None:
 def test_every_dependency_has_its_reason() -> None:
     """Each library that is declared stands on the page of dependencies, and no other."""
     text = read(DOCS / "dependencies.md") + read(DOCS / "dependencies-wrapper.md")
-    lines = re.findall(r'^ *"([a-z.-]+)[>=]=', read(ROOT / "pyproject.toml"), re.MULTILINE)
-    rows = re.findall(r"^\| \[?([a-z][a-z.-]*)", text, re.MULTILINE)
+    lines = re.findall(r'[ \[]"([a-z0-9.-]+)[>=]=', read(ROOT / "pyproject.toml"), re.MULTILINE)
+    rows = re.findall(r"^\| \[?([a-z][a-z0-9.-]*)", text, re.MULTILINE)
     tools = {"tox", "ruff", "mypy", "types-psutil", "hatchling", "package", "claude-agent-sdk"}
 
     assert set(lines) - set(rows) == set()

@@ -1,0 +1,114 @@
+"""The closing section: complete, fitted to a terminal that somebody watches, and never raw."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from support import documents
+
+from pytest_resource_hygiene.pytest_plugin.closing import ClosingSection
+
+if TYPE_CHECKING:
+    from support.inner import Project
+
+
+class Screen:
+    """Takes what is written to a terminal of some width."""
+
+    def __init__(self, width: int | None) -> None:
+        self.isatty = width is not None
+        self._tw = SimpleNamespace(fullwidth=width or 80)
+        self.text = ""
+
+    def write(self, text: str, **markup: bool) -> None:
+        self.text += text
+
+    def write_line(self, text: str, **markup: bool) -> None:
+        self.text += f"{text}\n"
+
+
+def section(screen: Screen, verbosity: int = 0) -> ClosingSection:
+    config: Any = SimpleNamespace(rootpath="/project", get_verbosity=lambda: verbosity)
+    return ClosingSection(screen, config, "fail")
+
+
+def findings(count: int) -> list[dict[str, Any]]:
+    """Return findings that fail, each of a place of its own."""
+    [one] = documents.make(1, 1)["findings"]
+    origins = [{**one["origin"], "line": number + 1} for number in range(count)]
+    return [{**one, "severity": "fail", "origin": origin} for origin in origins]
+
+
+def test_of_very_many_places_the_later_ones_have_a_line_each() -> None:
+    """300 leaks are no wall of text, and none is left out."""
+    screen = Screen(None)
+    section(screen).show_findings(findings(300))
+
+    assert screen.text.count("  fix ") == 20
+    assert "280 more places, a line each (-v shows them whole)\n" in screen.text
+    assert all(f".py:{number}" in screen.text for number in range(1, 301))
+    assert len(screen.text.splitlines()) < 600
+
+
+def test_verbose_shows_every_place_whole() -> None:
+    """Who asks for more gets all of it, stacks as well."""
+    screen = Screen(None)
+    section(screen, verbosity=1).show_findings(findings(30))
+
+    assert screen.text.count("  fix ") == screen.text.count("  stack ") == 30
+
+
+def test_lines_fit_a_terminal_and_break_at_spaces() -> None:
+    """No line is wider than the terminal unless it is one word."""
+    screen = Screen(60)
+    [finding] = findings(1)
+    finding["hint"] = "close it " * 30
+    section(screen).show_findings([finding])
+    section(screen).show_tests([{**finding, "nodeid": "tests/test_a.py::test_short"}])
+
+    lines = screen.text.splitlines()
+    assert max(len(line) for line in lines if " " in line.strip()) < 90
+    assert all(len(line) <= 60 for line in lines if "close it" in line)
+    assert "LEAKED tests/test_a.py::test_short - " in lines[-1]
+    assert lines[-1].endswith("...")
+
+
+def test_a_log_keeps_lines_whole() -> None:
+    """In a file nothing is cut or wrapped: node ids and paths are to be found by searching."""
+    screen = Screen(None)
+    [finding] = findings(1)
+    finding["hint"] = "close it " * 30
+    section(screen).show_findings([finding])
+
+    assert finding["hint"] in screen.text
+
+
+def test_several_tests_of_a_place_are_listed(project: Project) -> None:
+    """A row for each of the first five, and how many more there are."""
+    project.write("test_it.py", """
+        import os, pytest
+        kept = []
+        @pytest.mark.parametrize("number", range(7))
+        def test_it(number): kept.append(os.open(os.devnull, os.O_RDONLY))
+    """)  # fmt: skip
+    run = project.run()
+
+    assert "  by       7 tests:\n           test_it.py::test_it[0]\n" in run.out
+    assert "           and 2 more\n" in run.out
+
+
+def test_nothing_raw_reaches_the_terminal(project: Project) -> None:
+    """Control characters in a thread's name are written as escapes."""
+    project.write("test_it.py", """
+        import threading
+        def test_it():
+            global stop
+            stop = threading.Event()
+            name = "a\\x1b[2Jb\\nc"
+            threading.Thread(target=stop.wait, name=name, daemon=True).start()
+    """)  # fmt: skip
+    run = project.run()
+
+    assert "\x1b" not in run.text
+    assert r"a\x1b[2Jb" in run.out
