@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.lint.config import Config, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 __all__ = ["codes_for", "find_files"]
 

@@ -98,6 +98,15 @@ class Scope:
         return found
 
     @property
+    def parameters(self) -> list[str]:
+        """The names of a function's parameters, those with stars left out."""
+        arguments = getattr(self.node, "args", None)
+        if not isinstance(arguments, ast.arguments):
+            return []
+        given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        return [one.arg for one in given]
+
+    @property
     def methods(self) -> list[Scope]:
         """The functions written directly in this class."""
         return [child for child in self.children if child.kind == "function"]
@@ -223,6 +232,11 @@ class Module:
         return _grouped(self.uses, lambda one: one.name)
 
     @cached_property
+    def uses_by_scope(self) -> dict[Scope, list[Use]]:
+        """The uses in each scope, those in scopes within it left out."""
+        return _grouped(self.uses, lambda one: one.scope)
+
+    @cached_property
     def called(self) -> set[ast.AST]:
         """The expressions that are called."""
         return {call.node.func for call in self.calls}
@@ -264,10 +278,11 @@ class Module:
 
 
 _T = TypeVar("_T")
+_K = TypeVar("_K")
 
 
-def _grouped(things: Iterable[_T], key: Callable[[_T], str]) -> dict[str, list[_T]]:
-    groups: dict[str, list[_T]] = {}
+def _grouped(things: Iterable[_T], key: Callable[[_T], _K]) -> dict[_K, list[_T]]:
+    groups: dict[_K, list[_T]] = {}
     for one in things:
         groups.setdefault(key(one), []).append(one)
     return groups

@@ -123,14 +123,9 @@ def kept_by(owner: Scope, module: Module) -> Iterator[Kept]:
 
 
 def _first_parameter(method: Scope) -> str:
-    arguments = (
-        method.node.args
-        if isinstance(method.node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        else None
-    )
-    given = [*arguments.posonlyargs, *arguments.args] if arguments is not None else []
+    given = method.parameters
     decorators = {dotted(one) for one in getattr(method.node, "decorator_list", [])}
-    return given[0].arg if given and "staticmethod" not in decorators else ""
+    return given[0] if given and "staticmethod" not in decorators else ""
 
 
 def _maker(assign: Assign) -> Call | None:

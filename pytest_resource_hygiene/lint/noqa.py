@@ -25,7 +25,7 @@ BARE = re.compile(r"#\s*noqa\s*(?![:\w])", re.IGNORECASE)
 _NOQA = re.compile(
     r"#\s*noqa\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*)(?P<rest>.*)", re.IGNORECASE
 )
-_REASON = re.compile(r"\s*(?:--|—|–)\s*\S")
+_REASON = re.compile(r"\s*(?:--|\u2014|\u2013)\s*\S")
 _OURS = re.compile(r"RH[0-9]{3}")
 
 

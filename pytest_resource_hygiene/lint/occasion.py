@@ -33,7 +33,8 @@ _OWN_PROCESS = {
     "os.execl",
 }
 _CHILD_ARGUMENTS = {"target", "initializer", "preexec_fn"}
-_CHILD_MAKERS = re.compile(r"(Process|Pool|ProcessPoolExecutor|Popen)$")
+_NO_CHILD = re.compile(r"(Thread|Timer|ThreadPool|ThreadPoolExecutor)$")
+_MISSES = {"AttributeError", "IndexError", "KeyError", "LookupError"}
 
 
 class Occasions:
@@ -47,8 +48,7 @@ class Occasions:
     def once(self, call: Call) -> bool:
         """Tell whether a call happens at most once in its process, as far as the file shows."""
         scope = call.scope
-        function = scope.top_function
-        if function is None or function in self.program:
+        if scope.top_function is None or any(one in self.program for one in _functions(scope)):
             return True
         return _guarded(call, self._module) or any(map(_is_cached, _functions(scope)))
 
@@ -77,11 +77,12 @@ class Occasions:
     def _children(self) -> Iterator[Scope]:
         """Yield functions that run in a process of their own."""
         for call in self._module.calls:
-            if not _CHILD_MAKERS.search(call.text):
+            if _NO_CHILD.search(call.text):
                 continue
             for keyword in call.node.keywords:
                 if keyword.arg in _CHILD_ARGUMENTS:
                     yield from self._named(dotted(keyword.value), call.scope)
+                    yield from (one for one in call.scope.children if one.node is keyword.value)
         for scope in self._module.classes:
             bases = getattr(scope.node, "bases", [])
             if any(dotted(base).rpartition(".")[2].endswith("Process") for base in bases):
@@ -161,9 +162,18 @@ def _guarded(call: Call, module: Module) -> bool:
     ``global _made`` … ``if _made is None:``, ``if cls._made:  return``, or a look whether the
     callback is there already.
     """
+    if any(_is_cache_miss(place.node) for place in call.places() if place.kind == "except"):
+        return True
     tests = [place.node.test for place in call.places() if isinstance(place.node, ast.If)]
     tests += call.scope.leaves[: call.leaves]
     return any(_outlives(name, call.scope, module) for test in tests for name in _names_in(test))
+
+
+def _is_cache_miss(node: ast.AST) -> bool:
+    """Recognise ``try: return made[key]``, ``except KeyError:`` and what is made then."""
+    handlers = getattr(node, "handlers", [])
+    names = {dotted(handler.type) for handler in handlers if handler.type is not None}
+    return bool(names) and names <= _MISSES
 
 
 def _names_in(test: ast.expr) -> set[str]:
@@ -177,19 +187,18 @@ def _outlives(name: str, scope: Scope, module: Module) -> bool:
     first, _, attribute = name.partition(".")
     shared = any(first in one.shared for one in scope.outwards())
     if not attribute:
+        inside = set(_functions(scope))
         changed = any(
-            assign.target == first and (assign.subscript is not None or shared)
-            for one in _functions(scope)
-            for assign in one.assigns
+            assign.scope in inside and (assign.subscript is not None or shared)
+            for assign in module.assigns_by_target.get(first, ())
         )
         mutated = first in module.root.bound and any(
             use.base == first and use.attribute in {"add", "append", "setdefault", "update"}
-            for use in module.uses
+            for use in module.uses_by_tail.get(first, ())
         )
         return (shared and changed) or (first in module.root.bound and changed) or mutated
     owner = scope.owner_class
-    of_class = first in {"cls", "type"} or (owner is not None and first == owner.name)
-    return of_class and any(
-        assign.target == name or assign.target.rpartition(".")[2] == attribute
-        for assign in module.assigns
-    )
+    if owner is None or "." in attribute:
+        return False
+    through = ("cls", owner.name) if first in {"self", "cls", owner.name} else ()
+    return any(f"{one}.{attribute}" in module.assigns_by_target for one in through)

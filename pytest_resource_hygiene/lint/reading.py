@@ -127,7 +127,7 @@ class _Reader:
         scope.bound.add(node.name)
         for decorator in node.decorator_list:
             self._decorator(decorator, scope, place)
-        self._all(node.args.defaults + node.args.kw_defaults, scope, place)
+        self._all([*node.args.defaults, *node.args.kw_defaults], scope, place)
         inner = self._enter("function", node.name, node, scope)
         inner.bound.update(_parameters(node.args))
         self._all(node.body, inner, None)
@@ -141,7 +141,7 @@ class _Reader:
         self._call(call, scope, place)
 
     def _lambda(self, node: ast.Lambda, scope: Scope, place: Place | None) -> None:
-        self._all(node.args.defaults + node.args.kw_defaults, scope, place)
+        self._all([*node.args.defaults, *node.args.kw_defaults], scope, place)
         inner = self._enter("function", "<lambda>", node, scope)
         inner.bound.update(_parameters(node.args))
         self.visit(node.body, inner, None)
@@ -229,7 +229,9 @@ class _Reader:
                 self._bind(one, part, scope, node)
             return
         subscript = target.slice if isinstance(target, ast.Subscript) else None
-        name = dotted(target.value if isinstance(target, ast.Subscript) else target)
+        while isinstance(target, ast.Subscript):
+            target = target.value
+        name = dotted(target)
         if name:
             found = Assign(name, value, scope, node, subscript)
             scope.assigns.append(found)

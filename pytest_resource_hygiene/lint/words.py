@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["closes", "is_closing_name", "remembers", "words_of"]
+__all__ = ["closes", "ends_an_object", "is_closing_name", "remembers", "words_of"]
 
 _CLOSING = frozenset(
-    "abort aclose aexit cancel clean cleanup clear close closed deactivate del destroy detach disable"
-    " disconnect dispose end exit finalize finish halt join kill leave quit release remove reset"
-    " restore shut shutdown stop teardown tear terminate uninstall unload unregister unsubscribe"
-    " wait".split()
+    {
+        *("abort", "aclose", "aexit", "cancel", "clean", "cleanup", "clear", "close", "closed"),
+        *("deactivate", "del", "destroy", "detach", "disable", "disconnect", "dispose", "end"),
+        *("exit", "finalize", "finish", "halt", "join", "kill", "leave", "quit", "release"),
+        *("remove", "reset", "restore", "shut", "shutdown", "stop", "tear", "teardown"),
+        *("terminate", "uninstall", "unload", "unregister", "unsubscribe", "wait"),
+    }
 )
 _ENDING_CALLS = frozenset(
-    "abort aclose cancel close communicate destroy disconnect exit finish halt join kill quit release"
-    " send_signal shutdown shutdown_now stop terminate wait wait_closed".split()
+    {
+        *("abort", "aclose", "cancel", "close", "communicate", "destroy", "disconnect", "exit"),
+        *("finish", "halt", "join", "kill", "quit", "release", "send_signal", "shutdown"),
+        *("shutdown_now", "stop", "terminate", "wait", "wait_closed"),
+    }
 )
 _REMEMBERING = frozenset(
-    "before default former initial old orig original prev previous saved".split()
+    {
+        *("before", "default", "former", "initial", "old", "orig", "original", "prev"),
+        *("previous", "saved"),
+    }
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
@@ -30,6 +39,17 @@ def words_of(name: str) -> set[str]:
 def is_closing_name(name: str) -> bool:
     """Tell whether a function of this name ends something: ``stop``, ``__exit__``, ``shut_down``."""
     return not _CLOSING.isdisjoint(words_of(name))
+
+
+_END_METHODS = {
+    *("__aexit__", "__exit__", "aclose", "cleanup", "close", "destroy", "disconnect", "dispose"),
+    *("shutdown", "stop", "teardown", "terminate"),
+}
+
+
+def ends_an_object(name: str) -> bool:
+    """Tell whether a method of exactly this name ends the whole object."""
+    return name in _END_METHODS
 
 
 def closes(name: str) -> bool:

@@ -19,7 +19,7 @@ from pytest_resource_hygiene.lint.words import remembers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_resource_hygiene.lint.facts import Call, Module
+    from pytest_resource_hygiene.lint.facts import Call, Module, Scope
 
 __all__ = ["RULE"]
 
@@ -33,7 +33,10 @@ _LOOP_REMOVE = "remove_signal_handler"
 def check(case: Case) -> Iterator[Hit]:
     """Yield handlers that are set, in code that may run more than once, and not put back."""
     module = case.module
+    told: set[Scope] = set()  # once for each function, however many signals it is
     for call in module.calls:
+        if call.scope in told:
+            continue
         if call.name == _SET:
             if not _sets(call, module) or _is_put_back(call, module):
                 continue
@@ -45,6 +48,7 @@ def check(case: Case) -> Iterator[Hit]:
         else:
             continue
         if not case.occasions.once(call):
+            told.add(call.scope)
             yield Hit(call.node, _message(call, undo))
 
 
@@ -62,6 +66,8 @@ def _sets(call: Call, module: Module) -> bool:
     handler = call.argument(1, "handler")
     if handler is None or _resolved(handler, call) in _NO_HANDLERS:
         return False
+    if isinstance(handler, ast.Name) and handler.id in call.scope.parameters:
+        return False  # a wrapper of signal.signal: its caller decides
     return not _restores(call, handler, module)
 
 
@@ -75,6 +81,8 @@ def _resolved(node: ast.expr, call: Call) -> str:
 
 
 def _restores(call: Call, handler: ast.expr, module: Module) -> bool:
+    if isinstance(handler, ast.Call) and dotted(handler.func).endswith("getsignal"):
+        return True
     names = {dotted(node) for node in ast.walk(handler)} - {""}
     if any(remembers(name.rpartition(".")[2]) for name in names):
         return True
@@ -117,11 +125,21 @@ def _puts_back(call: Call, handler: ast.expr, module: Module) -> bool:
 
 def _is_taken_from_loop(call: Call, module: Module) -> bool:
     """Closing a loop removes its handlers, and so does whoever ran the coroutine with it."""
-    if has_attribute((_LOOP_REMOVE,), call, module):
+    if has_attribute((_LOOP_REMOVE,), call, module) or _is_run_by_a_loop(call.scope, module):
         return True
     return any(
         use.base.rpartition(".")[2].endswith("loop") and within(use.scope, call.scope, module)
         for use in module.uses_by_attribute.get("close", ())
+    )
+
+
+def _is_run_by_a_loop(scope: Scope, module: Module) -> bool:
+    """Tell whether the coroutine is what ``asyncio.run`` is given: the loop ends with it."""
+    return any(
+        isinstance(argument, ast.Call) and dotted(argument.func) == scope.name
+        for call in module.calls
+        if call.attribute in {"run", "run_until_complete"}
+        for argument in call.node.args
     )
 
 

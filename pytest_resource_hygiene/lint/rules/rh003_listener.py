@@ -27,12 +27,15 @@ _PAIRS = {
     "add_observer": ("remove_observer", "delete_observer"),
     "connect": ("disconnect",),
 }
-_PROCESS_WIDE = {"gc.callbacks.append", "sys.meta_path.append", "sys.meta_path.insert"}
+_PROCESS_WIDE = {"gc.callbacks.append"}
 
 
 def check(case: Case) -> Iterator[Hit]:
     """Yield listeners that hold their owner, on emitters that outlive it, never removed."""
+    told: set[Scope] = set()  # once for each function, however many listeners it adds
     for call in case.module.calls:
+        if call.scope in told:
+            continue
         if call.name in _PROCESS_WIDE:
             removers: tuple[str, ...] = ("remove", "clear", "pop")
             listener = call.node.args[-1] if call.node.args else None
@@ -43,8 +46,18 @@ def check(case: Case) -> Iterator[Hit]:
             continue
         if listener is None or in_closing_place(call) or case.occasions.once(call):
             continue
-        if not has_attribute(removers, call, case.module):
+        if not has_attribute(removers, call, case.module) and not _is_cleared(call, case.module):
+            told.add(call.scope)
             yield Hit(call.node, _message(call, listener, removers[0]))
+
+
+def _is_cleared(call: Call, module: Module) -> bool:
+    """Tell whether the emitter is emptied as a whole."""
+    emitter = call.text.rpartition(".")[0].rpartition(".")[2]
+    return any(
+        use.base.rpartition(".")[2] == emitter and within(use.scope, call.scope, module)
+        for use in module.uses_by_attribute.get("clear", ())
+    )
 
 
 def _message(call: Call, listener: ast.expr, remover: str) -> str:
@@ -113,16 +126,8 @@ def _outlives(call: Call, module: Module) -> bool:
                 return True
             if first == "self":
                 return bool(rest) and _was_handed_in(rest.partition(".")[0], call.scope, module)
-            return _is_parameter(first, scope)
+            return first in scope.parameters
     return False
-
-
-def _is_parameter(name: str, scope: Scope) -> bool:
-    arguments = getattr(scope.node, "args", None)
-    if not isinstance(arguments, ast.arguments):
-        return False
-    given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    return any(one.arg == name for one in given)
 
 
 def _was_handed_in(attribute: str, scope: Scope, module: Module) -> bool:
@@ -137,7 +142,7 @@ def _was_handed_in(attribute: str, scope: Scope, module: Module) -> bool:
         bool(assigns)
         and owner is not None
         and all(
-            isinstance(one.value, ast.Name) and _is_parameter(one.value.id, one.scope)
+            isinstance(one.value, ast.Name) and one.value.id in one.scope.parameters
             for one in assigns
         )
     )
@@ -195,7 +200,6 @@ RULE = Rule(
         *(f".{name}(" for name in _PAIRS if name != "connect"),
         "weak=False",
         "gc.callbacks",
-        "meta_path",
     ),
     check=check,
     bad="""\

@@ -10,6 +10,7 @@ from pytest_resource_hygiene.lint.kept import kind_of
 from pytest_resource_hygiene.lint.pairing import (
     area_calls,
     has_attribute,
+    in_closing_place,
     is_handed_on,
     is_named,
 )
@@ -74,7 +75,11 @@ def _process_wide(call: Call, module: Module) -> Hit | None:
 def _arms(call: Call) -> bool:
     """Tell whether a call sets something: not 0, not None, not what was kept from before."""
     value = call.argument(_SELF_ENDING[call.name])
-    return value is not None and not (isinstance(value, ast.Constant) and not value.value)
+    if value is None or (isinstance(value, ast.Constant) and not value.value):
+        return False
+    # A wrapper's caller decides; in a `finally` it is put back.
+    is_wrapper = isinstance(value, ast.Name) and value.id in call.scope.parameters
+    return not is_wrapper and not in_closing_place(call)
 
 
 def _is_disarmed(call: Call, module: Module) -> bool:
@@ -109,11 +114,7 @@ def _local(call: Call, module: Module) -> Hit | None:
     if call.text != f"{name}.start" or call.scope.kind != "function":
         return None
     maker = next((one for one in call.scope.calls if one.target == name), None)
-    if (
-        maker is None
-        or not _makes_an_object(maker)
-        or kind_of(maker, module) in {"thread", "process"}
-    ):
+    if maker is None or not _has_counterpart(maker, module):
         return None
     if _is_cared_for(name, call.scope, module):
         return None
@@ -124,9 +125,16 @@ def _local(call: Call, module: Module) -> Hit | None:
     )
 
 
-def _makes_an_object(call: Call) -> bool:
-    """Go by the convention that classes begin with a capital letter."""
-    return call.attribute[:1].isupper()
+def _has_counterpart(maker: Call, module: Module) -> bool:
+    """Tell whether what is made can be stopped: a timer, or a class of this file that says so.
+
+    Of a class from elsewhere it is not known whether ``start()`` goes on after it has returned.
+    """
+    if kind_of(maker, module):
+        return kind_of(maker, module) == "timer"
+    made = module.class_named(maker.text)
+    names = {method.name for method in made.methods} if made is not None else set()
+    return "start" in names and not names.isdisjoint({"stop", "close", "aclose", "shutdown"})
 
 
 def _is_cared_for(name: str, scope: Scope, module: Module) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_resource_hygiene.lint.kept import ENDINGS, Kept, is_ended, kept_by
 from pytest_resource_hygiene.lint.rule import Case, Hit, Rule
 from pytest_resource_hygiene.lint.rules.rh004_kept_without_end import has_unknown_base
+from pytest_resource_hygiene.lint.words import ends_an_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,20 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RULE"]
 
-_CLOSERS = {
-    "stop",
-    "close",
-    "aclose",
-    "shutdown",
-    "__exit__",
-    "__aexit__",
-    "dispose",
-    "destroy",
-    "teardown",
-    "terminate",
-    "disconnect",
-    "cleanup",
-}
 _KINDS = {"timer", "pool", "executor", "child process"}
 
 
@@ -53,7 +40,7 @@ def _closers(owner: Scope, module: Module) -> list[Scope]:
         method
         for member in module.relatives(owner)
         for method in member.methods
-        if method.name in _CLOSERS
+        if ends_an_object(method.name)
     ]
 
 
@@ -64,8 +51,7 @@ def _touched(kept: Kept, module: Module) -> bool:
         use.base.endswith(tail) or tail + "." in use.base
         for closer in _closers(kept.owner, module)
         for scope in closer.inwards()
-        for use in module.uses
-        if use.scope is scope
+        for use in module.uses_by_scope.get(scope, ())
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.lint.facts import dotted
 from pytest_resource_hygiene.lint.rule import Case, Hit, Rule
+from pytest_resource_hygiene.lint.words import ends_an_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ def _is_empty_mapping(value: ast.expr | None) -> bool:
 
 def _shrinks(name: str, owner: Scope, module: Module) -> bool:
     """Tell whether a mapping ever loses a key, or is given to somebody who may see to that."""
-    for use in module.uses:
+    for use in module.uses_by_tail.get(name, ()):
         if use.base == f"self.{name}" and use.scope.owner_class is owner:
             if use.attribute in _SHRINKING:
                 return True
@@ -114,7 +115,8 @@ def _deletes_keys(name: str, owner: Scope, module: Module) -> bool:
         use.base == f"self.{name}"
         and use.attribute in {"__delitem__", "pop"}
         and use.scope.owner_class is owner
-        for use in module.uses
+        and not any(ends_an_object(one.name) for one in use.scope.outwards())
+        for use in module.uses_by_tail.get(name, ())
     )
 
 
