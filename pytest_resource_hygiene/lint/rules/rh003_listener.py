@@ -54,10 +54,9 @@ def check(case: Case) -> Iterator[Hit]:
 def _is_cleared(call: Call, module: Module) -> bool:
     """Tell whether the emitter is emptied as a whole."""
     emitter = call.text.rpartition(".")[0].rpartition(".")[2]
-    return any(
-        use.base.rpartition(".")[2] == emitter and within(use.scope, call.scope, module)
-        for use in module.uses_by_attribute.get("clear", ())
-    )
+    cleared = [one.text for one in module.calls if one.attribute == "clear" and one.text != "clear"]
+    cleared += [one.name for one in module.calls if one.text == "clear"]
+    return any(name.endswith(f"{emitter}.clear") for name in cleared)
 
 
 def _message(call: Call, listener: ast.expr, remover: str) -> str:
