@@ -125,7 +125,8 @@ def _outlives(call: Call, module: Module) -> bool:
                 return True
             if first == "self":
                 return bool(rest) and _was_handed_in(rest.partition(".")[0], call.scope, module)
-            return first in scope.parameters
+            # What a test is given are fixtures, and these end when it does.
+            return first in scope.parameters and not scope.name.startswith("test")
     return False
 
 

@@ -27,7 +27,10 @@ def check(case: Case) -> Iterator[Hit]:
         mappings = _mappings(owner)
         growing = {name for name in mappings if not _shrinks(name, owner, case.module)}
         keyed = _keys(owner, mappings)
+        bounded = _bounded_keys(owner, keyed)
         for name in sorted(growing):
+            if not bounded.isdisjoint(keyed.get(name, ())):
+                continue
             twin = _twin(name, growing, keyed, owner, case.module)
             if name in keyed and twin:
                 node = next(iter(keyed[name].values())).node
@@ -97,6 +100,18 @@ def _keys(owner: Scope, mappings: set[str]) -> dict[str, dict[str, Assign]]:
             if name in mappings and key is not None and not isinstance(key, ast.Constant):
                 found.setdefault(name, {})[f"{method.name}:{ast.unparse(key)}"] = assign
     return found
+
+
+def _bounded_keys(owner: Scope, keyed: dict[str, dict[str, Assign]]) -> set[str]:
+    """Return the keys of mappings whose size is compared with something: it has a bound."""
+    sizes = {
+        dotted(inner.args[0]).partition(".")[2]
+        for node in ast.walk(owner.node)
+        if isinstance(node, ast.Compare)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Call) and dotted(inner.func) == "len" and inner.args
+    }
+    return {key for name in sizes for key in keyed.get(name, ())}
 
 
 def _twin(
