@@ -1,0 +1,207 @@
+"""The hook's command by itself: what it runs for which change, and what it says and returns."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support.repository import Repository
+
+from pytest_resource_hygiene.precommit.contexts import test_of as named_by
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PASSES = "def test_passes():\n    pass\n"
+_SHOP = "def price():\n    return 1\n\n\ndef stock():\n    return 2\n"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """A project with one commit."""
+    repository = Repository(tmp_path / "project")
+    repository.write("pytest.ini", "[pytest]\naddopts = -p no:cacheprovider\n")
+    repository.commit()
+    return repository
+
+
+def run(repository: Repository, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return repository.run(
+        *(sys.executable, "-m", "pytest_resource_hygiene.precommit", *arguments),
+        PYTHONSAFEPATH="",
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+    )
+
+
+def test_nothing_staged_is_nothing_to_run(repository: Repository) -> None:
+    """Success, and a line."""
+    done = run(repository)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nothing to run" in done.stdout
+
+
+def test_a_changed_conftest_runs_what_is_below_it(repository: Repository) -> None:
+    """All tests of its folder, and none beside it."""
+    repository.write("a/test_a.py", _PASSES)
+    repository.write("b/test_b.py", _PASSES)
+    repository.commit()
+    repository.write("a/conftest.py", "import os\n")
+
+    done = run(repository, "a/conftest.py")
+
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_a_renamed_test_file_runs_by_its_new_name(repository: Repository) -> None:
+    """The old name is not looked for."""
+    repository.write("test_old.py", _PASSES)
+    repository.commit()
+    repository.git("mv", "test_old.py", "test_new.py")
+
+    done = run(repository)
+
+    assert done.returncode == 0, done.stdout
+    assert "running test_new.py" in done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_a_file_without_tests_is_no_failure(repository: Repository) -> None:
+    """Pytest's status 5 is told as what it is."""
+    repository.write("test_empty.py", "")
+
+    done = run(repository)
+
+    assert done.returncode == 0, done.stdout
+    assert "found no test" in done.stdout
+
+
+def test_a_failing_test_and_a_leaking_one_fail(repository: Repository) -> None:
+    """Both are the status 1."""
+    repository.write("test_fails.py", "def test_fails():\n    assert False\n")
+    assert run(repository).returncode == 1
+
+    repository.git("rm", "-f", "--quiet", "test_fails.py")
+    leak = "import atexit\n\n\ndef test_leaks():\n    atexit.register(print, '')\n"
+    repository.write("test_leaks.py", leak)
+    assert run(repository).returncode == 1
+
+
+def test_arguments_go_to_pytest(repository: Repository) -> None:
+    """Values that look like anything are not taken for files, up to ``--``."""
+    repository.write("test_two.py", _PASSES + "\n\ndef test_other():\n    pass\n")
+
+    done = run(repository, "-k", "other", "--", "test_two.py")
+
+    assert done.returncode == 0, done.stdout
+    assert "1 passed, 1 deselected" in done.stdout
+
+
+def test_a_mistake_for_pytest_is_a_mistake_for_us(repository: Repository) -> None:
+    """An option that pytest does not know ends with 2."""
+    repository.write("test_one.py", _PASSES)
+
+    assert run(repository, "--no-such-option").returncode == 2
+    assert run(repository, "--time-box=soon").returncode == 2
+
+
+def test_outside_of_a_repository(tmp_path: Path) -> None:
+    """Git's own words, no traceback, status 3."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest_resource_hygiene.precommit"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 3
+    assert "not a git repository" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_names_that_need_quoting(repository: Repository) -> None:
+    """Blanks, quotes, umlauts and a leading dash do not disturb git's answers."""
+    name = 'test_ä "b" c.py'
+    repository.write(name, _PASSES)
+
+    done = run(repository)
+
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_when_the_time_is_up_it_says_what_was_not_run(repository: Repository) -> None:
+    """A test that hangs is ended; those behind it are named."""
+    hangs = "import time\n\n\ndef test_hangs():\n    time.sleep(600)\n"
+    repository.write(
+        "test_slow.py", _PASSES + "\n\n" + hangs + "\n\ndef test_behind():\n    pass\n"
+    )
+
+    done = run(repository, "--time-box=6")
+
+    assert done.returncode == 0, done.stdout
+    told = done.stdout.partition("is used up, 2 tests not run:")[2]
+    assert told.split()[:2] == ["test_slow.py::test_hangs", "test_slow.py::test_behind"]
+
+
+def test_a_time_box_that_is_used_up_can_be_a_failure(repository: Repository) -> None:
+    """No test is begun in no time, and that is the status that was asked for."""
+    repository.write("test_one.py", _PASSES)
+
+    done = run(repository, "--time-box=0.001", "--on-timeout=fail")
+
+    assert done.returncode == 1, done.stdout
+    assert "the time box of 0.001 s" in done.stdout
+
+
+def recorded(repository: Repository) -> None:
+    """Run all tests under coverage, with the test as context."""
+    repository.write(".coveragerc", "[run]\ndynamic_context = test_function\n")
+    repository.run(sys.executable, "-m", "coverage", "run", "-m", "pytest", "-q", check=True)
+
+
+def test_changed_lines_bring_the_tests_that_ran_them(repository: Repository) -> None:
+    """Of two tests in a file that is not staged only the one that runs the changed function."""
+    repository.write("shop.py", _SHOP)
+    tests = (
+        "import shop\n\n\ndef test_price():\n    assert shop.price()\n\n\n"
+        "def test_stock():\n    assert shop.stock()\n"
+    )
+    repository.write("test_shop.py", tests)
+    recorded(repository)
+    repository.write(".gitignore", ".coverage*\n__pycache__\n")
+    repository.commit()
+    repository.write("shop.py", _SHOP.replace("return 2", "return 3"))
+
+    done = run(repository, "shop.py")
+
+    assert done.returncode == 0, done.stdout
+    assert "1 test that ran the changed lines" in done.stdout
+    assert "1 passed, 1 deselected" in done.stdout
+
+
+def test_a_record_of_another_program_is_told(repository: Repository) -> None:
+    """A file that coverage cannot read is no reason to fail."""
+    (repository.path / ".coverage").write_text("no database", encoding="utf-8")
+    repository.write("test_one.py", _PASSES)
+
+    done = run(repository)
+
+    assert done.returncode == 0, done.stdout
+    assert ".coverage cannot be read" in done.stdout
+
+
+def test_contexts_of_both_recorders_name_tests(tmp_path: Path) -> None:
+    """pytest-cov writes ids, coverage itself writes modules."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_a.py").touch()
+
+    assert named_by("tests/test_a.py::test_b[1]|run", tmp_path) == "tests/test_a.py::test_b[1]"
+    assert named_by("tests.test_a.TestC.test_b", tmp_path) == "tests/test_a.py::TestC::test_b"
+    assert named_by("", tmp_path) == ""
+    assert named_by("of.another.program", tmp_path) == ""
