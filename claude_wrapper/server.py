@@ -21,7 +21,7 @@ from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.lifecycle import Baseline, ResourceTracker
 from claude_wrapper.monitoring.logs import ServerLogs, start_logging
-from claude_wrapper.server_record import ServerRecord, describe_self, remove_stale
+from claude_wrapper.server_record import ServerRecord, describe_self, find_rival, remove_stale
 from claude_wrapper.services import Services, build_services
 from claude_wrapper.shutdown import (
     ShutdownReport,
@@ -110,7 +110,7 @@ class WrapperServer:
                 self.port = listener.getsockname()[1]
                 record = self._record(services)
                 try:
-                    record.write(settings.state_path)
+                    _claim(record, settings)
                     await self._serve(services, listener)
                 finally:
                     report = await self._shut_down(services)
@@ -185,7 +185,8 @@ class WrapperServer:
 
     def _on_signal(self, number: signal.Signals, count: int) -> None:
         logger.info("received %s", number.name)
-        if count > 1:
+        # A supervisor may send SIGTERM and SIGHUP together: only the first two are impatience.
+        if count > 1 and number.name != "SIGHUP":
             self._force.set()
             if self._closing is not None:
                 self._closing.hurry()
@@ -193,7 +194,7 @@ class WrapperServer:
 
     async def _shut_down(self, services: Services) -> ShutdownReport:
         budget = self._settings.shutdown_timeout
-        watchdog = Watchdog(self._tracker, budget, services.table.kill_all_now)
+        watchdog = Watchdog(self._tracker, budget, services.table.kill_everything_now)
         self._closing = Closing(services, self._http, self._serving, budget)
         if self._force.is_set():
             self._closing.hurry()
@@ -225,11 +226,30 @@ async def _verified(report: ShutdownReport, verifier: Verifier) -> ShutdownRepor
 def _keep(report: ShutdownReport, settings: WrapperSettings, logs: ServerLogs) -> None:
     verdict = "; ".join(report.left or ()) or "nothing left"
     level = logging.WARNING if report.left else logging.INFO
-    logs.write_last(level, f"stopped in {report.seconds:.2f} s: {verdict}")
+    # Whatever becomes of the log and the folder, the exit code must be told.
+    with contextlib.suppress(SettingsError):
+        logs.write_last(level, f"stopped in {report.seconds:.2f} s: {verdict}")
     try:
         write_report(settings.state_path, report)
     except OSError as error:
-        logs.write_last(logging.WARNING, f"the shutdown report was not kept: {error.strerror}")
+        with contextlib.suppress(SettingsError):
+            logs.write_last(logging.WARNING, f"the shutdown report was not kept: {error.strerror}")
+
+
+def _claim(record: ServerRecord, settings: WrapperSettings) -> None:
+    """Write the record, unless it is that of another server: on another address, the same port."""
+    other = find_rival(record, settings.state_path)
+    if other is not None:
+        raise SettingsError(
+            f"the server with pid {other.pid} has port {other.port} in the state folder "
+            f"{settings.state_path} already, at {other.url}; choose another --port or --state-dir"
+        )
+    try:
+        record.write(settings.state_path)
+    except OSError as error:
+        raise SettingsError(
+            f"the state folder {settings.state_path} cannot be written: {error.strerror}"
+        ) from None
 
 
 def _bind(settings: WrapperSettings) -> socket.socket:
@@ -257,8 +277,13 @@ def _announce(services: Services, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     key = "key required" if settings.api_key else "no key needed"
     version = services.cli_version or "version unknown"
-    sys.stdout.write(
+    line = (
         f"claude-wrapper {__version__} on http://{host}:{port} · {key} · "
-        f"CLI {version} ({services.binary.origin}) · previous run: {services.previous_run}\n"
+        f"CLI {version} ({services.binary.origin}) · previous run: {services.previous_run}"
     )
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except (OSError, UnicodeEncodeError) as error:
+        # A full disk or a pipe that nobody reads is no reason not to serve.
+        logger.warning("the start-up line could not be printed (%s): %s", error, line)
