@@ -77,6 +77,7 @@ class WrapperServer:
         self._signals = SignalHub()
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
+        self._orders = 0
         self._closing: Closing | None = None
         self._http: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -183,10 +184,11 @@ class WrapperServer:
         _announce(services, self.port)
         await self._stopped_or(self._serving)
 
-    def _on_signal(self, number: signal.Signals, count: int) -> None:
+    def _on_signal(self, number: signal.Signals, _count: int) -> None:
         logger.info("received %s", number.name)
-        # A supervisor may send SIGTERM and SIGHUP together: only the first two are impatience.
-        if count > 1 and number.name != "SIGHUP":
+        # A supervisor may send SIGTERM and SIGHUP together: a hangup is no impatience.
+        self._orders += number.name != "SIGHUP"
+        if self._orders > 1:
             self._force.set()
             if self._closing is not None:
                 self._closing.hurry()

@@ -44,7 +44,7 @@ def test_a_hangup_stops_any_other_server(tmp_path: Path) -> None:
 
 
 def test_a_hangup_right_after_sigterm_is_no_impatience(tmp_path: Path) -> None:
-    """Systemd sends both where SendSIGHUP is set."""
+    """The pair that systemd sends both where SendSIGHUP is set."""
     with running_server(tmp_path) as server:
         server.process.send_signal(signal.SIGTERM)
         server.process.send_signal(signal.SIGHUP)
