@@ -19,7 +19,7 @@ from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_ver
 from claude_wrapper.claude.orphans import reap_orphans
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
-from claude_wrapper.lifecycle import Baseline, ResourceTracker
+from claude_wrapper.lifecycle import Baseline, LoopErrors, ResourceTracker
 from claude_wrapper.monitoring.logs import ServerLogs, start_logging
 from claude_wrapper.server_record import ServerRecord, describe_self, find_rival, remove_stale
 from claude_wrapper.services import Services, build_services
@@ -41,7 +41,9 @@ __all__ = ["WrapperServer", "serve"]
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 2048
+# The loop tries so often to accept a connection, too: with thousands a lack of descriptors would
+# keep it busy.
+BACKLOG = 256
 
 EXIT_OK = 0
 EXIT_FORCED = 1
@@ -99,6 +101,8 @@ class WrapperServer:
         verifier, others = Verifier(), Baseline.now()
         settings = self._settings
         logs = start_logging(self._tracker, settings.log_level, settings.log_file, settings.api_key)
+        loop_errors = LoopErrors()
+        loop_errors.install()
         self._signals.install()
         self._signals.subscribe(self._on_signal)
         try:
@@ -122,6 +126,7 @@ class WrapperServer:
             _keep(self.report, settings, logs)
             return self._exit_code(self.report)
         finally:
+            loop_errors.restore()
             self._signals.restore()
             logs.stop()
 
@@ -176,7 +181,7 @@ class WrapperServer:
     async def _serve(self, services: Services, listener: socket.socket) -> None:
         config = uvicorn.Config(
             create_app(services), log_config=None, access_log=False, lifespan="off",
-            server_header=False, timeout_graceful_shutdown=1, timeout_keep_alive=75,
+            server_header=False, backlog=BACKLOG, timeout_graceful_shutdown=1, timeout_keep_alive=75,
         )  # fmt: skip
         self._http = _UvicornServer(config)
         self._serving = self._tracker.spawn(self._http.serve([listener]), name="http-server")

@@ -51,7 +51,7 @@ def started(pid: int) -> str:
         return stat.rpartition(")")[2].split()[19]
     try:
         return f"{psutil.Process(pid).create_time():.3f}"
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return ""
 
 
@@ -76,5 +76,5 @@ def is_zombie(pid: int) -> bool:
     """Whether a process has ended and only waits to be collected."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return False

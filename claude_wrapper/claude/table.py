@@ -62,10 +62,10 @@ class Child:
         return self.process.pid
 
     def rss(self) -> int:
-        """Resident memory in bytes; 0 when it is gone."""
+        """Resident memory in bytes; 0 when it is gone, or there is no descriptor to look."""
         try:
             return int(psutil.Process(self.pid).memory_info().rss)
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return 0
 
 
