@@ -45,9 +45,15 @@ CREATE TABLE IF NOT EXISTS sessions (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_use ON sessions (used);
 CREATE INDEX IF NOT EXISTS by_owner ON sessions (owner, used);
-CREATE INDEX IF NOT EXISTS by_expiry ON sessions (expires);
+DROP INDEX IF EXISTS by_expiry;
+CREATE INDEX IF NOT EXISTS by_end ON sessions (expires, used);
 PRAGMA user_version = 1;
 """
+
+
+# In the order of the index: by use alone, every put would look at all rows.
+EXPIRED = "SELECT key, owner, size FROM sessions WHERE expires <= ? ORDER BY expires, used LIMIT ?"
+OLDEST = "SELECT key, owner, size FROM sessions ORDER BY used LIMIT 1"
 
 
 @dataclass
@@ -197,8 +203,7 @@ class SqliteStore:
             return
         self._insert(counts, key, session)
         while counts.active > self._limits.sessions or counts.size > self._limits.size:
-            oldest = "SELECT key, owner, size FROM sessions ORDER BY used LIMIT 1"
-            counts.evicted += self._remove(counts, self._connection.execute(oldest).fetchall())
+            counts.evicted += self._remove(counts, self._connection.execute(OLDEST).fetchall())
 
     def _insert(self, counts: _Counts, key: bytes, session: Session) -> None:
         counts.active += 1
@@ -211,8 +216,7 @@ class SqliteStore:
         )
 
     def _expire(self, counts: _Counts, most: int) -> int:
-        query = "SELECT key, owner, size FROM sessions WHERE expires <= ? ORDER BY used LIMIT ?"
-        rows = self._connection.execute(query, (self._clock(), most)).fetchall()
+        rows = self._connection.execute(EXPIRED, (self._clock(), most)).fetchall()
         removed = self._remove(counts, rows)
         counts.expired += removed
         return removed

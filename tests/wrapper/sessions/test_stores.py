@@ -19,6 +19,7 @@ from claude_wrapper.lifecycle import ResourceTracker
 from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall
 from claude_wrapper.sessions import MemoryStore, Session, SessionLimits, SqliteStore
 from claude_wrapper.sessions.codec import decode_session, encode_session
+from claude_wrapper.sessions.sqlite_store import EXPIRED, OLDEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -167,6 +168,26 @@ async def test_a_file_that_cannot_be_used_is_refused(
     with pytest.raises(SettingsError, match="cannot be used"):
         SqliteStore(str(tmp_path / name), LIMITS, tracker)
     assert tracker.list() == ()
+
+
+@pytest.mark.anyio
+async def test_a_put_does_not_look_at_all_sessions(
+    tmp_path: Path, tracker: ResourceTracker
+) -> None:
+    """What the query plan says must not depend on how many there are."""
+    store = SqliteStore(str(tmp_path / "sessions.db"), LIMITS, tracker)
+    plans = await store._thread.call(
+        lambda: [
+            row[-1]
+            for query, values in ((EXPIRED, (1, 1)), (OLDEST, ()))
+            for row in store._connection.execute(f"EXPLAIN QUERY PLAN {query}", values)
+        ]
+    )
+    assert plans == [
+        "SEARCH sessions USING INDEX by_end (expires<?)",
+        "SCAN sessions USING INDEX by_use",
+    ]
+    await store.close()
 
 
 @pytest.mark.anyio
