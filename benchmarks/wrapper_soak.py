@@ -114,7 +114,9 @@ def load(options: argparse.Namespace) -> Rows:
         await asyncio.gather(*(work(n / options.load_rate) for n in range(4)))
         looking.cancel()
 
-    with running(is_watched=True, pool_size=2, max_concurrency=4, max_sessions=1000) as server:
+    with running(
+        is_watched=True, pool_size=2, max_concurrency=4, max_sessions=1000, session_messages=20
+    ) as server:
         asyncio.run(spread(server.port, 8, [fill(n) for n in range(1000)]))
         began = time.monotonic()
         # The watcher in the server has a clock of its own.
