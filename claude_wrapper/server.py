@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from claude_wrapper.claude.orphans import reap_orphans
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.lifecycle import Baseline, LoopErrors, ResourceTracker
+from claude_wrapper.listener import BACKLOG, bind
 from claude_wrapper.monitoring.logs import ServerLogs, start_logging
 from claude_wrapper.server_record import ServerRecord, describe_self, find_rival, remove_stale
 from claude_wrapper.services import Services, build_services
@@ -33,6 +32,7 @@ from claude_wrapper.shutdown import (
 
 if TYPE_CHECKING:
     import signal
+    import socket
     from collections.abc import Iterator, Sequence
 
     from claude_wrapper.settings import WrapperSettings
@@ -41,14 +41,12 @@ __all__ = ["WrapperServer", "serve"]
 
 logger = logging.getLogger(__name__)
 
-# The loop tries so often to accept a connection, too: with thousands a lack of descriptors would
-# keep it busy.
-BACKLOG = 256
-
 EXIT_OK = 0
 EXIT_FORCED = 1
 # Everything was stopped, and yet something is left; the log and the report name it.
 EXIT_LEFT = 71
+# Nobody asked it to stop.
+EXIT_FAILED = 72
 
 
 class _UvicornServer(uvicorn.Server):
@@ -80,6 +78,7 @@ class WrapperServer:
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
         self._orders = 0
+        self._has_failed = False
         self._closing: Closing | None = None
         self._http: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -107,7 +106,7 @@ class WrapperServer:
         self._signals.subscribe(self._on_signal)
         try:
             binary = demo_cli() if self._demo else find_cli(settings.cli_path)
-            listener = _bind(settings)
+            listener = bind(settings)
             with contextlib.closing(listener):
                 services = await self._build(binary)
                 services.logs = logs
@@ -133,6 +132,8 @@ class WrapperServer:
     def _exit_code(self, report: ShutdownReport) -> int:
         if self._force.is_set():
             return EXIT_FORCED
+        if self._has_failed:
+            return EXIT_FAILED
         return EXIT_LEFT if report.left else EXIT_OK
 
     async def _build(self, binary: CliBinary) -> Services:
@@ -188,6 +189,9 @@ class WrapperServer:
         await services.start()
         _announce(services, self.port)
         await self._stopped_or(self._serving)
+        if not self._stop.is_set():
+            logger.error("the HTTP server ended by itself; stopping")
+            self._has_failed = True
 
     def _on_signal(self, number: signal.Signals, _count: int) -> None:
         logger.info("received %s", number.name)
@@ -257,26 +261,6 @@ def _claim(record: ServerRecord, settings: WrapperSettings) -> None:
         raise SettingsError(
             f"the state folder {settings.state_path} cannot be written: {error.strerror}"
         ) from None
-
-
-def _bind(settings: WrapperSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # With the protocol left out asyncio does not set TCP_NODELAY on what is accepted, and every
-    # answer then waits 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        # Listening before the start-up line is printed: whoever reads it may connect at once.
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
-            "choose another --port (0 takes a free one), or stop what uses it"
-        ) from None
-    return listener
 
 
 def _announce(services: Services, port: int) -> None:

@@ -245,16 +245,13 @@ class Pool:
             try:
                 await self._tend()
             except WrapperError as error:
-                self._complain(error)
+                # At the end of the server a process that was just starting is ended: no news.
+                if not self._is_closed:
+                    pause = max(KEEPER_INTERVAL, self._starter.rest)
+                    logger.warning("no warm process: %s; next try in %.0f s", error.message, pause)
             except Exception:
                 logger.exception("the pool could not be tended; next try in %g s", KEEPER_INTERVAL)
             await asyncio.sleep(KEEPER_INTERVAL)
-
-    def _complain(self, error: WrapperError) -> None:
-        # At the end of the server a process that was just starting is ended: no news.
-        if not self._is_closed:
-            pause = max(KEEPER_INTERVAL, self._starter.rest)
-            logger.warning("no warm process: %s; next try in %.0f s", error.message, pause)
 
     async def _tend(self) -> None:
         self._sweep()

@@ -40,17 +40,18 @@ import json
 import os
 import signal
 import sys
-import uuid
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from claude_wrapper.testing.fake_conversation import Conversation
     from claude_wrapper.testing.fake_script import Script
+    from claude_wrapper.testing.fake_speech import Speech
     from claude_wrapper.testing.fake_wire import Wire
 else:
     # Run as a script: its folder is on the path, and this package need not be installed.
     from fake_conversation import Conversation
     from fake_script import Script
+    from fake_speech import Speech
     from fake_wire import Wire
 
 VERSION = "0.0.0-fake (Claude Code)"
@@ -64,6 +65,7 @@ class _FakeClaude:
     def __init__(self, options: list[str]) -> None:
         self.wire = Wire()
         self.conversation = Conversation()
+        self.speech = Speech(self.wire, self.conversation, lambda: self.model)
         self.word_delay = 0.0
         if "--fake-delay" in options:
             self.word_delay = float(options[options.index("--fake-delay") + 1])
@@ -190,7 +192,7 @@ class _FakeClaude:
 
     async def obey(self, script: Script) -> None:
         if "status" in script:
-            return self.api_error(int(script.flags["status"]))
+            return self.speech.api_error(int(script.flags["status"]))
         self.misbehave(script)
         if "hang" in script or "stuck" in script:
             await asyncio.Event().wait()
@@ -222,7 +224,7 @@ class _FakeClaude:
         }
 
     async def say(self, pieces: list[str], script: Script) -> None:
-        self.message_start()
+        self.speech.message_start()
         self.wire.event("content_block_start", index=0, content_block={"type": "text", "text": ""})
         delay = float(script.flags.get("delay", self.word_delay))
         for piece in pieces:
@@ -232,7 +234,7 @@ class _FakeClaude:
             await self.break_off(script)
         self.wire.event("content_block_stop", index=0)
         text = "".join(pieces)
-        self.finish_message([{"type": "text", "text": text}], *script.ending())
+        self.speech.finish_message([{"type": "text", "text": text}], *script.ending())
         if "maxtok" in script:
             self.conversation.add("user", CONTINUE)
             await asyncio.sleep(0.05)
@@ -256,13 +258,13 @@ class _FakeClaude:
     async def structured(self, script: Script) -> None:
         value = json.loads(script.flags.get("json", "{}"))
         call = f"StructuredOutput {json.dumps(value)}"
-        [block] = self.tool_blocks([call])
+        [block] = self.speech.tool_blocks([call])
         content = [{"type": "tool_result", "tool_use_id": block["id"], "content": RESULT_TEXT}]
         self.conversation.add("user", content)
         self.wire.result(text=json.dumps(value), structured_output=value, num_turns=2)
 
     async def call_tools(self, calls: list[str]) -> None:
-        blocks = self.tool_blocks(calls)
+        blocks = self.speech.tool_blocks(calls)
         known = {tool["name"] for tool in self.tools}
         results = await asyncio.gather(*(self.call_tool(block, known) for block in blocks))
         self.conversation.add("user", list(results))
@@ -280,48 +282,6 @@ class _FakeClaude:
             if result.get("isError"):
                 content = [{"type": "text", "text": "failed: "}, *content]
         return {"type": "tool_result", "tool_use_id": block["id"], "content": content}
-
-    def tool_blocks(self, calls: list[str]) -> list[dict[str, Any]]:
-        self.message_start()
-        blocks = []
-        for index, call in enumerate(calls):
-            name, _, arguments = call.partition(" ")
-            block = {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:12]}", "name": name}
-            self.wire.event(
-                "content_block_start", index=index, content_block={**block, "input": {}}
-            )
-            middle = len(arguments) // 2
-            for piece in (arguments[:middle], arguments[middle:]):
-                delta = {"type": "input_json_delta", "partial_json": piece}
-                self.wire.event("content_block_delta", index=index, delta=delta)
-            self.wire.event("content_block_stop", index=index)
-            blocks.append({**block, "input": json.loads(arguments or "{}")})
-        self.finish_message(blocks, "tool_use")
-        return blocks
-
-    def message_start(self) -> None:
-        usage = {"input_tokens": 10, "cache_read_input_tokens": 2, "output_tokens": 1}
-        message = {"id": "msg_fake", "role": "assistant", "model": self.model, "usage": usage}
-        self.wire.event("message_start", message=message)
-
-    def finish_message(
-        self, content: list[dict[str, Any]], stop_reason: str, met: str | None = None
-    ) -> None:
-        self.conversation.add("assistant", content)
-        delta = {"stop_reason": stop_reason, "stop_sequence": met}
-        self.wire.event("message_delta", delta=delta, usage={"output_tokens": 5})
-        self.wire.event("message_stop")
-
-    def api_error(self, status: int) -> None:
-        if status == 429:
-            self.wire.send(type="rate_limit_event", rate_limit_info={"status": "rejected"})
-        self.conversation.add("assistant", [{"type": "text", "text": f"API Error: {status}"}])
-        self.wire.result(
-            is_error=True,
-            api_error_status=status,
-            text=f"API Error: {status} fake error",
-            terminal_reason="api_error",
-        )
 
 
 def main() -> None:
