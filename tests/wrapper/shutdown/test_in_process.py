@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from claude_wrapper.lifecycle.emitter import living_emitters
 from claude_wrapper.server import EXIT_FAILED, EXIT_LEFT, WrapperServer
 from claude_wrapper.settings import load_settings
 from claude_wrapper.shutdown import ShutdownStep, SignalHub, Verifier, read_report, run_steps
@@ -40,6 +41,7 @@ def facts() -> dict[str, Any]:
         "tasks": {task.get_name() for task in asyncio.all_tasks()},
         "threads": {t.name for t in threading.enumerate() if not t.name.startswith("asyncio_")},
         "hooks": (sys.excepthook, threading.excepthook),
+        "listeners": sum(emitter.listener_count() for emitter in living_emitters()),
         "fds": len(list(FDS.iterdir())) if FDS.is_dir() else 0,
     }
 
