@@ -3,105 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
-import json
 import logging
+import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import psutil
 import pytest
-from wrapper.support.servers import running_server, wait_until
-
-from claude_wrapper.server import WrapperServer
-from claude_wrapper.settings import load_settings
+from wrapper.support import steady
+from wrapper.support.servers import running_server, scrubbed_environment, wait_until
+from wrapper.support.steady import served
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(120)
 
 MB = 1 << 20
-ROUNDS = 5
+STEADY = steady.__file__
 # A leak of one object in every request would be more.
 BLOCKS_PER_REQUEST = 0.75
 
 
-class Client:
-    """One connection of this process to a server in it; leaves nothing behind but the answer."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def call(self, method: str, path: str, body: Any = None, session: str = "") -> int:
-        content = json.dumps(body).encode() if body is not None else b""
-        more = f"x-session-id: {session}\r\n" if session else ""
-        head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{more}"
-        head += f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
-        self._writer.write(head.encode() + content)
-        answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        if b"transfer-encoding: chunked" in answer:
-            while size := int(await self._reader.readline(), 16):
-                await self._reader.readexactly(size + 2)
-            await self._reader.readexactly(2)
-        else:
-            length = answer.partition(b"content-length: ")[2].split(b"\r\n")[0]
-            await self._reader.readexactly(int(length))
-        return int(answer.split(b" ", 2)[1])
-
-    async def ask(self, session: str = "", *, stream: bool = False) -> None:
-        messages = [{"role": "user", "content": "[[text:answer]]"}]
-        body = {"model": "sonnet", "messages": messages, "stream": stream}
-        assert await self.call("POST", "/v1/chat/completions", body, session) == 200
-
-
-@contextlib.asynccontextmanager
-async def served(folder: Path, **flags: str) -> AsyncIterator[Client]:
-    """A server in this process."""
-    given = {"state_dir": str(folder), "port": "0", "pool_size": "1", "max_concurrency": "1"}
-    server = WrapperServer(load_settings({**given, "log_level": "error", **flags}, {}), demo=True)
-    running = asyncio.ensure_future(server.run())
-    while not server.port:
-        await asyncio.sleep(0.001)
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    try:
-        yield Client(reader, writer)
-    finally:
-        writer.close()
-        await writer.wait_closed()
-        server.stop()
-        assert await running == 0
-
-
-async def one_round(client: Client, number: int) -> int:
-    """Sessions that come, grow and go, and requests without one; how many requests."""
-    for life in range(10):
-        name = f"s{number}-{life}"
-        for turn in range(5):
-            await client.ask(name, stream=turn % 2 == 0)
-            await client.ask(stream=turn % 2 == 1)
-        assert await client.call("DELETE", f"/v1/sessions/{name}") == 200
-    return 110
-
-
-@pytest.mark.anyio
-async def test_requests_and_sessions_that_come_and_go_leave_no_objects(tmp_path: Path) -> None:
+def test_requests_and_sessions_that_come_and_go_leave_no_objects(tmp_path: Path) -> None:
     """Live blocks of the interpreter, which know no noise of the allocator."""
-    # The ring of the log, and the figures of the operations, fill up; a process is not replaced.
-    async with served(tmp_path, worker_max_turns="100000") as client:
-        # Until the windows of the measurements are full: a thousand of each name.
-        for number in range(10):
-            await one_round(client, number)
-        gc.collect()
-        before, requests = sys.getallocatedblocks(), 0
-        for number in range(ROUNDS):
-            requests += await one_round(client, 10 + number)
-        gc.collect()
-        growth = sys.getallocatedblocks() - before
+    run = subprocess.run(
+        [sys.executable, STEADY, str(tmp_path)], env=scrubbed_environment(), text=True,
+        stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    growth, requests = map(int, run.stdout.splitlines()[-1].split()[1:])
     assert growth / requests < BLOCKS_PER_REQUEST, f"{growth} blocks in {requests} requests"
 
 
