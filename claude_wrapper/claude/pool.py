@@ -222,16 +222,19 @@ class Pool:
         self.release(worker) if is_sound else self.discard(worker)
 
     async def _start_for(self, ticket: Ticket) -> None:
+        failure: WrapperError | None = None
         try:
             worker = await self._starter.start(ticket.wanted.schema)
         except WrapperError as error:
+            failure = error
+        finally:
             self.roster.starting -= 1
-            if ticket.is_waiting and not self.roster.serves:
-                ticket.worker.set_exception(error)
-            self._dispatch()
+        if failure is None:
+            self._admit(worker)
             return
-        self.roster.starting -= 1
-        self._admit(worker)
+        if ticket.is_waiting and not self.roster.serves:
+            ticket.worker.set_exception(failure)
+        self._dispatch()
 
     def _admit(self, worker: Worker) -> None:
         if self._is_closed:
