@@ -56,6 +56,7 @@ class Turn:
         self.on_abandoned: Callable[[], None] = nothing
         self._worker: Worker | None = None
         self._abandon_error: WrapperError | None = None
+        self._has_ended = False
 
     async def next_event(self) -> TurnEvent | None:
         """The next piece of the answer, or None after the last.
@@ -81,6 +82,9 @@ class Turn:
         self.outbox.open()
         if error is None:
             self.outbox.clear()
+            if self._has_ended:
+                # Whoever still reads must see the end, which has just been dropped, too.
+                self.outbox.put(None)
         self.on_abandoned()
         if self.ticket is not None:
             self.ticket.cancel()
@@ -97,6 +101,7 @@ class Turn:
 
     def end(self, error: WrapperError | None = None) -> None:
         """No more events come."""
+        self._has_ended = True
         self.outbox.put(error or self._abandon_error)
 
     def waits_in(self, ticket: Ticket) -> None:

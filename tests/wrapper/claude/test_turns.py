@@ -167,6 +167,20 @@ async def test_an_abandoned_turn_is_interrupted_and_leaves_no_trace(
         assert cli.table.started_total == 1
 
 
+async def test_a_turn_abandoned_between_its_end_and_the_return_of_its_process_still_ends(
+    tmp_path: Path,
+) -> None:
+    """What waits for a client that has gone is dropped, but never the end: a reader would stay."""
+    async with engine(tmp_path, ONE, TurnLimits(total=30, idle=0.3)) as cli:
+        turn = cli.start(user("[[stuck]]"))
+        while not len(turn.outbox):
+            await asyncio.sleep(0)
+        assert not turn.finished.is_set()
+        turn.abandon()
+        async with asyncio.timeout(10):
+            assert await turn.next_event() is None
+
+
 async def test_a_turn_abandoned_in_the_queue_gives_its_place_up(tmp_path: Path) -> None:
     async with engine(tmp_path, ONE) as cli:
         running = cli.start(user("[[midhang]]"))
