@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from claude_wrapper.errors import WrapperError
 from claude_wrapper.lifecycle import AuditReport, Baseline, audit
 from claude_wrapper.monitoring.system import ComponentHealth
 
@@ -25,8 +27,10 @@ __all__ = ["Probes"]
 
 # For how long a process that died by itself is worth a word, in seconds.
 CRASH_MEMORY = 60.0
-# A record costs more than its text; the estimate of its size is right within a third.
-SIZE_FACTOR = 1.3
+# A file of sessions on a disk that hangs must not make the check of the health hang.
+STORE_PATIENCE = 2.0
+# The estimate of the size of a session is right within a tenth.
+SIZE_FACTOR = 1.1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,8 +91,15 @@ class Probes:
         stats = await self.sessions.store.stats()
         self.session_size = stats.size
         settings = self.settings
+        facts = {**asdict(stats), "sweeps": asdict(self.sessions.sweeps)}
+        try:
+            async with asyncio.timeout(STORE_PATIENCE):
+                await self.sessions.store.check()
+        except (WrapperError, TimeoutError) as error:
+            failure = getattr(error, "message", f"no answer within {STORE_PATIENCE:g} s")
+            return ComponentHealth(status="unhealthy", facts={**facts, "failure": failure})
         ok = stats.active <= settings.max_sessions and stats.size <= settings.session_bytes
-        return _health(ok=ok, **asdict(stats))
+        return _health(ok=ok, **facts)
 
     async def _check_state_folder(self) -> ComponentHealth:
         folder = self.ledger.folder

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +17,10 @@ from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_ver
 from claude_wrapper.claude.orphans import reap_orphans
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
-from claude_wrapper.lifecycle import Baseline, ResourceTracker
+from claude_wrapper.lifecycle import Baseline, LoopErrors, ResourceTracker
+from claude_wrapper.listener import BACKLOG, bind
 from claude_wrapper.monitoring.logs import ServerLogs, start_logging
-from claude_wrapper.server_record import ServerRecord, describe_self, remove_stale
+from claude_wrapper.server_record import ServerRecord, describe_self, find_rival, remove_stale
 from claude_wrapper.services import Services, build_services
 from claude_wrapper.shutdown import (
     ShutdownReport,
@@ -33,6 +32,7 @@ from claude_wrapper.shutdown import (
 
 if TYPE_CHECKING:
     import signal
+    import socket
     from collections.abc import Iterator, Sequence
 
     from claude_wrapper.settings import WrapperSettings
@@ -41,12 +41,12 @@ __all__ = ["WrapperServer", "serve"]
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 2048
-
 EXIT_OK = 0
 EXIT_FORCED = 1
 # Everything was stopped, and yet something is left; the log and the report name it.
 EXIT_LEFT = 71
+# Nobody asked it to stop.
+EXIT_FAILED = 72
 
 
 class _UvicornServer(uvicorn.Server):
@@ -77,6 +77,8 @@ class WrapperServer:
         self._signals = SignalHub()
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
+        self._orders = 0
+        self._has_failed = False
         self._closing: Closing | None = None
         self._http: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -98,11 +100,13 @@ class WrapperServer:
         verifier, others = Verifier(), Baseline.now()
         settings = self._settings
         logs = start_logging(self._tracker, settings.log_level, settings.log_file, settings.api_key)
+        loop_errors = LoopErrors()
+        loop_errors.install()
         self._signals.install()
         self._signals.subscribe(self._on_signal)
         try:
             binary = demo_cli() if self._demo else find_cli(settings.cli_path)
-            listener = _bind(settings)
+            listener = bind(settings)
             with contextlib.closing(listener):
                 services = await self._build(binary)
                 services.logs = logs
@@ -110,7 +114,7 @@ class WrapperServer:
                 self.port = listener.getsockname()[1]
                 record = self._record(services)
                 try:
-                    record.write(settings.state_path)
+                    _claim(record, settings)
                     await self._serve(services, listener)
                 finally:
                     report = await self._shut_down(services)
@@ -121,12 +125,15 @@ class WrapperServer:
             _keep(self.report, settings, logs)
             return self._exit_code(self.report)
         finally:
+            loop_errors.restore()
             self._signals.restore()
             logs.stop()
 
     def _exit_code(self, report: ShutdownReport) -> int:
         if self._force.is_set():
             return EXIT_FORCED
+        if self._has_failed:
+            return EXIT_FAILED
         return EXIT_LEFT if report.left else EXIT_OK
 
     async def _build(self, binary: CliBinary) -> Services:
@@ -175,17 +182,22 @@ class WrapperServer:
     async def _serve(self, services: Services, listener: socket.socket) -> None:
         config = uvicorn.Config(
             create_app(services), log_config=None, access_log=False, lifespan="off",
-            server_header=False, timeout_graceful_shutdown=1, timeout_keep_alive=75,
+            server_header=False, backlog=BACKLOG, timeout_graceful_shutdown=1, timeout_keep_alive=75,
         )  # fmt: skip
         self._http = _UvicornServer(config)
         self._serving = self._tracker.spawn(self._http.serve([listener]), name="http-server")
         await services.start()
         _announce(services, self.port)
         await self._stopped_or(self._serving)
+        if not self._stop.is_set():
+            logger.error("the HTTP server ended by itself; stopping")
+            self._has_failed = True
 
-    def _on_signal(self, number: signal.Signals, count: int) -> None:
+    def _on_signal(self, number: signal.Signals, _count: int) -> None:
         logger.info("received %s", number.name)
-        if count > 1:
+        # A supervisor may send SIGTERM and SIGHUP together: a hangup is no impatience.
+        self._orders += number.name != "SIGHUP"
+        if self._orders > 1:
             self._force.set()
             if self._closing is not None:
                 self._closing.hurry()
@@ -193,7 +205,7 @@ class WrapperServer:
 
     async def _shut_down(self, services: Services) -> ShutdownReport:
         budget = self._settings.shutdown_timeout
-        watchdog = Watchdog(self._tracker, budget, services.table.kill_all_now)
+        watchdog = Watchdog(self._tracker, budget, services.table.kill_everything_now)
         self._closing = Closing(services, self._http, self._serving, budget)
         if self._force.is_set():
             self._closing.hurry()
@@ -225,31 +237,30 @@ async def _verified(report: ShutdownReport, verifier: Verifier) -> ShutdownRepor
 def _keep(report: ShutdownReport, settings: WrapperSettings, logs: ServerLogs) -> None:
     verdict = "; ".join(report.left or ()) or "nothing left"
     level = logging.WARNING if report.left else logging.INFO
-    logs.write_last(level, f"stopped in {report.seconds:.2f} s: {verdict}")
+    # Whatever becomes of the log and the folder, the exit code must be told.
+    with contextlib.suppress(SettingsError):
+        logs.write_last(level, f"stopped in {report.seconds:.2f} s: {verdict}")
     try:
         write_report(settings.state_path, report)
     except OSError as error:
-        logs.write_last(logging.WARNING, f"the shutdown report was not kept: {error.strerror}")
+        with contextlib.suppress(SettingsError):
+            logs.write_last(logging.WARNING, f"the shutdown report was not kept: {error.strerror}")
 
 
-def _bind(settings: WrapperSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # With the protocol left out asyncio does not set TCP_NODELAY on what is accepted, and every
-    # answer then waits 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        # Listening before the start-up line is printed: whoever reads it may connect at once.
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
+def _claim(record: ServerRecord, settings: WrapperSettings) -> None:
+    """Write the record, unless it is that of another server: on another address, the same port."""
+    other = find_rival(record, settings.state_path)
+    if other is not None:
         raise SettingsError(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
-            "choose another --port (0 takes a free one), or stop what uses it"
+            f"the server with pid {other.pid} has port {other.port} in the state folder "
+            f"{settings.state_path} already, at {other.url}; choose another --port or --state-dir"
+        )
+    try:
+        record.write(settings.state_path)
+    except OSError as error:
+        raise SettingsError(
+            f"the state folder {settings.state_path} cannot be written: {error.strerror}"
         ) from None
-    return listener
 
 
 def _announce(services: Services, port: int) -> None:
@@ -257,8 +268,13 @@ def _announce(services: Services, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     key = "key required" if settings.api_key else "no key needed"
     version = services.cli_version or "version unknown"
-    sys.stdout.write(
+    line = (
         f"claude-wrapper {__version__} on http://{host}:{port} · {key} · "
-        f"CLI {version} ({services.binary.origin}) · previous run: {services.previous_run}\n"
+        f"CLI {version} ({services.binary.origin}) · previous run: {services.previous_run}"
     )
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except (OSError, UnicodeEncodeError) as error:
+        # A full disk or a pipe that nobody reads is no reason not to serve.
+        logger.warning("the start-up line could not be printed (%s): %s", error, line)

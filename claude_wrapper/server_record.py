@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["ServerRecord", "describe_self", "read_records", "remove_stale", "signal_server"]
+__all__ = [
+    "ServerRecord",
+    "describe_self",
+    "find_rival",
+    "read_records",
+    "remove_stale",
+    "signal_server",
+]
 
 PATTERN = "server-*.json"
 
@@ -109,6 +116,14 @@ def read_records(state_folder: Path) -> tuple[ServerRecord, ...]:
     """All records that can be read, by port, of running servers and of killed ones."""
     found = (_read(path) for path in state_folder.glob(PATTERN))
     return tuple(sorted((record for record in found if record), key=lambda record: record.port))
+
+
+def find_rival(record: ServerRecord, state_folder: Path) -> ServerRecord | None:
+    """Another server that runs and has the place of this record."""
+    other = _read(record.path(state_folder))
+    if other is None or other.identity == record.identity or not other.is_running:
+        return None
+    return other
 
 
 def remove_stale(state_folder: Path) -> None:

@@ -88,7 +88,7 @@ class ClaudeCommand:
 
 
 def build_command(
-    binary: CliBinary, workspace: Workspace, environ: Mapping[str, str], run_id: str
+    binary: CliBinary, workspace: Workspace, environ: Mapping[str, str], mark: str
 ) -> ClaudeCommand:
     """The command for one child.
 
@@ -99,7 +99,7 @@ def build_command(
         binary: The executable.
         workspace: Its private folders.
         environ: The environment of the server, of which a fixed list is passed on.
-        run_id: The mark by which a later start recognises its orphans.
+        mark: By which its descendants are recognised, also by a later start.
     """
     bare = ("--bare",) if environ.get("ANTHROPIC_API_KEY") else ()
     passed = {name: value for name, value in environ.items() if _is_passed(name)}
@@ -109,7 +109,7 @@ def build_command(
         "HOME": str(workspace.home),
         "CLAUDE_CONFIG_DIR": str(workspace.config),
         "TMPDIR": str(workspace.temp),
-        RUN_VARIABLE: run_id,
+        RUN_VARIABLE: mark,
     }
     return ClaudeCommand(argv=(*binary.prefix, *ARGUMENTS, *bare), env=env, cwd=workspace.cwd)
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-__all__ = ["ProcessIdentity", "boot_id", "identify", "is_alive", "is_running", "kill_marked"]
+__all__ = [
+    "RUN_VARIABLE",
+    "ProcessIdentity",
+    "boot_id",
+    "identify",
+    "is_alive",
+    "is_running",
+    "is_zombie",
+]
 
+# Names the run and the child, RUN.CHILD, to whatever a child starts.
 RUN_VARIABLE = "CLAUDE_WRAPPER_RUN_ID"
 
 
@@ -43,7 +51,7 @@ def started(pid: int) -> str:
         return stat.rpartition(")")[2].split()[19]
     try:
         return f"{psutil.Process(pid).create_time():.3f}"
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return ""
 
 
@@ -68,26 +76,5 @@ def is_zombie(pid: int) -> bool:
     """Whether a process has ended and only waits to be collected."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return False
-
-
-def kill_marked(run_id: str) -> tuple[int, ...]:
-    """Kill every living process that carries a run's mark in its environment; their pids.
-
-    The mark is inherited by all descendants, so it also finds those whose leader is dead and those
-    that left the group; and it is what makes the signal safe, because a stranger that got a number
-    does not carry it.
-    """
-    killed = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
-                continue
-            if process.environ().get(RUN_VARIABLE) == run_id:
-                # psutil looks at the start time once more before it signals.
-                process.kill()
-                killed.append(process.pid)
-        except (psutil.Error, OSError):
-            continue
-    return tuple(killed)

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from claude_wrapper.claude.identity import is_alive, is_running, kill_marked
+from claude_wrapper.claude.descendants import end_descendants
+from claude_wrapper.claude.identity import is_alive, is_running
 from claude_wrapper.claude.ledger import abandoned_runs
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def reap_orphans(state_folder: Path, *, patience: float = 1.0) -> PreviousRun:
     """End the children of servers that are gone, remove their folders, and report.
 
     A process is only signalled when its start time is the recorded one, or when it carries that
-    run's mark in its environment: a stranger that got a recorded number is never touched.
+    run's mark in its environment or works in that run's private folder, which also finds the group
+    of a dead leader: a stranger that got a recorded number is never touched.
 
     Args:
         state_folder: Where the ledgers lie.
@@ -72,7 +74,7 @@ def _kill_run(run: RunRecord) -> set[int]:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(child.pid, signal.SIGKILL)
                 victims.add(child.pid)
-    return victims | set(kill_marked(run.run_id))
+    return victims | set(end_descendants(run.run_id, run.folder))
 
 
 def _wait_gone(pids: tuple[int, ...], patience: float) -> tuple[int, ...]:

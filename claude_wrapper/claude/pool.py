@@ -8,42 +8,58 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from claude_wrapper.claude.roster import Roster
+from claude_wrapper.claude.starter import Starter
 from claude_wrapper.claude.ticket import PoolLimits, Ticket
-from claude_wrapper.claude.worker import Worker
 from claude_wrapper.errors import OverloadedError, ShuttingDownError, WrapperError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_wrapper.claude.table import Child, ProcessTable
+    from claude_wrapper.claude.wanted import Wanted
+    from claude_wrapper.claude.worker import Worker
     from claude_wrapper.lifecycle import ResourceTracker
-    from claude_wrapper.model import TurnRequest
 
 __all__ = ["Pool", "PoolLimits"]
 
 logger = logging.getLogger(__name__)
 
 KEEPER_INTERVAL = 1.0
-MAX_BACKOFF = 30.0
-STARTS_AT_ONCE = 2
+# An idle process that has lived for so long starts well, whatever becomes of it.
+PROVED_AGE = 10.0
 # A client needs a moment to run its tools; a call parked for less is not taken away from it.
 PARKED_GRACE = 5.0
 
 
 class Pool:
-    """Owns the workers. Requests take tickets; workers are handed out in the order of arrival."""
+    """Owns the workers. Requests take tickets; workers are handed out in the order of arrival.
 
-    def __init__(self, table: ProcessTable, tracker: ResourceTracker, limits: PoolLimits) -> None:
+    Args:
+        table: Starts and ends the processes.
+        tracker: Runs what happens beside the requests.
+        limits: The bounds.
+        clock: Monotonic seconds.
+
+    Attributes:
+        roster: The workers.
+    """
+
+    def __init__(
+        self,
+        table: ProcessTable,
+        tracker: ResourceTracker,
+        limits: PoolLimits,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._table = table
         self._tracker = tracker
+        self._clock = clock
         self.limits = limits
-        self._idle: list[Worker] = []
-        self._busy: set[Worker] = set()
-        self._parked: dict[Worker, float] = {}
-        self._ending: set[Child] = set()
-        self._starting = 0
+        self.roster = Roster()
         self._queue: deque[Ticket] = deque()
-        self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._starter = Starter(table, tracker, clock)
         self._is_closed = False
-        self.last_failure = ""
         self.rejected_total = 0
 
     def start(self) -> None:
@@ -53,29 +69,25 @@ class Pool:
     def close(self) -> None:
         """Refuse everything that waits and everything to come; running turns go on."""
         self._is_closed = True
-        for ticket in self._queue:
-            if not ticket.worker.done():
-                ticket.worker.set_exception(ShuttingDownError("the server is shutting down"))
+        for ticket in self._waiting():
+            ticket.worker.set_exception(ShuttingDownError("the server is shutting down"))
         self._queue.clear()
+
+    @property
+    def last_failure(self) -> str:
+        """Why the newest process was of no use, or ""."""
+        return self._starter.last_failure
 
     @property
     def size(self) -> int:
         """Processes there are or will be in a moment; one counts until it is gone."""
-        living = (*self._idle, *self._busy, *self._parked, *self._ending)
-        return len(living) + self._starting
+        return self.roster.size
 
     def counts(self) -> dict[str, int]:
         """Processes by state, and requests that wait."""
-        return {
-            "idle": len(self._idle),
-            "busy": len(self._busy),
-            "parked": len(self._parked),
-            "starting": self._starting,
-            "ending": len(self._ending),
-            "queued": len(self._queue),
-        }
+        return {**self.roster.counts(), "queued": len(self._waiting())}
 
-    def enqueue(self, request: TurnRequest, *, first: bool = False) -> Ticket:
+    def enqueue(self, wanted: Wanted, *, first: bool = False) -> Ticket:
         """Ask for a process; `first` is for a turn that had its place already.
 
         Raises:
@@ -84,10 +96,12 @@ class Pool:
         """
         if self._is_closed:
             raise ShuttingDownError("the server is shutting down; try another one", retry_after=5)
-        ticket = Ticket(request)
+        ticket = Ticket(wanted)
         self._queue.appendleft(ticket) if first else self._queue.append(ticket)
         self._dispatch()
-        if not ticket.worker.done() and not first and self._is_overfull():
+        # Those for whom a process is starting have their place already.
+        overfull = len(self._waiting()) - self.roster.starting > self.limits.queue
+        if ticket.is_waiting and not first and overfull:
             self._queue.remove(ticket)
             self.rejected_total += 1
             raise OverloadedError(
@@ -98,29 +112,29 @@ class Pool:
 
     def release(self, worker: Worker) -> None:
         """A turn is over and the worker is sound: keep it, or replace it when it is used up."""
-        self._busy.discard(worker)
+        self.roster.busy.discard(worker)
+        self._starter.succeeded(worker)
         worker.turns += 1
-        worker.last_used = time.monotonic()
+        worker.last_used = self._clock()
         if self._is_closed or self._is_used_up(worker):
             self._end(worker.child)
         else:
-            self._idle.append(worker)
+            self.roster.idle.append(worker)
         self._dispatch()
 
     def park(self, worker: Worker) -> None:
         """The worker waits for the results of its tool calls."""
-        self._busy.discard(worker)
-        worker.last_used = time.monotonic()
+        self.roster.busy.discard(worker)
+        worker.last_used = self._clock()
         if worker.is_doomed:
             self.discard(worker)
             return
-        self._parked[worker] = worker.last_used
+        self.roster.parked[worker] = worker.last_used
         self._dispatch()
 
     def discard(self, worker: Worker) -> None:
         """The worker is no longer trusted: end it."""
-        self._forget(worker)
-        self._end(worker.child)
+        self._retire(worker)
         self._dispatch()
 
     def drop_session(self, owner: str, session: str) -> None:
@@ -128,176 +142,162 @@ class Pool:
 
         One that is just finishing its turn is ended when the turn has left it.
         """
-        for worker in (*self._idle, *self._parked, *self._busy):
+        for worker in (*self.roster.idle, *self.roster.parked, *self.roster.busy):
             if worker.session == session and worker.owner == owner:
                 worker.is_doomed = True
-                if worker not in self._busy:
+                if worker not in self.roster.busy:
                     self.discard(worker)
 
-    def _is_overfull(self) -> bool:
-        # Those for whom a process is starting have their place already.
-        waiting = sum(not ticket.worker.done() for ticket in self._queue)
-        return waiting - self._starting > self.limits.queue
+    def _waiting(self) -> list[Ticket]:
+        return [ticket for ticket in self._queue if ticket.is_waiting]
 
     def _dispatch(self) -> None:
         for ticket in tuple(self._queue):
-            if ticket.worker.done():
+            if not ticket.is_waiting:
                 self._queue.remove(ticket)
                 continue
-            worker = self._choose(ticket)
+            worker = self.roster.choose(ticket.wanted, most=self.limits.most)
             if worker is not None:
                 self._queue.remove(ticket)
-                self._take(worker)
+                self.roster.take(worker)
                 ticket.worker.set_result(worker)
         self._start_what_is_missing()
 
-    def _choose(self, ticket: Ticket) -> Worker | None:
-        """The best worker that is free now: the fewer milliseconds it needs, the better."""
-        for worker in self._parked:
-            if worker.waits_for(ticket.request) and not worker.has_ended:
-                return worker
-        fitting = [w for w in self._idle if w.schema == ticket.schema and not w.has_ended]
-        holding = [w for w in fitting if w.holds(ticket.request)]
-        if holding:
-            return max(holding, key=lambda w: (len(w.context.fingerprints), w.last_used))
-        free = [w for w in fitting if not w.session or self.size >= self.limits.most]
-        return min(free, key=lambda w: w.last_used, default=None)
-
-    def _take(self, worker: Worker) -> None:
-        self._forget(worker)
-        self._busy.add(worker)
-
     def _start_what_is_missing(self) -> None:
-        waiting = [ticket for ticket in self._queue if not ticket.worker.done()]
-        for ticket in waiting[self._starting :]:
+        waiting = self._waiting()
+        if self._starter.rest:
+            self._do_without_a_start(waiting)
+            return
+        for ticket in waiting[self.roster.starting :]:
             if self.size >= self.limits.most:
                 break
-            self._starting += 1
+            self.roster.starting += 1
             self._tracker.spawn(self._start_for(ticket), name="pool-start")
         # Each process that is ending makes room for one of those that still have none.
-        for _ in range(len(waiting) - self._starting - len(self._ending)):
+        coming = self.roster.starting + len(self.roster.ending) + len(self.roster.recalling)
+        for _ in range(len(waiting) - coming):
             if not self._make_room():
                 return
 
+    def _do_without_a_start(self, waiting: list[Ticket]) -> None:
+        """What lives will serve who waits; where nothing does, nobody can."""
+        if not self.roster.serves:
+            for ticket in waiting:
+                ticket.worker.set_exception(self._starter.refusal())
+        elif waiting and not self.roster.recalling:
+            self._recall_parked(PARKED_GRACE, most=1)
+
     def _end(self, child: Child) -> None:
         """End a process; it counts against the bound until it is gone."""
-        self._ending.add(child)
+        self.roster.ending.add(child)
         self._table.end(child)
         self._tracker.spawn(self._await_end(child), name=f"pool-end {child.pid}")
 
     async def _await_end(self, child: Child) -> None:
         await child.gone.wait()
-        self._ending.discard(child)
+        self.roster.ending.discard(child)
         if not self._is_closed:
             self._dispatch()
 
     def _make_room(self) -> bool:
-        """End an idle process of another kind, or take back a long parked one."""
-        if self._idle:
-            oldest = min(self._idle, key=lambda worker: worker.last_used)
-            self._forget(oldest)
-            self._end(oldest.child)
+        """End an idle process of another kind, or take back the one that is parked longest."""
+        if self.roster.idle:
+            self._retire(min(self.roster.idle, key=lambda worker: worker.last_used))
             return True
-        self._recall_parked(PARKED_GRACE)
-        return False
+        return self._recall_parked(PARKED_GRACE, most=1) > 0
 
-    def _recall_parked(self, older_than: float) -> None:
-        now = time.monotonic()
-        for worker, since in tuple(self._parked.items()):
-            if now - since >= older_than:
-                self._take(worker)
-                self._tracker.spawn(self._recall(worker), name=f"pool-recall {worker.child.pid}")
+    def _recall_parked(self, older_than: float, most: int) -> int:
+        """Take back what is parked for so long, the oldest first; how many."""
+        now = self._clock()
+        old = [worker for worker, since in self.roster.parked.items() if now - since >= older_than]
+        for worker in old[:most]:
+            self.roster.take(worker)
+            self.roster.recalling.add(worker)
+            self._tracker.spawn(self._recall(worker), name=f"pool-recall {worker.child.pid}")
+        return len(old[:most])
 
     async def _recall(self, worker: Worker) -> None:
-        if await worker.interrupt() and await worker.rewind():
-            self.release(worker)
-        else:
-            self.discard(worker)
+        is_sound = await worker.interrupt() and await worker.rewind()
+        self.roster.recalling.discard(worker)
+        self.release(worker) if is_sound else self.discard(worker)
 
     async def _start_for(self, ticket: Ticket) -> None:
+        failure: WrapperError | None = None
         try:
-            worker = await self._start_worker(ticket.schema)
+            worker = await self._starter.start(ticket.wanted.schema)
         except WrapperError as error:
-            self._starting -= 1
-            if not ticket.worker.done():
-                ticket.worker.set_exception(error)
-            self._dispatch()
+            failure = error
+        finally:
+            self.roster.starting -= 1
+        if failure is None:
+            self._admit(worker)
             return
-        self._starting -= 1
-        self._admit(worker)
-
-    async def _start_worker(self, schema: str) -> Worker:
-        async with self._starts:
-            child = await self._table.spawn()
-            worker = Worker(child, self._tracker, schema)
-            try:
-                await worker.start()
-            except WrapperError as error:
-                self.last_failure = f"{error.message}: {child.process.stderr}".strip(": ")
-                error.message = self.last_failure
-                self._end(child)
-                raise
-            self.last_failure = ""
-            return worker
+        if ticket.is_waiting and not self.roster.serves:
+            ticket.worker.set_exception(failure)
+        self._dispatch()
 
     def _admit(self, worker: Worker) -> None:
         if self._is_closed:
             self._end(worker.child)
             return
-        self._idle.append(worker)
+        self.roster.idle.append(worker)
         self._dispatch()
 
     async def _keep(self) -> None:
-        pause = KEEPER_INTERVAL
         while not self._is_closed:
             try:
                 await self._tend()
-                pause = KEEPER_INTERVAL
             except WrapperError as error:
-                pause = min(pause * 2, MAX_BACKOFF)
-                self._complain(error, pause)
-            await asyncio.sleep(pause)
-
-    def _complain(self, error: WrapperError, pause: float) -> None:
-        # At the end of the server a process that was just starting is ended: no news.
-        if not self._is_closed:
-            logger.warning("no warm process: %s; next try in %g s", error.message, pause)
+                # At the end of the server a process that was just starting is ended: no news.
+                if not self._is_closed:
+                    pause = max(KEEPER_INTERVAL, self._starter.rest)
+                    logger.warning("no warm process: %s; next try in %.0f s", error.message, pause)
+            except Exception:
+                logger.exception("the pool could not be tended; next try in %g s", KEEPER_INTERVAL)
+            await asyncio.sleep(KEEPER_INTERVAL)
 
     async def _tend(self) -> None:
         self._sweep()
         # One after the other: starting many at once slows down the requests that run.
-        while not self._is_closed and self.size < min(self.limits.warm, self.limits.most):
-            self._starting += 1
+        while self._is_one_missing():
+            self.roster.starting += 1
             try:
-                worker = await self._start_worker("")
+                worker = await self._starter.start("")
             finally:
-                self._starting -= 1
+                self.roster.starting -= 1
             self._admit(worker)
         self._dispatch()
 
+    def _is_one_missing(self) -> bool:
+        if self._is_closed or self._starter.rest:
+            return False
+        return self.size < min(self.limits.warm, self.limits.most)
+
     def _sweep(self) -> None:
-        now = time.monotonic()
-        for worker in sorted(self._idle, key=lambda w: w.last_used):
+        now = self._clock()
+        for worker in sorted(self.roster.idle, key=lambda w: w.last_used):
             surplus = self.size > self.limits.warm and now - worker.last_used > self.limits.idle_ttl
             if surplus or self._is_used_up(worker):
-                self._forget(worker)
-                self._end(worker.child)
-        for worker in tuple(self._parked):
+                self._retire(worker)
+            elif now - worker.born > PROVED_AGE:
+                self._starter.succeeded(worker)
+        for worker in tuple(self.roster.parked):
             if worker.has_ended:
                 self.discard(worker)
-        self._recall_parked(self.limits.parked_ttl)
+        self._recall_parked(self.limits.parked_ttl, most=len(self.roster.parked))
 
     def _is_used_up(self, worker: Worker) -> bool:
         return (
             worker.has_ended
             or worker.is_doomed
             or worker.turns >= self.limits.max_turns
-            or time.monotonic() - worker.born >= self.limits.max_age
+            or self._clock() - worker.born >= self.limits.max_age
             or worker.child.rss() >= self.limits.max_rss
         )
 
-    def _forget(self, worker: Worker) -> None:
-        if worker in self._idle:
-            self._idle.remove(worker)
-        self._busy.discard(worker)
-        self._parked.pop(worker, None)
+    def _retire(self, worker: Worker) -> None:
+        """End a worker that is in nobody's hands."""
+        if worker.has_ended and worker.is_untried and not worker.child.is_ending:
+            self._starter.failed(worker.link.end_reason)
+        self.roster.forget(worker)
+        self._end(worker.child)

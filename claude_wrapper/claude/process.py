@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,9 @@ __all__ = ["ClaudeProcess", "signal_group", "start_process", "tied_to_us"]
 
 # The longest line the CLI may print; an image echoed back is the largest seen.
 LINE_LIMIT = 64 << 20
-STDERR_LINES = 40
+# What is kept of standard error: enough for a reason, whatever is printed.
+STDERR_BYTES = 8000
+STDERR_PIECE = 1 << 16
 HELPER = Path(__file__).with_name("exec_helper.py")
 
 
@@ -71,7 +72,7 @@ class ClaudeProcess:
         self._stdin = process.stdin
         self._stdout = process.stdout
         self._stderr = process.stderr
-        self._stderr_tail: deque[str] = deque(maxlen=STDERR_LINES)
+        self._stderr_tail = b""
 
     @property
     def exit_code(self) -> int | None:
@@ -80,8 +81,8 @@ class ClaudeProcess:
 
     @property
     def stderr(self) -> str:
-        """The last lines it printed on standard error."""
-        return "\n".join(self._stderr_tail)
+        """The end of what it printed on standard error."""
+        return self._stderr_tail.decode(errors="replace").strip()
 
     async def read_line(self) -> bytes:
         """The next output line, or b"" at the end.
@@ -97,10 +98,9 @@ class ClaudeProcess:
             ) from None
 
     async def drain_stderr(self) -> None:
-        """Keep the last lines of standard error until it closes."""
-        with suppress(ValueError):
-            async for line in self._stderr:
-                self._stderr_tail.append(line.decode(errors="replace").rstrip()[:2000])
+        """Keep the end of standard error until it closes; lines do not matter, and may be endless."""
+        while piece := await self._stderr.read(STDERR_PIECE):
+            self._stderr_tail = (self._stderr_tail + piece)[-STDERR_BYTES:]
 
     def write_line(self, line: bytes) -> None:
         """Queue one input line; a child that is gone is noticed by its end of output."""
@@ -156,8 +156,10 @@ async def start_process(command: ClaudeCommand) -> ClaudeProcess:
             env=dict(command.env),
             start_new_session=True,
         )
-    except OSError as error:
-        raise CliFailedError(f"cannot start {command.argv[0]!r}: {error.strerror}") from error
+    except (OSError, RuntimeError) as error:
+        # RuntimeError: no thread could be started to wait for the process.
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CliFailedError(f"cannot start {command.argv[0]!r}: {reason}") from error
     process = asyncio.subprocess.Process(transport, protocol, loop)
     return ClaudeProcess(process, transport, protocol)
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import psutil
 
 from claude_wrapper.claude.command import ClaudeCommand, Workspace, build_command
-from claude_wrapper.claude.identity import is_alive, kill_marked
+from claude_wrapper.claude.descendants import end_descendants
+from claude_wrapper.claude.identity import is_alive
 from claude_wrapper.claude.process import ClaudeProcess, signal_group, start_process
-from claude_wrapper.errors import ShuttingDownError
+from claude_wrapper.errors import CliFailedError, ShuttingDownError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +44,14 @@ class Child:
 
     Attributes:
         process: The running CLI.
-        gone: Set once it ended, was collected, its group is dead and its folder removed.
+        mark: What its descendants carry in their environment.
+        gone: Set once it ended, was collected, what it had started is dead and its folder removed.
     """
 
-    def __init__(self, process: ClaudeProcess, folder: Path, tracking: Tracking) -> None:
+    def __init__(self, process: ClaudeProcess, folder: Path, mark: str, tracking: Tracking) -> None:
         self.process = process
         self.folder = folder
+        self.mark = mark
         self.gone = asyncio.Event()
         self.tracking = tracking
         self.is_ending = False
@@ -59,10 +62,10 @@ class Child:
         return self.process.pid
 
     def rss(self) -> int:
-        """Resident memory in bytes; 0 when it is gone."""
+        """Resident memory in bytes; 0 when it is gone, or there is no descriptor to look."""
         try:
             return int(psutil.Process(self.pid).memory_info().rss)
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return 0
 
 
@@ -112,11 +115,16 @@ class ProcessTable:
         """
         if self._is_closed:
             raise ShuttingDownError("the server is shutting down")
-        folder, command = self._prepare()
+        folder = self._ledger.work_folder / os.urandom(8).hex()
         self._births += 1
         try:
-            process = await start_process(command)
+            process = await start_process(self._prepare(folder))
             return self._adopt(process, folder)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise CliFailedError(
+                f"a process could not be prepared in {folder.parent}: {error.strerror}"
+            ) from error
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -125,17 +133,25 @@ class ProcessTable:
 
     def _adopt(self, process: ClaudeProcess, folder: Path) -> Child:
         # From here to the table nothing awaits: a child that runs is a child that is listed.
-        self._ledger.add(process.pid)
         name = f"cli {process.pid}"
         tracking = self._tracker.track("child", name, lambda: self._kill_now(process.pid))
-        child = Child(process, folder, tracking)
+        child = Child(process, folder, self._mark(folder), tracking)
         self._children[process.pid] = child
         self.started_total += 1
         self._tracker.spawn(process.drain_stderr(), name=f"cli-stderr {process.pid}")
         self._tracker.spawn(self._reap(child), name=f"cli-reaper {process.pid}")
+        try:
+            self._ledger.add(process.pid)
+        except OSError:
+            # Nobody could find it after a crash, so it must not live.
+            self.end(child)
+            raise
         if self._is_closed:
             self.end(child)
         return child
+
+    def _mark(self, folder: Path) -> str:
+        return f"{self._ledger.run_id}.{folder.name}"
 
     def end(self, child: Child) -> None:
         """Begin to end a child, group TERM then group KILL, and return at once."""
@@ -158,12 +174,12 @@ class ProcessTable:
                     for child in self.children:
                         await child.gone.wait()
                     await asyncio.sleep(BIRTH_INTERVAL)
-        await self._end_strays()
+        await self._end_all_descendants()
         return count
 
-    async def _end_strays(self) -> None:
+    async def _end_all_descendants(self) -> None:
         """End what our children started and moved out of their group."""
-        strays = kill_marked(self._ledger.run_id)
+        strays = await self._tracker.in_thread(self._kill_descendants_now, name="stray-finder")
         if not strays:
             return
         logger.warning("ended %d processes that had left their group", len(strays))
@@ -177,12 +193,19 @@ class ProcessTable:
         for pid in tuple(self._children):
             self._kill_now(pid)
 
+    def kill_everything_now(self) -> None:
+        """Kill every group, and then what had left them; it may take some tens of milliseconds."""
+        self.kill_all_now()
+        self._kill_descendants_now()
+
+    def _kill_descendants_now(self) -> tuple[int, ...]:
+        return end_descendants(self._ledger.run_id, self._ledger.work_folder)
+
     def _kill_now(self, pid: int) -> None:
         if pid in self._children:
             signal_group(pid, signal.SIGKILL)
 
-    def _prepare(self) -> tuple[Path, ClaudeCommand]:
-        folder = self._ledger.work_folder / os.urandom(8).hex()
+    def _prepare(self, folder: Path) -> ClaudeCommand:
         config = self._environ.get("CLAUDE_CONFIG_DIR", "")
         workspace = Workspace(
             home=folder / "home",
@@ -193,7 +216,7 @@ class ProcessTable:
         for path in (folder, workspace.home, workspace.temp, folder / "cwd"):
             path.mkdir(mode=0o700)
         workspace.config.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder, build_command(self._binary, workspace, self._environ, self._ledger.run_id)
+        return build_command(self._binary, workspace, self._environ, self._mark(folder))
 
     def _own_config(self, folder: Path) -> Path:
         # With a key nothing needs to be remembered, and processes that share a configuration
@@ -225,8 +248,23 @@ class ProcessTable:
         # The leader is gone; whatever it started in its group goes now.
         signal_group(child.pid, signal.SIGKILL)
         await child.process.release_pipes(PIPE_PATIENCE)
+        await self._end_descendants(child)
         shutil.rmtree(child.folder, ignore_errors=True)
         self._children.pop(child.pid, None)
-        self._ledger.remove(child.pid)
+        try:
+            self._ledger.remove(child.pid)
+        except OSError as error:
+            # The entry stays; whoever has the number later has another start time.
+            logger.warning("the ledger could not be written: %s", error.strerror)
         child.tracking.done()
         child.gone.set()
+
+    async def _end_descendants(self, child: Child) -> None:
+        """End what one child left behind in other groups; at the end of all, one look is enough."""
+        if self._is_closed:
+            return
+        strays = await self._tracker.in_thread(
+            lambda: end_descendants(child.mark, child.folder), name=f"stray-finder {child.pid}"
+        )
+        if strays:
+            logger.warning("ended %d processes that process %d left behind", len(strays), child.pid)

@@ -6,10 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from claude_wrapper.claude.worker import Worker, schema_key
-
 if TYPE_CHECKING:
-    from claude_wrapper.model import TurnRequest
+    from claude_wrapper.claude.wanted import Wanted
+    from claude_wrapper.claude.worker import Worker
 
 __all__ = ["PoolLimits", "Ticket"]
 
@@ -34,10 +33,14 @@ class PoolLimits:
 class Ticket:
     """A place in the queue. `worker` is the future of the process; `cancel` gives the place up."""
 
-    def __init__(self, request: TurnRequest) -> None:
-        self.request = request
-        self.schema = schema_key(request)
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
         self.worker: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody still waits, and has got nothing yet."""
+        return not self.worker.done()
 
     def cancel(self) -> None:
         """Nobody waits any more."""

@@ -12,6 +12,8 @@ from claude_wrapper.errors import WrapperError
 from claude_wrapper.model import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claude_wrapper.claude.ticket import Ticket
     from claude_wrapper.claude.worker import Worker
     from claude_wrapper.model import Message, TurnEvent, TurnRequest
@@ -27,6 +29,10 @@ class TurnLimits:
     idle: float = 120.0
 
 
+def nothing() -> None:
+    """Nobody needs to be told."""
+
+
 class Turn:
     """A running turn as its consumer sees it.
 
@@ -36,6 +42,7 @@ class Turn:
     Attributes:
         opening_usage: What the API counted before it began to answer; zeros until then.
         outbox: What was said and not read yet.
+        on_abandoned: Told at once when nobody wants the answer any more.
     """
 
     def __init__(self, request: TurnRequest) -> None:
@@ -46,8 +53,10 @@ class Turn:
         self.is_abandoned = False
         self.outbox: Outbox[TurnEvent | WrapperError | None] = Outbox()
         self.ticket: Ticket | None = None
+        self.on_abandoned: Callable[[], None] = nothing
         self._worker: Worker | None = None
         self._abandon_error: WrapperError | None = None
+        self._has_ended = False
 
     async def next_event(self) -> TurnEvent | None:
         """The next piece of the answer, or None after the last.
@@ -73,6 +82,10 @@ class Turn:
         self.outbox.open()
         if error is None:
             self.outbox.clear()
+            if self._has_ended:
+                # Whoever still reads must see the end, which has just been dropped, too.
+                self.outbox.put(None)
+        self.on_abandoned()
         if self.ticket is not None:
             self.ticket.cancel()
         if self._worker is not None:
@@ -88,6 +101,7 @@ class Turn:
 
     def end(self, error: WrapperError | None = None) -> None:
         """No more events come."""
+        self._has_ended = True
         self.outbox.put(error or self._abandon_error)
 
     def waits_in(self, ticket: Ticket) -> None:

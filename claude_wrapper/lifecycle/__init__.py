@@ -8,6 +8,7 @@ from claude_wrapper.lifecycle.emitter import (
     EmitterClosedError,
     MaxListenersExceededWarning,
 )
+from claude_wrapper.lifecycle.loop_errors import LoopErrors
 from claude_wrapper.lifecycle.tracker import ResourceTracker, TrackedResource
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Baseline",
     "Emitter",
     "EmitterClosedError",
+    "LoopErrors",
     "MaxListenersExceededWarning",
     "ResourceTracker",
     "TrackedResource",

@@ -131,14 +131,27 @@ class ResourceTracker:
             if tracking.close == handle.cancel:
                 self.forget(number)
 
-    def thread(self, target: Callable[[], None], *, name: str) -> threading.Thread:
-        """Start a named daemon thread that leaves the list when its target returns."""
+    def thread(
+        self,
+        target: Callable[[], None],
+        *,
+        name: str,
+        last: Callable[[], object] = lambda: None,
+    ) -> threading.Thread:
+        """Start a named daemon thread that leaves the list when its target returns.
+
+        Args:
+            target: What it does.
+            name: Its name.
+            last: Called in the thread when it is off the list already.
+        """
 
         def run() -> None:
             try:
                 target()
             finally:
                 tracking.done()
+                last()
 
         thread = threading.Thread(target=run, name=name, daemon=True)
         tracking = self.track("thread", name, lambda: None)
@@ -165,23 +178,29 @@ class ResourceTracker:
         """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
-
-        def settle(deliver: Callable[[], None]) -> None:
-            if not outcome.done():
-                deliver()
+        deliver: list[Callable[[], None]] = []
 
         def run() -> None:
             try:
                 result = function()
             except Exception as error:  # noqa: BLE001  # raised again where it is awaited
-                deliver = partial(outcome.set_exception, error)
+                deliver.append(partial(outcome.set_exception, error))
             else:
-                deliver = partial(outcome.set_result, result)
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(settle, deliver)
+                deliver.append(partial(outcome.set_result, result))
 
-        self.thread(run, name=name)
-        return await outcome
+        def settle() -> None:
+            if not outcome.done():
+                deliver[0]()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle)
+
+        thread = self.thread(run, name=name, last=tell)
+        result = await outcome
+        # It has nothing left to do, and whoever looks for threads must not see it.
+        thread.join()
+        return result
 
     def temp_folder(self, prefix: str, parent: Path | None = None) -> tuple[Path, Tracking]:
         """Make a private folder (mode 0700, unguessable name); closing it removes the tree."""

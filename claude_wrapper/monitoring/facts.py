@@ -94,7 +94,7 @@ class ProcessReader:
         now = time.time()
         found = []
         for pid in child_pids():
-            with suppress(psutil.Error):
+            with suppress(psutil.Error, OSError):
                 child = psutil.Process(pid)
                 age = max(0.0, now - child.create_time())
                 found.append(ChildFacts(pid=child.pid, rss=child.memory_info().rss, age=age))

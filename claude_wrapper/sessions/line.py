@@ -82,6 +82,8 @@ class SessionLines(Generic[_Turn]):
             raise OverloadedError(
                 f"{self._most} requests wait for their sessions; try again later", retry_after=2
             )
+        # Who left would otherwise be kept until the turn is over, however many come and go.
+        line.waiting = deque(other for other in line.waiting if not other.turn.done())
         line.waiting.append(place)
         return place.turn
 

@@ -7,7 +7,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from claude_wrapper.sessions.record import Session, SessionLimits, SessionStats
+from claude_wrapper.sessions.record import (
+    SWEEP_BATCH,
+    Session,
+    SessionLimits,
+    SessionStats,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,9 +66,14 @@ class MemoryStore:
         """Keep this version as the most recently used one."""
         if not self._drop(session.id):
             self._created += 1
+        self._drop_expired(SWEEP_BATCH)
+        if session.size > self._limits.size:
+            # It would have to go at once, and all others with it.
+            self._evicted += 1
+            self._on_removed(session)
+            return
         self._held[session.id] = _Held(session, self._clock() + self._limits.ttl)
         self._size += session.size
-        self._drop_expired(len(self._held))
         while len(self._held) > self._limits.sessions or self._size > self._limits.size:
             self._remove(next(iter(self._held)))
             self._evicted += 1
@@ -92,6 +102,9 @@ class MemoryStore:
             active=len(self._held), size=self._size, created=self._created,
             expired=self._expired, evicted=self._evicted,
         )  # fmt: skip
+
+    async def check(self) -> None:
+        """It always works."""
 
     async def close(self) -> None:
         """Forget everything."""

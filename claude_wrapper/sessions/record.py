@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import dataclass, replace
 
 from claude_wrapper.model import ImagePart, Message, TextPart
 
-__all__ = ["SESSION_OVERHEAD", "Session", "SessionLimits", "SessionStats", "message_bytes"]
+__all__ = [
+    "SESSION_OVERHEAD",
+    "SWEEP_BATCH",
+    "Session",
+    "SessionLimits",
+    "SessionStats",
+    "message_bytes",
+]
 
 # What a message costs beyond its text: the record, its tuple, and the pointers to it.
-MESSAGE_OVERHEAD = 300
-SESSION_OVERHEAD = 800
+MESSAGE_OVERHEAD = 110
+CALL_OVERHEAD = 120
+PART_OVERHEAD = 50
+SESSION_OVERHEAD = 500
+# How many sessions are removed at once; more would hold up whoever else wants to run.
+SWEEP_BATCH = 100
+# Of the bytes of all sessions.
+SESSION_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +50,21 @@ class Session:
     size: int = SESSION_OVERHEAD
 
     def extended(
-        self, messages: tuple[Message, ...], *, model: str, system: str, now: float, most: int
-    ) -> Session:
-        """The session after a turn, the oldest exchanges dropped beyond `most` messages."""
-        kept = _newest((*self.messages, *messages), most)
-        size = SESSION_OVERHEAD + 2 * len(system) + sum(map(message_bytes, kept))
+        self, messages: tuple[Message, ...], *, model: str, system: str, now: float,
+        most: int, most_bytes: float = math.inf,
+    ) -> Session:  # fmt: skip
+        """The session after a turn.
+
+        Args:
+            messages: What was said in it.
+            model: Who answered.
+            system: Under which instructions.
+            now: Unix time.
+            most: Messages to keep; beyond them the oldest exchanges go.
+            most_bytes: The same for their estimated size; the newest exchange always stays.
+        """
+        kept = _newest((*self.messages, *messages), most, most_bytes)
+        size = SESSION_OVERHEAD + sys.getsizeof(system) + sum(map(message_bytes, kept))
         return replace(
             self, messages=kept, model=model, system=system, last_used_at=now, size=size,
             uses=self.uses + 1,
@@ -55,6 +80,11 @@ class SessionLimits:
     messages: int
     ttl: float
 
+    @property
+    def session_size(self) -> float:
+        """Bytes of one session: one client must not push out all others."""
+        return self.size * SESSION_SHARE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStats:
@@ -68,25 +98,32 @@ class SessionStats:
 
 
 def message_bytes(message: Message) -> int:
-    """An estimate that needs no serialising: lengths, and a fixed cost for each record."""
-    parts = sum(_part_bytes(part) for part in message.parts)
+    """An estimate that needs no serialising: the sizes of the strings, and of their records."""
+    parts = sum(map(_part_bytes, message.parts))
     calls = sum(
-        MESSAGE_OVERHEAD + len(call.arguments) + len(call.name) for call in message.tool_calls
+        CALL_OVERHEAD + sum(map(sys.getsizeof, (call.id, call.name, call.arguments)))
+        for call in message.tool_calls
     )
     return MESSAGE_OVERHEAD + parts + calls
 
 
 def _part_bytes(part: TextPart | ImagePart) -> int:
+    # A string takes one, two or four bytes for each of its characters, as the widest one needs.
     if isinstance(part, TextPart):
-        return len(part.text.encode("utf-8", "surrogatepass"))
-    return len(part.data) + len(part.url)
+        return PART_OVERHEAD + sys.getsizeof(part.text)
+    return PART_OVERHEAD + sys.getsizeof(part.data) + sys.getsizeof(part.url)
 
 
-def _newest(messages: tuple[Message, ...], most: int) -> tuple[Message, ...]:
+def _newest(messages: tuple[Message, ...], most: int, most_bytes: float) -> tuple[Message, ...]:
     """The newest messages, cut where a user begins, so that no result loses its call."""
-    if len(messages) <= most:
+    size = float(sum(map(message_bytes, messages)))
+    if len(messages) <= most and size <= most_bytes:
         return messages
-    for index in range(len(messages) - most, len(messages)):
-        if messages[index].role == "user":
-            return messages[index:]
-    return messages[-1:]
+    newest = messages[-1:]
+    for index, message in enumerate(messages):
+        if message.role == "user" and len(messages) - index <= most:
+            newest = messages[index:]
+            if size <= most_bytes:
+                break
+        size -= message_bytes(message)
+    return newest

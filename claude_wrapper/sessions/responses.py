@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from claude_wrapper.errors import NotFoundError
-from claude_wrapper.sessions.record import SESSION_OVERHEAD, SessionStats, message_bytes
+from claude_wrapper.sessions.record import (
+    SESSION_OVERHEAD,
+    SWEEP_BATCH,
+    SessionStats,
+    message_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +25,6 @@ if TYPE_CHECKING:
     from claude_wrapper.sessions.record import SessionLimits
 
 __all__ = ["ResponseStore", "StoredResponse"]
-
-SWEEP_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +116,17 @@ class ResponseStore:
             return
         if before is not None:
             before.users += 1
-        link = _Link(response, before, _size(response), 0.0)
+        size = _size(response)
+        if size > self._limits.size:
+            # It would have to go at once, and all others with it.
+            self._evicted += 1
+            return
+        link = _Link(response, before, size, 0.0)
         self._links[response.id] = link
         self._size += link.size
         self._created += 1
         self._renew(link)
-        self.sweep(len(self._links))
+        self.sweep(SWEEP_BATCH)
         while len(self._links) > self._limits.sessions or self._size > self._limits.size:
             self._remove(next(iter(self._links)))
             self._evicted += 1

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import ConflictError, NotFoundError
 from claude_wrapper.sessions.line import SessionLines
-from claude_wrapper.sessions.record import Session, SessionLimits
+from claude_wrapper.sessions.record import SWEEP_BATCH, Session, SessionLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +19,20 @@ if TYPE_CHECKING:
     from claude_wrapper.model import Message
     from claude_wrapper.sessions.store import SessionStore
 
-__all__ = ["SessionService", "SessionTurn"]
+__all__ = ["SessionService", "SessionTurn", "SweepStats"]
 
-SWEEP_BATCH = 100
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStats:
+    """The periodic removal: runs and removed sessions so far, and when and how long the last was.
+
+    `last_at` is Unix time, or None before the first.
+    """
+
+    runs: int = 0
+    removed: int = 0
+    last_at: float | None = None
+    last_seconds: float = 0.0
 
 
 class SessionTurn:
@@ -50,6 +62,9 @@ class SessionService:
         limits: How long a session may get.
         tracker: Runs the periodic removal.
         most_waiting: Requests that may wait for their session, over all sessions.
+
+    Attributes:
+        sweeps: What the periodic removal has done.
     """
 
     def __init__(
@@ -64,6 +79,7 @@ class SessionService:
         self._limits = limits
         self._tracker = tracker
         self._lines: SessionLines[SessionTurn] = SessionLines(most_waiting)
+        self.sweeps = SweepStats()
 
     def start(self, interval: float) -> None:
         """Remove expired sessions every `interval` seconds."""
@@ -71,8 +87,16 @@ class SessionService:
 
     async def sweep(self) -> None:
         """Remove all expired sessions in small batches, so that requests are not held up."""
-        while await self.store.sweep(SWEEP_BATCH) == SWEEP_BATCH:
+        began, removed = time.monotonic(), 0
+        while (count := await self.store.sweep(SWEEP_BATCH)) == SWEEP_BATCH:
+            removed += count
             await asyncio.sleep(0)
+        self.sweeps = SweepStats(
+            runs=self.sweeps.runs + 1,
+            removed=self.sweeps.removed + removed + count,
+            last_at=time.time(),
+            last_seconds=time.monotonic() - began,
+        )
 
     @property
     def waiting(self) -> int:
@@ -149,7 +173,12 @@ class SessionService:
         """Store the session with these messages added."""
         await self.store.put(
             session.extended(
-                messages, model=model, system=system, now=time.time(), most=self._limits.messages
+                messages,
+                model=model,
+                system=system,
+                now=time.time(),
+                most=self._limits.messages,
+                most_bytes=self._limits.session_size,
             )
         )
 

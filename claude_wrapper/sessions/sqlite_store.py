@@ -7,6 +7,7 @@ wall clock, because no other clock survives a restart.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -17,7 +18,12 @@ from typing import TYPE_CHECKING, TypeVar
 from claude_wrapper.errors import SettingsError, WrapperError
 from claude_wrapper.lifecycle.worker_thread import WorkerThread
 from claude_wrapper.sessions.codec import decode_session, encode_session
-from claude_wrapper.sessions.record import Session, SessionLimits, SessionStats
+from claude_wrapper.sessions.record import (
+    SWEEP_BATCH,
+    Session,
+    SessionLimits,
+    SessionStats,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
     from claude_wrapper.lifecycle import ResourceTracker
 
 __all__ = ["SqliteStore"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -37,9 +45,15 @@ CREATE TABLE IF NOT EXISTS sessions (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_use ON sessions (used);
 CREATE INDEX IF NOT EXISTS by_owner ON sessions (owner, used);
-CREATE INDEX IF NOT EXISTS by_expiry ON sessions (expires);
+DROP INDEX IF EXISTS by_expiry;
+CREATE INDEX IF NOT EXISTS by_end ON sessions (expires, used);
 PRAGMA user_version = 1;
 """
+
+
+# In the order of the index: by use alone, every put would look at all rows.
+EXPIRED = "SELECT key, owner, size FROM sessions WHERE expires <= ? ORDER BY expires, used LIMIT ?"
+OLDEST = "SELECT key, owner, size FROM sessions ORDER BY used LIMIT 1"
 
 
 @dataclass
@@ -79,8 +93,8 @@ class SqliteStore:
         self._limits = limits
         self._clock = clock
         self._on_removed = on_removed
-        self._connection = _open(Path(path).expanduser())
-        self._counts = self._count()
+        self._connection, self._counts = _open(Path(path).expanduser())
+        self._failure = ""
         self._thread = WorkerThread(tracker, "session-store")
 
     async def get(self, session_id: str) -> Session | None:
@@ -90,6 +104,7 @@ class SqliteStore:
     async def put(self, session: Session) -> None:
         """Keep this version as the most recently used one."""
         await self._run(lambda counts: self._put(counts, session))
+        self._failure = ""
 
     async def delete(self, session_id: str) -> bool:
         """Remove a session; False when there was none."""
@@ -103,7 +118,7 @@ class SqliteStore:
         )
         values = (owner, self._clock(), limit)
         rows = await self._run(lambda _: self._connection.execute(query, values).fetchall())
-        return tuple(decode_session(body) for (body,) in rows)
+        return tuple(one for (body,) in rows if (one := _decoded(body)) is not None)
 
     async def sweep(self, batch: int) -> int:
         """Remove up to `batch` expired sessions."""
@@ -116,6 +131,16 @@ class SqliteStore:
             active=counts.active, size=counts.size, created=counts.created,
             expired=counts.expired, evicted=counts.evicted,
         )  # fmt: skip
+
+    async def check(self) -> None:
+        """Read a row, and remember whether the newest change could be written.
+
+        Raises:
+            WrapperError: It cannot be read, or not be written.
+        """
+        await self._run(lambda _: self._connection.execute("SELECT key FROM sessions LIMIT 1"))
+        if self._failure:
+            raise WrapperError(self._failure)
 
     async def close(self) -> None:
         """Finish what was begun, close the file, end the thread; twice is harmless."""
@@ -140,7 +165,8 @@ class SqliteStore:
         try:
             result, counts = await self._thread.call(transaction)
         except sqlite3.Error as error:
-            raise WrapperError(f"the session store failed: {error}") from error
+            self._failure = f"the session store failed: {error}"
+            raise WrapperError(self._failure) from error
         for key, owner in counts.removed:
             self._on_removed(Session(id=_text(key), owner=owner, created_at=0, last_used_at=0))
         return result
@@ -155,28 +181,42 @@ class SqliteStore:
         if row[1] <= self._clock():
             counts.expired += self._remove(counts, self._rows_of(key))
             return None
-        return decode_session(row[0])
+        session = _decoded(row[0])
+        if session is None:
+            counts.evicted += self._remove(counts, self._rows_of(key))
+        return session
 
     def _put(self, counts: _Counts, session: Session) -> None:
-        key, now = _key(session.id), self._clock()
+        key = _key(session.id)
         old = self._connection.execute("SELECT size FROM sessions WHERE key = ?", (key,)).fetchone()
-        counts.created += old is None
-        counts.active += old is None
-        counts.size += session.size - (old[0] if old else 0)
-        counts.used += 1
-        self._connection.execute(
-            "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
-            (key, session.owner, counts.used, now + self._limits.ttl, session.size,
-             encode_session(session)),
-        )  # fmt: skip
-        self._expire(counts, counts.active)
+        if old is None:
+            counts.created += 1
+        else:
+            self._connection.execute("DELETE FROM sessions WHERE key = ?", (key,))
+            counts.active -= 1
+            counts.size -= old[0]
+        self._expire(counts, SWEEP_BATCH)
+        if session.size > self._limits.size:
+            # It would have to go at once, and all others with it.
+            counts.evicted += 1
+            counts.removed.append((key, session.owner))
+            return
+        self._insert(counts, key, session)
         while counts.active > self._limits.sessions or counts.size > self._limits.size:
-            oldest = "SELECT key, owner, size FROM sessions ORDER BY used LIMIT 1"
-            counts.evicted += self._remove(counts, self._connection.execute(oldest).fetchall())
+            counts.evicted += self._remove(counts, self._connection.execute(OLDEST).fetchall())
+
+    def _insert(self, counts: _Counts, key: bytes, session: Session) -> None:
+        counts.active += 1
+        counts.size += session.size
+        counts.used += 1
+        expires = self._clock() + self._limits.ttl
+        self._connection.execute(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+            (key, session.owner, counts.used, expires, session.size, encode_session(session)),
+        )
 
     def _expire(self, counts: _Counts, most: int) -> int:
-        query = "SELECT key, owner, size FROM sessions WHERE expires <= ? ORDER BY used LIMIT ?"
-        rows = self._connection.execute(query, (self._clock(), most)).fetchall()
+        rows = self._connection.execute(EXPIRED, (self._clock(), most)).fetchall()
         removed = self._remove(counts, rows)
         counts.expired += removed
         return removed
@@ -195,10 +235,14 @@ class SqliteStore:
             removed += 1
         return removed
 
-    def _count(self) -> _Counts:
-        query = "SELECT count(*), coalesce(sum(size), 0), coalesce(max(used), 0) FROM sessions"
-        active, size, used = self._connection.execute(query).fetchone()
-        return _Counts(active=active, size=size, used=used)
+
+def _decoded(body: str) -> Session | None:
+    """The session, or None where the row makes no sense: it was damaged, or is of another age."""
+    try:
+        return decode_session(body)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.warning("a stored session cannot be read (%s); it is dropped", type(error).__name__)
+        return None
 
 
 def _key(session_id: str) -> bytes:
@@ -209,7 +253,13 @@ def _text(key: bytes) -> str:
     return key.decode("utf-8", "surrogatepass")
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _count(connection: sqlite3.Connection) -> _Counts:
+    query = "SELECT count(*), coalesce(sum(size), 0), coalesce(max(used), 0) FROM sessions"
+    active, size, used = connection.execute(query).fetchone()
+    return _Counts(active=active, size=size, used=used)
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection, _Counts]:
     try:
         # Made by us and not by SQLite, so that it is never readable by others, not for a moment.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -227,10 +277,10 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(SCHEMA)
+        return connection, _count(connection)
     except sqlite3.Error as error:
         connection.close()
         raise SettingsError(
             f"the session store {str(path)!r} cannot be used: {error}; another server may use it, "
             "or it is not an SQLite file"
         ) from None
-    return connection

@@ -31,5 +31,12 @@ class SessionStore(Protocol):
     async def stats(self) -> SessionStats:
         """Counts, without reading the sessions."""
 
+    async def check(self) -> None:
+        """Whether it works: for the health of the server.
+
+        Raises:
+            WrapperError: It cannot be read, or the newest change could not be written.
+        """
+
     async def close(self) -> None:
         """Let go of everything."""

@@ -23,6 +23,8 @@ SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 
+HANGUPS = frozenset(getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name))
+
 # `timeout` and some supervisors signal the process and then its group: the same signal again
 # within this many seconds is an echo, not impatience.
 ECHO = 0.1
@@ -53,6 +55,9 @@ class SignalHub:
             return
         self._loop = asyncio.get_running_loop()
         for number in SIGNALS:
+            if number in HANGUPS and signal.getsignal(number) == signal.SIG_IGN:
+                # Whoever started us with nohup wants the server to outlive the terminal.
+                continue
             self._previous[number] = signal.signal(number, self._handle)
 
     def restore(self) -> None:

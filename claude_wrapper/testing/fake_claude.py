@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """A fake `claude` executable: a real process that speaks the real stream-json protocol.
 
-It needs nothing but the standard library. What it answers is steered by directives in the newest
-user text; without any it answers in a friendly way, word by word, which is what the demo shows::
+It needs nothing but the standard library and the files beside it. What it answers is steered by
+directives in the newest user text; without any it answers in a friendly way, word by word, which is
+what the demo shows::
 
     [[text:hello]]              answer with this text
     [[context]]                 answer with what the API would have been sent, as JSON
@@ -12,75 +13,65 @@ user text; without any it answers in a friendly way, word by word, which is what
     [[status:429]]              an API error
     [[hang]] [[midhang]]        silence before or after the first piece
     [[stuck]]                   silence; neither interrupts nor the end of input are obeyed
+    [[deaf]]                    from the end of this turn on nothing is answered any more
+    [[mute]]                    close the output after the first piece, and live on
+    [[garbage]] [[partial]]     after the first piece a line that is no JSON, or half a line
     [[maxtok]]                  stop at the token limit, then go on by itself as the real one does
     [[stopseq:END]]             stop because this sequence was met
     [[crash]]                   die after the first piece
     [[huge:2000000]]            one piece of so many characters, so one very long line
+    [[stderr:2000000]]          print so many characters on standard error, without an end of line
     [[ignore-sigterm]]          SIGTERM does nothing from now on
     [[grandchild]]              start a process in the same group; the answer is its pid
     [[escapee]]                 as before, in a session of its own and holding our output open
+    [[stranger]]                as before, and with an empty environment
     [[pid]]                     answer with the own pid
 
 Options before the real ones, for a script that wraps this one: `--fake-crash` (die at start),
-`--fake-delay SECONDS` (before each word of an answer without directives).
+`--fake-short-life` (die after the handshake), `--fake-deaf` (never answer), `--fake-chatter` (print
+without being asked, without end), `--fake-delay SECONDS` (before each word of an answer without
+directives).
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import os
-import re
 import signal
-import subprocess
 import sys
-import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from claude_wrapper.testing.fake_conversation import Conversation
+    from claude_wrapper.testing.fake_script import Script
+    from claude_wrapper.testing.fake_speech import Speech
+    from claude_wrapper.testing.fake_wire import Wire
+else:
+    # Run as a script: its folder is on the path, and this package need not be installed.
+    from fake_conversation import Conversation
+    from fake_script import Script
+    from fake_speech import Speech
+    from fake_wire import Wire
 
 VERSION = "0.0.0-fake (Claude Code)"
-DIRECTIVE = re.compile(r"\[\[([\w-]+)(?::(.*?))?\]\](?!\])", re.DOTALL)
 RESULT_TEXT = "Structured output provided successfully"
 CONTINUE = "Output token limit hit. Resume directly"
-
-
-class _Conversation:
-    """What the model would be sent: turns that can be taken back, newest first."""
-
-    def __init__(self) -> None:
-        self.turns: list[dict[str, Any]] = []
-
-    def begin(self, name: str, content: Any) -> None:
-        self.turns.append({"uuid": name, "messages": [{"role": "user", "content": content}]})
-
-    def add(self, role: str, content: Any) -> None:
-        if not self.turns:
-            self.turns.append({"uuid": "", "messages": []})
-        self.turns[-1]["messages"].append({"role": role, "content": content})
-
-    def messages(self) -> list[dict[str, Any]]:
-        return [message for turn in self.turns for message in turn["messages"]]
-
-    def rewind(self, name: str) -> dict[str, Any]:
-        newest = next((t for t in reversed(self.turns) if not t.get("hidden")), None)
-        if newest is None or newest["uuid"] != name:
-            return {"rewound": False, "error": "stale target", "reason": "stale_target"}
-        first = newest["messages"][0]["content"]
-        if isinstance(first, list) and any(part.get("type") == "tool_result" for part in first):
-            newest["hidden"] = True
-            return {"rewound": False, "reason": "target_splits_tool_call"}
-        while self.turns.pop() is not newest:
-            pass
-        return {"rewound": True, "targetMessageUuid": name}
 
 
 class _FakeClaude:
     """One process: reads lines, answers lines."""
 
-    def __init__(self, word_delay: float) -> None:
-        self.word_delay = word_delay
-        self.session = str(uuid.uuid4())
-        self.conversation = _Conversation()
+    def __init__(self, options: list[str]) -> None:
+        self.wire = Wire()
+        self.conversation = Conversation()
+        self.speech = Speech(self.wire, self.conversation, lambda: self.model)
+        self.word_delay = 0.0
+        if "--fake-delay" in options:
+            self.word_delay = float(options[options.index("--fake-delay") + 1])
+        self.is_deaf = "--fake-deaf" in options
+        self.has_short_life = "--fake-short-life" in options
+        self.is_chatty = "--fake-chatter" in options
         self.system = ""
         self.schema: dict[str, Any] | None = None
         self.model = "claude-fake"
@@ -88,18 +79,11 @@ class _FakeClaude:
         self.servers: list[str] = []
         self.is_connected = False
         self.tools: list[dict[str, Any]] = []
-        self.numbers = itertools.count(1)
-        self.waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self.turn: asyncio.Task[None] | None = None
         self.is_stuck = False
         self.queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
-    # -- lines in and out
-
-    def send(self, **document: Any) -> None:
-        line = json.dumps({**document, "session_id": self.session, "uuid": str(uuid.uuid4())})
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    # -- lines in
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -107,8 +91,9 @@ class _FakeClaude:
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         worker = asyncio.create_task(self.work())
         while line := await reader.readline():
-            self.take(json.loads(line))
-        if self.is_stuck:
+            if not self.is_deaf:
+                self.take(json.loads(line))
+        if self.is_stuck or self.is_deaf:
             await asyncio.Event().wait()
         worker.cancel()
 
@@ -117,10 +102,7 @@ class _FakeClaude:
         if kind == "control_request":
             self.control(line["request_id"], line["request"])
         elif kind == "control_response":
-            response = line["response"]
-            future = self.waiting.pop(response["request_id"], None)
-            if future is not None and not future.done():
-                future.set_result(response.get("response") or {})
+            self.wire.take_reply(line["response"])
         elif kind == "assistant":
             # Overtakes queued user lines, as the real one does.
             self.conversation.add("assistant", line["message"]["content"])
@@ -131,13 +113,13 @@ class _FakeClaude:
         handler = getattr(self, "on_" + request["subtype"], None)
         if handler is None:
             error = f"Unsupported control request subtype: {request['subtype']}"
-            response = {"subtype": "error", "request_id": request_id, "error": error}
-        elif self.is_stuck and request["subtype"] == "interrupt":
-            return
-        else:
-            body = handler(request)
-            response = {"subtype": "success", "request_id": request_id, "response": body}
-        self.send(type="control_response", response=response)
+            self.wire.refuse(request_id, error)
+        elif not self.is_stuck or request["subtype"] != "interrupt":
+            self.wire.reply(request_id, handler(request))
+        if self.has_short_life:
+            os._exit(7)
+        while self.is_chatty:
+            self.wire.send(type="system", subtype="chatter")
 
     def on_initialize(self, request: dict[str, Any]) -> dict[str, Any]:
         self.system = "".join(request.get("systemPrompt") or [])
@@ -168,19 +150,6 @@ class _FakeClaude:
             self.turn.cancel()
         return {"still_queued": []}
 
-    async def ask(self, **request: Any) -> dict[str, Any]:
-        request_id = str(uuid.uuid4())
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self.waiting[request_id] = future
-        self.send(type="control_request", request_id=request_id, request=request)
-        return await future
-
-    async def rpc(self, server: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        message = {"jsonrpc": "2.0", "id": next(self.numbers), "method": method, "params": params}
-        reply = await self.ask(subtype="mcp_message", server_name=server, message=message)
-        result: dict[str, Any] = reply.get("mcp_response", {}).get("result", {})
-        return result
-
     # -- turns
 
     async def work(self) -> None:
@@ -188,14 +157,14 @@ class _FakeClaude:
             line = await self.queue.get()
             self.conversation.begin(line.get("uuid", ""), line["message"]["content"])
             if line.get("shouldQuery") is False:
-                self.result(num_turns=0)
+                self.wire.result(num_turns=0)
                 continue
             self.turn = asyncio.create_task(self.answer())
             try:
                 await self.turn
             except asyncio.CancelledError:
                 self.conversation.add("user", "[Request interrupted by user]")
-                self.result(
+                self.wire.result(
                     is_error=True,
                     subtype="error_during_execution",
                     terminal_reason="aborted_streaming",
@@ -205,70 +174,45 @@ class _FakeClaude:
     async def answer(self) -> None:
         if self.servers and not self.is_connected:
             await self.connect()
-        self.send(
-            type="system",
-            subtype="init",
-            model=self.model,
-            tools=[tool["name"] for tool in self.tools],
-        )
-        directives = DIRECTIVE.findall(self.newest_text())
-        await self.obey(dict(directives), [value for name, value in directives if name == "tool"])
+        tools = [tool["name"] for tool in self.tools]
+        self.wire.send(type="system", subtype="init", model=self.model, tools=tools)
+        script = Script(self.conversation.newest_text())
+        await self.obey(script)
+        self.is_deaf = "deaf" in script
 
     async def connect(self) -> None:
         params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {}}
-        await self.rpc(self.servers[0], "initialize", params)
+        await self.wire.rpc(self.servers[0], "initialize", params)
         notification = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-        await self.ask(subtype="mcp_message", server_name=self.servers[0], message=notification)
-        self.tools = (await self.rpc(self.servers[0], "tools/list", {})).get("tools", [])
+        await self.wire.ask(
+            subtype="mcp_message", server_name=self.servers[0], message=notification
+        )
+        self.tools = (await self.wire.rpc(self.servers[0], "tools/list", {})).get("tools", [])
         self.is_connected = True
 
-    async def obey(self, flags: dict[str, str], calls: list[str]) -> None:
-        if "status" in flags:
-            return self.api_error(int(flags["status"]))
-        self.misbehave(flags)
-        if "hang" in flags or "stuck" in flags:
+    async def obey(self, script: Script) -> None:
+        if "status" in script:
+            return self.speech.api_error(int(script.flags["status"]))
+        self.misbehave(script)
+        if "hang" in script or "stuck" in script:
             await asyncio.Event().wait()
         if self.schema is not None:
-            return await self.structured(flags)
-        if calls:
-            await self.call_tools(calls)
-            return await self.say(["results: ", " | ".join(self.newest_results())])
-        await self.say(self.pieces(flags), flags)
-        return None
+            return await self.structured(script)
+        if script.calls:
+            await self.call_tools(script.calls)
+            return await self.say(
+                ["results: ", " | ".join(self.conversation.newest_results())], Script("")
+            )
+        pieces = [json.dumps(self.request())] if "context" in script else script.pieces()
+        return await self.say(pieces, script)
 
-    def misbehave(self, flags: dict[str, str]) -> None:
-        self.is_stuck = "stuck" in flags
-        if "ignore-sigterm" in flags:
+    def misbehave(self, script: Script) -> None:
+        self.is_stuck = "stuck" in script
+        if "ignore-sigterm" in script:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-    def pieces(self, flags: dict[str, str]) -> list[str]:
-        if "context" in flags:
-            return [json.dumps(self.request())]
-        if "pid" in flags:
-            return [str(os.getpid())]
-        if "grandchild" in flags:
-            command = [sys.executable, "-c", "import time; time.sleep(600)"]
-            return [str(subprocess.Popen(command, stdout=subprocess.DEVNULL).pid)]
-        if "escapee" in flags:
-            command = [sys.executable, "-c", "import time; time.sleep(600)"]
-            return [str(subprocess.Popen(command, start_new_session=True).pid)]
-        if "huge" in flags:
-            return ["x" * int(flags["huge"])]
-        if "chunks" in flags:
-            return [f"{flags.get('text', 'word')}{n} " for n in range(int(flags["chunks"]))]
-        if "text" in flags:
-            return [flags["text"]]
-        return self.demo()
-
-    def demo(self) -> list[str]:
-        text = self.newest_text().strip()
-        return re.findall(
-            r"\S+\s*",
-            (
-                f"This is the demo: no model was asked. You said: {text or 'nothing'}. "
-                "Start the server without --demo to talk to Claude."
-            ),
-        )
+        if "stderr" in script:
+            sys.stderr.write("e" * int(script.flags["stderr"]))
+            sys.stderr.flush()
 
     def request(self) -> dict[str, Any]:
         return {
@@ -279,53 +223,48 @@ class _FakeClaude:
             "env": self.env,
         }
 
-    def newest_text(self) -> str:
-        users = [m for m in self.conversation.messages() if m["role"] == "user"]
-        content = users[-1]["content"] if users else ""
-        if isinstance(content, str):
-            return content
-        return "\n".join(part["text"] for part in content if part["type"] == "text")
-
-    def newest_results(self) -> list[str]:
-        content = self.conversation.messages()[-1]["content"]
-        return ["".join(p.get("text", "") for p in part["content"]) for part in content]
-
-    async def say(self, pieces: list[str], flags: dict[str, str] | None = None) -> None:
-        flags = flags or {}
-        self.message_start()
-        self.event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    async def say(self, pieces: list[str], script: Script) -> None:
+        self.speech.message_start()
+        self.wire.event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+        delay = float(script.flags.get("delay", self.word_delay))
         for piece in pieces:
-            await asyncio.sleep(float(flags.get("delay", self.word_delay)))
-            self.event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
-            if "crash" in flags:
-                os._exit(9)
-            if "midhang" in flags:
-                await asyncio.Event().wait()
-        self.event("content_block_stop", index=0)
+            await asyncio.sleep(delay)
+            delta = {"type": "text_delta", "text": piece}
+            self.wire.event("content_block_delta", index=0, delta=delta)
+            await self.break_off(script)
+        self.wire.event("content_block_stop", index=0)
         text = "".join(pieces)
-        self.finish_message([{"type": "text", "text": text}], *self.ending(flags))
-        if "maxtok" in flags:
+        self.speech.finish_message([{"type": "text", "text": text}], *script.ending())
+        if "maxtok" in script:
             self.conversation.add("user", CONTINUE)
             await asyncio.sleep(0.05)
-            return await self.say(["never", "wanted"])
-        self.result(text=text)
+            return await self.say(["never", "wanted"], Script(""))
+        self.wire.result(text=text)
         return None
 
-    def ending(self, flags: dict[str, str]) -> tuple[str, str | None]:
-        if "stopseq" in flags:
-            return "stop_sequence", flags["stopseq"]
-        return ("max_tokens" if "maxtok" in flags else "end_turn"), None
+    async def break_off(self, script: Script) -> None:
+        """Whatever goes wrong after the first piece."""
+        if "crash" in script:
+            os._exit(9)
+        if "garbage" in script:
+            self.wire.send_raw("Segmentation fault\n")
+        if "partial" in script:
+            self.wire.send_raw('{"type": "stream_ev')
+        if "mute" in script:
+            os.close(1)
+        if {"mute", "midhang", "partial"} & script.flags.keys():
+            await asyncio.Event().wait()
 
-    async def structured(self, flags: dict[str, str]) -> None:
-        value = json.loads(flags.get("json", "{}"))
+    async def structured(self, script: Script) -> None:
+        value = json.loads(script.flags.get("json", "{}"))
         call = f"StructuredOutput {json.dumps(value)}"
-        [block] = self.tool_blocks([call])
+        [block] = self.speech.tool_blocks([call])
         content = [{"type": "tool_result", "tool_use_id": block["id"], "content": RESULT_TEXT}]
         self.conversation.add("user", content)
-        self.result(text=json.dumps(value), structured_output=value, num_turns=2)
+        self.wire.result(text=json.dumps(value), structured_output=value, num_turns=2)
 
     async def call_tools(self, calls: list[str]) -> None:
-        blocks = self.tool_blocks(calls)
+        blocks = self.speech.tool_blocks(calls)
         known = {tool["name"] for tool in self.tools}
         results = await asyncio.gather(*(self.call_tool(block, known) for block in blocks))
         self.conversation.add("user", list(results))
@@ -338,70 +277,11 @@ class _FakeClaude:
                 "arguments": block["input"],
                 "_meta": {"claudecode/toolUseId": block["id"]},
             }
-            result = await self.rpc(self.servers[0], "tools/call", params)
+            result = await self.wire.rpc(self.servers[0], "tools/call", params)
             content = result.get("content", [])
             if result.get("isError"):
                 content = [{"type": "text", "text": "failed: "}, *content]
         return {"type": "tool_result", "tool_use_id": block["id"], "content": content}
-
-    def tool_blocks(self, calls: list[str]) -> list[dict[str, Any]]:
-        self.message_start()
-        blocks = []
-        for index, call in enumerate(calls):
-            name, _, arguments = call.partition(" ")
-            block = {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:12]}", "name": name}
-            self.event("content_block_start", index=index, content_block={**block, "input": {}})
-            middle = len(arguments) // 2
-            for piece in (arguments[:middle], arguments[middle:]):
-                delta = {"type": "input_json_delta", "partial_json": piece}
-                self.event("content_block_delta", index=index, delta=delta)
-            self.event("content_block_stop", index=index)
-            blocks.append({**block, "input": json.loads(arguments or "{}")})
-        self.finish_message(blocks, "tool_use")
-        return blocks
-
-    def event(self, name: str, **data: Any) -> None:
-        self.send(type="stream_event", event={"type": name, **data}, parent_tool_use_id=None)
-
-    def message_start(self) -> None:
-        usage = {"input_tokens": 10, "cache_read_input_tokens": 2, "output_tokens": 1}
-        message = {"id": "msg_fake", "role": "assistant", "model": self.model, "usage": usage}
-        self.event("message_start", message=message)
-
-    def finish_message(
-        self, content: list[dict[str, Any]], stop_reason: str, met: str | None = None
-    ) -> None:
-        self.conversation.add("assistant", content)
-        delta = {"stop_reason": stop_reason, "stop_sequence": met}
-        self.event("message_delta", delta=delta, usage={"output_tokens": 5})
-        self.event("message_stop")
-
-    def api_error(self, status: int) -> None:
-        if status == 429:
-            self.send(type="rate_limit_event", rate_limit_info={"status": "rejected"})
-        self.conversation.add("assistant", [{"type": "text", "text": f"API Error: {status}"}])
-        self.result(
-            is_error=True,
-            api_error_status=status,
-            text=f"API Error: {status} fake error",
-            terminal_reason="api_error",
-        )
-
-    def result(self, *, text: str = "", **more: Any) -> None:
-        self.send(
-            **{
-                "type": "result",
-                "subtype": "success",
-                "is_error": False,
-                "result": text,
-                "api_error_status": None,
-                "structured_output": None,
-                "num_turns": 1,
-                "terminal_reason": "completed",
-                "usage": {},
-                **more,
-            }
-        )
 
 
 def main() -> None:
@@ -412,10 +292,7 @@ def main() -> None:
         return
     if "--fake-crash" in arguments:
         sys.exit("fake crash at start")
-    delay = 0.0
-    if "--fake-delay" in arguments:
-        delay = float(arguments[arguments.index("--fake-delay") + 1])
-    asyncio.run(_FakeClaude(delay).run())
+    asyncio.run(_FakeClaude(arguments).run())
 
 
 if __name__ == "__main__":

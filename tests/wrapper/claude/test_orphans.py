@@ -93,6 +93,23 @@ def test_a_group_whose_leader_is_dead_is_found_by_its_mark(tmp_path: Path) -> No
     wait_until(lambda: not is_alive(member), what="the member of the group is gone")
 
 
+def test_one_that_cleared_its_environment_is_found_by_its_folder(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    home = ledger.work_folder / "child" / "cwd"
+    home.mkdir(parents=True)
+    code = "import time; time.sleep(600)"
+    ours = subprocess.Popen([sys.executable, "-c", code], env={}, cwd=home, start_new_session=True)
+    other = subprocess.Popen([sys.executable, "-c", code], env={}, cwd=tmp_path)
+    try:
+        disown(tmp_path, ledger.run_id)
+        assert reap_orphans(tmp_path).reaped == (ours.pid,)
+        assert is_alive(other.pid)
+    finally:
+        for process in (ours, other):
+            process.kill()
+            process.wait()
+
+
 def test_the_run_of_a_living_server_is_left_alone(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     assert identify(os.getpid()).started
@@ -119,22 +136,26 @@ def test_a_torn_last_line_does_not_hide_the_others(tmp_path: Path) -> None:
 def test_after_kill_9_in_mid_stream_the_next_start_reaps_and_says_so(tmp_path: Path) -> None:
     """The leaders die with the server through the kernel; what they started does not."""
     with running_server(tmp_path) as server:
-        body = {"model": "sonnet", "messages": [{"role": "user", "content": "[[grandchild]]"}]}
-        reply = httpx.post(f"{server.url}/v1/chat/completions", json=body).json()
-        grandchild = int(reply["choices"][0]["message"]["content"])
-        leaders = [child.pid for child in server.children() if child.pid != grandchild]
+        left = [ask_for_pid(server.url, kind) for kind in ("grandchild", "escapee", "stranger")]
+        leaders = [child.pid for child in server.children() if child.pid not in left]
         streaming = threading.Thread(target=read_for_ever, args=(server.url,))
         streaming.start()
         server.stop(signal.SIGKILL)
         streaming.join(20)
         wait_until(lambda: not any(map(is_alive, leaders)), what="the leaders are gone")
-        assert is_alive(grandchild)
+        assert all(map(is_alive, left))
     with running_server(tmp_path) as server:
-        assert "previous run: unclean, reaped 1" in server.announcement
-        assert not is_alive(grandchild)
+        assert "previous run: unclean, reaped 3" in server.announcement
+        assert not any(map(is_alive, left))
         server.stop()
     with running_server(tmp_path) as server:
         assert "previous run: clean" in server.announcement
+
+
+def ask_for_pid(url: str, kind: str) -> int:
+    body = {"model": "sonnet", "messages": [{"role": "user", "content": f"[[{kind}]]"}]}
+    reply = httpx.post(f"{url}/v1/chat/completions", json=body).json()
+    return int(reply["choices"][0]["message"]["content"])
 
 
 def read_for_ever(url: str) -> None:

@@ -58,7 +58,7 @@ async def test_the_same_words_of_another_owner_are_not_continued(tmp_path: Path)
     """The context is reset and loaded anew: the process must not carry state across keys."""
     async with engine(tmp_path, ONE) as cli:
         await cli.text(user("[[text:x]]"), owner="a")
-        worker = cli.pool._idle[0]
+        worker = cli.pool.roster.idle[0]
         kept = worker.context.points[0].uuid
         await cli.text(user("[[text:x]]"), assistant("x"), user("more [[text:y]]"), owner="b")
         assert kept not in [point.uuid for point in worker.context.points]
@@ -67,9 +67,9 @@ async def test_the_same_words_of_another_owner_are_not_continued(tmp_path: Path)
 async def test_a_conversation_continues_without_being_loaded_again(tmp_path: Path) -> None:
     async with engine(tmp_path, ONE) as cli:
         await cli.text(user("[[text:x]]"))
-        kept = cli.pool._idle[0].context.points[0].uuid
+        kept = cli.pool.roster.idle[0].context.points[0].uuid
         seen = json.loads(await cli.text(user("[[text:x]]"), assistant("x"), user("[[context]]")))
-        assert cli.pool._idle[0].context.points[0].uuid == kept
+        assert cli.pool.roster.idle[0].context.points[0].uuid == kept
     assert [m["role"] for m in seen["messages"]] == ["user", "assistant", "user"]
 
 
@@ -167,6 +167,20 @@ async def test_an_abandoned_turn_is_interrupted_and_leaves_no_trace(
         assert cli.table.started_total == 1
 
 
+async def test_a_turn_abandoned_between_its_end_and_the_return_of_its_process_still_ends(
+    tmp_path: Path,
+) -> None:
+    """What waits for a client that has gone is dropped, but never the end: a reader would stay."""
+    async with engine(tmp_path, ONE, TurnLimits(total=30, idle=0.3)) as cli:
+        turn = cli.start(user("[[stuck]]"))
+        while not len(turn.outbox):
+            await asyncio.sleep(0)
+        assert not turn.finished.is_set()
+        turn.abandon()
+        async with asyncio.timeout(10):
+            assert await turn.next_event() is None
+
+
 async def test_a_turn_abandoned_in_the_queue_gives_its_place_up(tmp_path: Path) -> None:
     async with engine(tmp_path, ONE) as cli:
         running = cli.start(user("[[midhang]]"))
@@ -215,17 +229,27 @@ async def test_a_grandchild_dies_with_its_group(tmp_path: Path) -> None:
         assert not is_alive(grandchild)
 
 
-async def test_a_grandchild_that_left_the_group_neither_holds_up_nor_survives_the_end(
-    tmp_path: Path,
+@pytest.mark.parametrize("kind", ["escapee", "stranger"])
+async def test_a_grandchild_that_left_the_group_ends_with_its_process(
+    tmp_path: Path, kind: str
 ) -> None:
     """It keeps the output open: the end of its parent must be seen without the end of that."""
     async with engine(tmp_path, ONE) as cli:
-        escapee = int(await cli.text(user("[[escapee]]")))
+        escapee = int(await cli.text(user(f"[[{kind}]]")))
         [child] = cli.table.children
         cli.table.end(child)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             await child.gone.wait()
-        assert is_alive(escapee)
+        while is_alive(escapee):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("kind", ["escapee", "stranger"])
+async def test_a_grandchild_that_left_the_group_does_not_survive_the_end(
+    tmp_path: Path, kind: str
+) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        escapee = int(await cli.text(user(f"[[{kind}]]")))
         await cli.table.end_all(10)
         assert not is_alive(escapee)
 
@@ -251,7 +275,7 @@ async def test_a_client_that_does_not_read_holds_its_process_back(tmp_path: Path
         turn = cli.start(user("[[chunks:100000]]"))
         while not turn.outbox.is_full:
             await asyncio.sleep(0)
-        worker = next(iter(cli.pool._busy))
+        worker = next(iter(cli.pool.roster.busy))
         pipe = worker.child.process._transport.get_pipe_transport(1)
         assert isinstance(pipe, asyncio.ReadTransport)
         while pipe.is_reading():

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import openai
 import pytest
-from wrapper.support.servers import is_alive, wait_until
+from wrapper.support.servers import is_alive, running_server, suspend, wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wrapper.real_cli.conftest import FakeApi
     from wrapper.support.servers import RunningServer
 
@@ -211,18 +214,63 @@ def test_prompts_and_keys_are_not_in_the_arguments(
 
 
 def test_the_server_stops_in_mid_stream_and_takes_all_processes_along(
-    server: RunningServer,
+    binary: Path, api: FakeApi, tmp_path: Path
 ) -> None:
-    """Last on purpose: it ends the server that the others share."""
+    env = {"ANTHROPIC_API_KEY": "sk-ant-dummy", "ANTHROPIC_BASE_URL": api.url}
     body = {
         "model": MODEL,
         "stream": True,
         "messages": [{"role": "user", "content": "[[midhang]] x"}],
     }
-    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body) as response:
+    with (
+        running_server(tmp_path, cli=binary, **env) as server,
+        httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body) as response,
+    ):
         lines = response.iter_lines()
         next(line for line in lines if '"content":"pong"' in line)
         children = [child.pid for child in server.children()]
         assert server.stop() == 0
         assert '"shutting_down"' in [line for line in lines if line][-1]
     wait_until(lambda: not any(map(is_alive, children)), what="all processes are gone")
+
+
+def test_after_kill_9_in_mid_stream_no_process_is_left(
+    binary: Path, api: FakeApi, tmp_path: Path
+) -> None:
+    """The real one would go on with its turn, and talk to the API, for as long as that takes."""
+    env = {"ANTHROPIC_API_KEY": "sk-ant-dummy", "ANTHROPIC_BASE_URL": api.url}
+    messages = [{"role": "user", "content": "[[midhang]] x"}]
+    body = {"model": MODEL, "stream": True, "messages": messages}
+    with running_server(tmp_path, cli=binary, **env) as server:
+        with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body) as response:
+            lines = response.iter_lines()
+            next(line for line in lines if '"content":"pong"' in line)
+            children = [child.pid for child in server.children()]
+            server.stop(signal.SIGKILL)
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(lines)
+        wait_until(lambda: not any(map(is_alive, children)), what="all processes are gone")
+    with running_server(tmp_path, cli=binary, **env) as server:
+        assert "previous run: unclean" in server.announcement
+    assert list((tmp_path / "state" / "runs").iterdir()) == []
+
+
+def test_a_stopped_process_is_replaced_and_does_not_hold_up_the_end(
+    binary: Path, api: FakeApi, tmp_path: Path
+) -> None:
+    env = {"ANTHROPIC_API_KEY": "sk-ant-dummy", "ANTHROPIC_BASE_URL": api.url}
+    flags = ("--max-concurrency", "1", "--pool-size", "1", "--request-timeout", "3s")
+    messages = [{"role": "user", "content": "x"}]
+    body = {"model": MODEL, "messages": messages}
+    with running_server(tmp_path, *flags, cli=binary, **env) as server:
+        url = f"{server.url}/v1/chat/completions"
+        assert httpx.post(url, json=body, timeout=30).status_code == 200
+        [child] = server.children()
+        suspend(child.pid)
+        assert httpx.post(url, json=body, timeout=30).status_code == 504
+        wait_until(lambda: not is_alive(child.pid), what="the stopped process is gone")
+        wait_until(lambda: httpx.post(url, json=body, timeout=30).status_code == 200, what="fine")
+        [child] = server.children()
+        suspend(child.pid)
+        assert server.stop() == 0
+        assert not is_alive(child.pid)

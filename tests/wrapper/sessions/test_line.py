@@ -46,3 +46,18 @@ async def test_sessions_do_not_wait_for_each_other_but_share_the_bound() -> None
     with pytest.raises(ConflictError, match="gone"):
         await waiting
     lines.join("b", lambda: "turn", may_wait=True).cancel()
+
+
+async def test_who_left_is_not_kept_until_the_turn_is_over() -> None:
+    lines: SessionLines[int] = SessionLines(10)
+    numbers = itertools.count()
+    lines.join("s", lambda: next(numbers), may_wait=True)
+    for _ in range(100):
+        lines.join("s", lambda: next(numbers), may_wait=True).cancel()
+    assert len(lines._lines["s"].waiting) <= 1
+
+
+async def test_a_session_that_nobody_uses_has_no_line() -> None:
+    lines: SessionLines[int] = SessionLines(10)
+    lines.leave("s", lines.join("s", lambda: 1, may_wait=True).result())
+    assert lines._lines == {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from claude_wrapper.errors import SettingsError
+from claude_wrapper.errors import SettingsError, WrapperError
 from claude_wrapper.lifecycle import ResourceTracker
 from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall
 from claude_wrapper.sessions import MemoryStore, Session, SessionLimits, SqliteStore
 from claude_wrapper.sessions.codec import decode_session, encode_session
+from claude_wrapper.sessions.sqlite_store import EXPIRED, OLDEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -61,7 +64,7 @@ class Stores(RuleBasedStateMachine):
         assert found == expected
         return found
 
-    @rule(name=names, owner=owners, length=st.integers(0, 9000))
+    @rule(name=names, owner=owners, length=st.integers(0, 13_000))
     def put(self, name: str, owner: str, length: int) -> None:
         one = session(name, owner, length)
         self.both(lambda store: store.put(one))
@@ -165,6 +168,70 @@ async def test_a_file_that_cannot_be_used_is_refused(
     with pytest.raises(SettingsError, match="cannot be used"):
         SqliteStore(str(tmp_path / name), LIMITS, tracker)
     assert tracker.list() == ()
+
+
+@pytest.mark.anyio
+async def test_a_put_does_not_look_at_all_sessions(
+    tmp_path: Path, tracker: ResourceTracker
+) -> None:
+    """What the query plan says must not depend on how many there are."""
+    store = SqliteStore(str(tmp_path / "sessions.db"), LIMITS, tracker)
+    plans = await store._thread.call(
+        lambda: [
+            row[-1]
+            for query, values in ((EXPIRED, (1, 1)), (OLDEST, ()))
+            for row in store._connection.execute(f"EXPLAIN QUERY PLAN {query}", values)
+        ]
+    )
+    assert plans == [
+        "SEARCH sessions USING INDEX by_end (expires<?)",
+        "SCAN sessions USING INDEX by_use",
+    ]
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_a_damaged_file_is_refused_and_a_damaged_row_is_dropped(
+    tmp_path: Path, tracker: ResourceTracker
+) -> None:
+    path = tmp_path / "sessions.db"
+    store = SqliteStore(str(path), LIMITS, tracker)
+    for name in "ab":
+        await store.put(session(name))
+    await store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE sessions SET body = '{}' WHERE key = ?", (b"a",))
+    store = SqliteStore(str(path), LIMITS, tracker)
+    assert [one.id for one in await store.newest("", 9)] == ["b"]
+    assert await store.get("a") is None
+    assert (await store.stats()).active == 1
+    await store.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + b"\xff" * (len(content) - 100))
+    with pytest.raises(SettingsError, match="cannot be used"):
+        SqliteStore(str(path), LIMITS, tracker)
+    assert tracker.list() == ()
+
+
+@pytest.mark.anyio
+async def test_a_store_that_cannot_be_written_says_so_until_it_can(
+    tmp_path: Path, tracker: ResourceTracker
+) -> None:
+    """As on a full disk: what was there stays, and the health names the failure."""
+    store = SqliteStore(str(tmp_path / "sessions.db"), LIMITS, tracker)
+    await store.put(session("a"))
+    await store.check()
+    await store._thread.call(lambda: store._connection.execute("PRAGMA query_only = ON"))
+    with pytest.raises(WrapperError, match="the session store failed"):
+        await store.put(session("b"))
+    with pytest.raises(WrapperError, match="readonly"):
+        await store.check()
+    assert await store.get("a") is not None
+    assert (await store.stats()).active == 1
+    await store._thread.call(lambda: store._connection.execute("PRAGMA query_only = OFF"))
+    await store.put(session("b"))
+    await store.check()
+    await store.close()
 
 
 @pytest.mark.anyio

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from claude_wrapper.server import EXIT_LEFT, WrapperServer
+from claude_wrapper.lifecycle.emitter import living_emitters
+from claude_wrapper.server import EXIT_FAILED, EXIT_LEFT, WrapperServer
 from claude_wrapper.settings import load_settings
 from claude_wrapper.shutdown import ShutdownStep, SignalHub, Verifier, read_report, run_steps
 from pytest_resource_hygiene import no_leaks
@@ -40,6 +41,7 @@ def facts() -> dict[str, Any]:
         "tasks": {task.get_name() for task in asyncio.all_tasks()},
         "threads": {t.name for t in threading.enumerate() if not t.name.startswith("asyncio_")},
         "hooks": (sys.excepthook, threading.excepthook),
+        "listeners": sum(emitter.listener_count() for emitter in living_emitters()),
         "fds": len(list(FDS.iterdir())) if FDS.is_dir() else 0,
     }
 
@@ -159,6 +161,18 @@ async def test_a_server_that_leaves_something_says_so_and_fails(tmp_path: Path) 
     assert kept is not None
     assert kept["left"] == list(server.report.left or ())
     assert kept["clean"] is False
+
+
+async def test_a_server_whose_listener_is_lost_stops_and_says_so(tmp_path: Path) -> None:
+    flags = {"state_dir": str(tmp_path), "port": "0", "pool_size": "0"}
+    server = WrapperServer(load_settings(flags, {}), demo=True)
+    running = asyncio.ensure_future(server.run())
+    while not server.port or server._http is None or not server._http.started:
+        await asyncio.sleep(0.001)
+    server._http.should_exit = True
+    assert await running == EXIT_FAILED
+    assert server.report is not None
+    assert server.report.left == ()
 
 
 async def test_all_steps_share_one_time_and_each_gets_a_chance() -> None:

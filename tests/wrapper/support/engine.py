@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,12 @@ from wrapper.support.servers import scrubbed_environment
 
 from claude_wrapper.claude import Pool, PoolLimits, ProcessTable, TurnLimits, TurnRunner
 from claude_wrapper.claude.ledger import Ledger, open_ledger
-from claude_wrapper.claude.locate import demo_cli
+from claude_wrapper.claude.locate import CliBinary, demo_cli
 from claude_wrapper.lifecycle import ResourceTracker
 from claude_wrapper.model import Message, TextDelta, TextPart, TurnEvent, TurnRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from claude_wrapper.claude import Turn
@@ -66,13 +67,27 @@ def result(call_id: str, text: str) -> Message:
 
 @contextlib.asynccontextmanager
 async def engine(
-    folder: Path, limits: PoolLimits, turns: TurnLimits | None = None
+    folder: Path,
+    limits: PoolLimits,
+    turns: TurnLimits | None = None,
+    *,
+    options: tuple[str, ...] = (),
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Engine]:
-    """A driver that leaves nothing behind, and checks that it has not."""
+    """A driver that leaves nothing behind, and checks that it has not.
+
+    Args:
+        folder: The state folder.
+        limits: Of the pool.
+        turns: Of the turns.
+        options: For the fake CLI.
+        clock: For the pool.
+    """
     tracker = ResourceTracker()
     ledger = open_ledger(folder)
-    table = ProcessTable(tracker, ledger, demo_cli(), scrubbed_environment())
-    pool = Pool(table, tracker, limits)
+    binary = CliBinary(prefix=(*demo_cli().prefix, *options), origin="given")
+    table = ProcessTable(tracker, ledger, binary, scrubbed_environment())
+    pool = Pool(table, tracker, limits, clock)
     runner = TurnRunner(pool, tracker, turns or TurnLimits(total=30, idle=20))
     try:
         yield Engine(tracker, ledger, table, pool, runner)
@@ -83,7 +98,7 @@ async def engine(
             await turn.finished.wait()
         await table.end_all(10)
         await tracker.cleanup_all(5)
-        assert tracker.list() == ()
+        assert tracker.list() == (), tracker.list()
         assert list(ledger.work_folder.iterdir()) == []
         ledger.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}

@@ -1,0 +1,279 @@
+"""The story of one turn: from the queue to a process, from question to answer, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from claude_wrapper.claude.answer import AnswerReader, structured_text
+from claude_wrapper.claude.events import (
+    Abandoned,
+    ApiEvent,
+    CliEvent,
+    ProcessEnded,
+    RateLimitEvent,
+    ResultEvent,
+)
+from claude_wrapper.claude.messages import fingerprint
+from claude_wrapper.claude.turn import Turn, TurnLimits, nothing
+from claude_wrapper.claude.upstream import upstream_error
+from claude_wrapper.errors import CliFailedError, RequestTimeoutError
+from claude_wrapper.model import TurnEnd
+
+if TYPE_CHECKING:
+    from claude_wrapper.claude.pool import Pool
+    from claude_wrapper.claude.wanted import Wanted
+    from claude_wrapper.claude.worker import Worker
+
+__all__ = ["Run"]
+
+ACQUIRE_TRIES = 3
+# Getting ready takes milliseconds: a process that does not make it in so many seconds after the
+# client has left is not worth waiting for.
+READY_GRACE = 1.0
+
+
+class Run:
+    """One turn; `go` first, and `leave_worker` in any case.
+
+    Args:
+        turn: What its consumer sees.
+        wanted: The request.
+        pool: Where processes come from, and go back to.
+        limits: Its longest time and silence.
+        waited: Seconds of that time that are over already.
+    """
+
+    def __init__(
+        self, turn: Turn, wanted: Wanted, pool: Pool, limits: TurnLimits, waited: float
+    ) -> None:
+        self._turn = turn
+        self._wanted = wanted
+        self._request = turn.request
+        self._pool = pool
+        self._limits = limits
+        self._ends_at = time.monotonic() + limits.total - waited
+        self._worker: Worker | None = None
+        self._is_in_flight = False
+        self._has_parked = False
+        self._is_sound = False
+        self._is_lost = False
+        self._worker_is_mid_turn = True
+        self._reader = AnswerReader(structured=self._request.json_schema is not None)
+        self._resets_at: float | None = None
+
+    async def go(self) -> None:
+        """Get a process, ask, and pass the answer on."""
+        worker = await self._ready_worker()
+        if worker is None or self._turn.is_abandoned:
+            return
+        is_resumed = self._is_in_flight = worker.waits_for(self._wanted)
+        if not await self._prepared(worker, is_resumed=is_resumed):
+            return
+        self._turn.runs_on(worker)
+        self._is_in_flight = True
+        prompt = self._wanted.prompt
+        worker.give_results(prompt) if is_resumed else worker.ask(prompt)
+        if await self._follow(worker):
+            answer = self._reader.message()
+            worker.context.add([fingerprint(message) for message in (*prompt, answer)])
+            self._is_sound = True
+
+    async def _prepared(self, worker: Worker, *, is_resumed: bool) -> bool:
+        """Configure and load; False when the client went away meanwhile."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._remaining()) as limit:
+
+                def hurry() -> None:
+                    if not limit.expired():
+                        limit.reschedule(min(limit.when() or 0, loop.time() + READY_GRACE))
+
+                self._turn.on_abandoned = hurry
+                await worker.configure(self._request)
+                if not is_resumed:
+                    await worker.load(self._wanted)
+                    worker.discard_inbox()
+        except TimeoutError:
+            self._is_lost = True
+            if self._turn.is_abandoned:
+                return False
+            raise self._timeout() from None
+        finally:
+            self._turn.on_abandoned = nothing
+        return not self._turn.is_abandoned
+
+    async def leave_worker(self) -> None:
+        """Give the process back as the turn found it, parked, or not at all."""
+        worker, self._worker = self._worker, None
+        self._turn.left_worker()
+        if worker is None:
+            return
+        try:
+            is_sound = self._is_sound or await self._took_back(worker)
+        except BaseException:
+            self._pool.discard(worker)
+            raise
+        if self._is_sound:
+            worker.discard_inbox()
+        if not is_sound:
+            self._pool.discard(worker)
+        elif self._is_sound and self._has_parked:
+            self._pool.park(worker)
+        else:
+            self._pool.release(worker)
+
+    async def _took_back(self, worker: Worker) -> bool:
+        if worker.has_ended or self._is_lost:
+            return False
+        if not self._is_in_flight:
+            return await worker.reset()
+        if self._worker_is_mid_turn and not await worker.interrupt():
+            return False
+        return await worker.rewind()
+
+    async def _ready_worker(self) -> Worker | None:
+        for attempt in range(ACQUIRE_TRIES):
+            if attempt:
+                self._turn.waits_in(self._pool.enqueue(self._wanted, first=True))
+            worker = await self._next_worker()
+            if worker is None:
+                return None
+            self._worker = worker
+            if worker.waits_for(self._wanted):
+                return worker
+            # What is held belongs to this conversation, or goes before anything else happens.
+            if not worker.has_ended and (
+                worker.holds(self._wanted) or await self._is_reset(worker)
+            ):
+                return worker
+            self._worker = None
+            self._pool.discard(worker)
+        raise CliFailedError(f"{ACQUIRE_TRIES} processes in a row could not be made ready")
+
+    async def _is_reset(self, worker: Worker) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._remaining()):
+                return await worker.reset()
+        return False
+
+    async def _next_worker(self) -> Worker | None:
+        ticket = self._turn.ticket
+        assert ticket is not None
+        try:
+            return await asyncio.wait_for(ticket.worker, self._remaining())
+        except asyncio.CancelledError:
+            if self._turn.is_abandoned and ticket.worker.cancelled():
+                return None
+            raise
+        except TimeoutError:
+            # It may have come in the very moment in which the time was over.
+            if not ticket.worker.cancelled() and ticket.worker.done():
+                self._worker = ticket.worker.result()
+            raise RequestTimeoutError(
+                f"no process was free within {self._limits.total:g} s; "
+                "raise --max-concurrency or --request-timeout"
+            ) from None
+
+    def _remaining(self) -> float:
+        return max(0.001, self._ends_at - time.monotonic())
+
+    async def _follow(self, worker: Worker) -> bool:
+        """Pass events on until the turn ends; True when it ended well and is kept."""
+        while True:
+            verdict = self._take(await self._next(worker))
+            if verdict is not None:
+                return verdict
+            if self._all_calls_are_parked(worker):
+                self._has_parked = True
+                return self._finish(keep=True)
+            if self._turn.outbox.is_full:
+                await self._wait_for_consumer(worker)
+
+    def _take(self, event: CliEvent) -> bool | None:
+        """What one event means for the turn: kept, given up, or None to go on."""
+        if isinstance(event, ApiEvent):
+            return self._take_api_event(event)
+        if isinstance(event, ResultEvent):
+            self._worker_is_mid_turn = False
+            return self._conclude(event)
+        if isinstance(event, ProcessEnded):
+            raise CliFailedError(f"the CLI ended in the middle of the turn: {event.stderr}")
+        if isinstance(event, Abandoned):
+            return False
+        if isinstance(event, RateLimitEvent):
+            self._resets_at = event.resets_at
+        return None
+
+    def _take_api_event(self, event: ApiEvent) -> bool | None:
+        if self._is_new_round(event):
+            return self._finish(keep=False)
+        pieces = self._reader.read(event.event)
+        if event.event.get("type") == "message_start":
+            self._turn.opening_usage = self._reader.usage
+        self._turn.publish(*pieces)
+        return self._finish(keep=False) if self._reader.reason == "length" else None
+
+    async def _wait_for_consumer(self, worker: Worker) -> None:
+        """Stop listening to the process until the client has caught up: it then waits, too."""
+        worker.child.process.hold_output(is_held=True)
+        try:
+            async with asyncio.timeout(self._remaining()):
+                await self._turn.outbox.wait_for_room()
+        except TimeoutError:
+            raise RequestTimeoutError(
+                f"the client did not read its answer within {self._limits.total:g} s"
+            ) from None
+        finally:
+            worker.child.process.hold_output(is_held=False)
+
+    async def _next(self, worker: Worker) -> CliEvent:
+        with suppress(asyncio.QueueEmpty):
+            return worker.inbox.get_nowait()
+        try:
+            async with asyncio.timeout(min(self._limits.idle, self._remaining())):
+                return await worker.inbox.get()
+        except TimeoutError:
+            raise self._timeout() from None
+
+    def _timeout(self) -> RequestTimeoutError:
+        if time.monotonic() >= self._ends_at:
+            return RequestTimeoutError(f"the turn took longer than {self._limits.total:g} s")
+        return RequestTimeoutError(f"the CLI was silent for {self._limits.idle:g} s")
+
+    def _all_calls_are_parked(self, worker: Worker) -> bool:
+        reader = self._reader
+        return (
+            reader.reason == "tool_calls"
+            and bool(reader.call_ids)
+            and not reader.saw_structured_call
+            and reader.call_ids <= worker.parked_calls
+        )
+
+    def _is_new_round(self, event: ApiEvent) -> bool:
+        """The CLI answered a call by itself (an unknown tool): the client has seen it, so end."""
+        is_start = event.event.get("type") == "message_start"
+        return is_start and bool(self._reader.call_ids) and self._reader.reason == "tool_calls"
+
+    def _conclude(self, result: ResultEvent) -> bool:
+        if result.is_error:
+            raise upstream_error(result, self._resets_at)
+        if self._request.json_schema is not None:
+            self._turn.publish(self._reader.say(structured_text(result)))
+            self._reader.reason = "stop"
+        if not self._reader.has_begun and result.text:
+            self._turn.publish(self._reader.say(result.text))
+        return self._finish(keep=True)
+
+    def _finish(self, *, keep: bool) -> bool:
+        reader = self._reader
+        self._turn.answer = reader.message()
+        reason = reader.reason or "stop"
+        end = TurnEnd(
+            reason=reason, usage=reader.usage, model=reader.model,
+            stop_sequence=reader.stop_sequence,
+        )  # fmt: skip
+        self._turn.publish(end)
+        return keep and reason != "content_filter"

@@ -1,0 +1,233 @@
+"""A CLI that is of no use: what the client is told, how often it is started, and what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from wrapper.support.clock import FakeClock
+from wrapper.support.engine import assistant, engine, read, result, user
+from wrapper.support.servers import is_alive
+
+from claude_wrapper.claude import PoolLimits, TurnLimits
+from claude_wrapper.claude.link import MOST_UNREAD
+from claude_wrapper.errors import CliFailedError, RequestTimeoutError
+from claude_wrapper.model import ToolSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wrapper.support.engine import Engine
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+ONE = PoolLimits(warm=0, most=1, queue=4)
+TOOL = ToolSpec(name="f", description="", parameters={"type": "object"})
+
+
+async def fail(cli: Engine) -> CliFailedError:
+    with pytest.raises(CliFailedError) as caught:
+        await cli.text(user("[[text:x]]"))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        pytest.param("--fake-crash", "fake crash at start", id="dies at start"),
+        pytest.param("--fake-short-life", "the CLI ended", id="dies after the handshake"),
+    ],
+)
+async def test_a_cli_that_dies_is_started_ever_more_rarely(
+    tmp_path: Path, option: str, words: str
+) -> None:
+    clock = FakeClock()
+    async with engine(tmp_path, ONE, options=(option,), clock=clock) as cli:
+        error = await fail(cli)
+        while not error.retry_after:
+            error = await fail(cli)
+        assert words in error.message
+        started = cli.table.started_total
+        assert started <= 3
+        for _ in range(50):
+            assert (await fail(cli)).retry_after
+        assert cli.table.started_total == started
+        rests = []
+        for _ in range(7):
+            rests.append(cli.pool._starter.rest)
+            await clock.advance(rests[-1])
+            await fail(cli)
+        assert rests == [1, 2, 4, 8, 16, 30, 30]
+        assert cli.table.started_total == started + 7
+
+
+async def test_the_keeper_does_not_start_a_dying_cli_without_end(tmp_path: Path) -> None:
+    clock = FakeClock()
+    limits = PoolLimits(warm=2, most=4)
+    async with engine(tmp_path, limits, options=("--fake-short-life",), clock=clock) as cli:
+        while not cli.pool._starter.rest:
+            with contextlib.suppress(CliFailedError):
+                await cli.pool._tend()
+            await asyncio.gather(*(child.gone.wait() for child in cli.table.children))
+            cli.pool._sweep()
+        started = cli.table.started_total
+        for _ in range(20):
+            await cli.pool._tend()
+        assert cli.table.started_total == started
+
+
+async def test_one_failure_does_not_make_others_wait(tmp_path: Path) -> None:
+    """A turn that works ends every rest."""
+    clock = FakeClock()
+    async with engine(tmp_path, ONE, clock=clock) as cli:
+        cli.pool._starter.failed("an accident")
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+        assert cli.pool.last_failure == ""
+
+
+async def test_who_waits_is_served_by_what_lives_while_no_start_is_due(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with engine(tmp_path, PoolLimits(warm=0, most=2), clock=clock) as cli:
+        running = cli.start(user("[[chunks:2]] [[delay:0.1]]"))
+        await running.next_event()
+        for _ in range(2):
+            cli.pool._starter.failed("no memory")
+        started = cli.table.started_total
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+        await read(running)
+        assert cli.table.started_total == started
+
+
+async def test_a_process_that_cannot_be_written_down_does_not_live(tmp_path: Path) -> None:
+    """As on a full disk: without its line nobody could find it after a crash."""
+    async with engine(tmp_path, ONE) as cli:
+        obstacle = cli.ledger.folder / "children.jsonl"
+        obstacle.mkdir()
+        error = await fail(cli)
+        assert "could not be prepared" in error.message
+        obstacle.rmdir()
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+        assert len(cli.table.children) == cli.pool.size == 1
+
+
+async def test_a_process_whose_end_cannot_be_written_down_is_gone_all_the_same(
+    tmp_path: Path,
+) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        assert await cli.text(user("[[text:x]]")) == "x"
+        ledger = cli.ledger.folder / "children.jsonl"
+        ledger.unlink()
+        ledger.mkdir()
+        [child] = cli.table.children
+        cli.pool.discard(cli.pool.roster.idle[0])
+        await child.gone.wait()
+        ledger.rmdir()
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+
+
+async def test_no_room_for_the_folders_of_a_process(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        cli.ledger.work_folder.rmdir()
+        assert "No such file" in (await fail(cli)).message
+        cli.ledger.work_folder.mkdir()
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+
+
+async def test_a_cli_that_no_longer_answers_costs_no_more_than_the_time_of_the_request(
+    tmp_path: Path,
+) -> None:
+    async with engine(tmp_path, ONE, TurnLimits(total=2, idle=20)) as cli:
+        cli.pool._admit(await cli.pool._starter.start(""))
+        await cli.text(user("[[deaf]] [[text:x]]"), system="one")
+        [deaf] = cli.table.children
+        with pytest.raises(RequestTimeoutError, match=r"within 2 s|longer than 2 s"):
+            await cli.text(user("[[text:x]]"), system="two")
+        await deaf.gone.wait()
+
+
+async def test_a_client_that_leaves_while_its_conversation_is_loaded_frees_the_place(
+    tmp_path: Path,
+) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        await cli.text(user("[[deaf]] [[text:x]]"), system="one")
+        turn = cli.start(user("[[text:x]]"), system="two")
+        turn.abandon()
+        await turn.finished.wait()
+        async with asyncio.timeout(10):
+            assert await cli.text(user("[[text:fine]]"), system="two") == "fine"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[mute]]", "ended in the middle"),
+        ("[[garbage]]", "Segmentation fault"),
+        ("[[partial]]", "silent for"),
+        ("[[chunks:2]] [[crash]]", "ended in the middle"),
+    ],
+)
+async def test_whatever_it_prints_the_next_turn_works(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    async with engine(tmp_path, ONE, TurnLimits(total=30, idle=0.5)) as cli:
+        with pytest.raises((CliFailedError, RequestTimeoutError), match=words):
+            await cli.text(user(text))
+        [first] = cli.table.children or [None]
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+        if first is not None and text != "[[partial]]":
+            await first.gone.wait()
+            assert not is_alive(first.pid)
+
+
+async def test_endless_standard_error_does_not_stop_it(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        assert await cli.text(user("[[stderr:3000000]] [[text:fine]]")) == "fine"
+        [child] = cli.table.children
+        assert 0 < len(child.process.stderr) <= 8000
+
+
+async def test_what_nobody_asked_for_is_not_collected(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE, options=("--fake-chatter",)) as cli:
+        worker = await cli.pool._starter.start("")
+        while not worker.has_ended:
+            await asyncio.sleep(0)
+        assert worker.inbox.qsize() == MOST_UNREAD + 1
+        cli.pool._admit(worker)
+        cli.pool._sweep()
+        assert "nobody had asked for" in cli.pool.last_failure
+        await worker.child.gone.wait()
+
+
+async def test_an_answer_without_a_question_does_not_reach_the_next_client(tmp_path: Path) -> None:
+    """It belongs to no turn, so it cannot be taken back: the process has to go."""
+    async with engine(tmp_path, ONE) as cli:
+        await cli.text(assistant("secret"), user("[[text:x]]"), owner="a")
+        seen = await cli.text(user("first"), assistant("x"), user("[[context]]"), owner="b")
+        texts = [part["text"] for m in json.loads(seen)["messages"] for part in m["content"]]
+        assert texts == ["first", "x", "[[context]]"]
+
+
+async def test_one_who_waits_takes_one_parked_process_and_no_more(tmp_path: Path) -> None:
+    clock = FakeClock()
+    limits = PoolLimits(warm=0, most=2)
+    async with engine(tmp_path, limits, clock=clock) as cli:
+        for _ in range(2):
+            await read(cli.start(user("[[tool:f {}]]"), tools=(TOOL,)))
+        assert cli.pool.counts()["parked"] == 2
+        await clock.advance(10)
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+        assert cli.pool.counts()["parked"] == 1
+
+
+async def test_results_with_something_else_beside_them_are_loaded(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        turn = cli.start(user("[[tool:f {}]]"), tools=(TOOL,))
+        await read(turn)
+        assert turn.answer is not None
+        [call] = turn.answer.tool_calls
+        cli.pool._recall_parked(0, most=1)
+        prompt = (result(call.id, "rain"), user("[[text:fine]]"))
+        assert await cli.text(user("[[tool:f {}]]"), turn.answer, *prompt, tools=(TOOL,)) == "fine"
