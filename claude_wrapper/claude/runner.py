@@ -20,7 +20,12 @@ from claude_wrapper.claude.events import (
 from claude_wrapper.claude.messages import fingerprint, prompt_start
 from claude_wrapper.claude.turn import Turn, TurnLimits
 from claude_wrapper.claude.upstream import upstream_error
-from claude_wrapper.errors import CliFailedError, RequestTimeoutError, WrapperError
+from claude_wrapper.errors import (
+    CliFailedError,
+    InvalidRequestError,
+    RequestTimeoutError,
+    WrapperError,
+)
 from claude_wrapper.model import TurnEnd
 
 if TYPE_CHECKING:
@@ -89,6 +94,9 @@ class TurnRunner:
             # Only the end of the server cancels this task; the process table does the rest.
             error = CliFailedError("the server ended")
             raise
+        except RecursionError:
+            # Reading JSON takes deeper nesting than writing it; nothing was sent yet.
+            error = InvalidRequestError("the request is nested too deeply; 200 levels are fine")
         except Exception:
             logger.exception("a turn failed in an unforeseen way")
             error = WrapperError("the server made a mistake; its log says which")
