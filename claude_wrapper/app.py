@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from claude_wrapper.errors import InvalidRequestError, NotFoundError, WrapperError
 from claude_wrapper.middleware.access_log import AccessLogMiddleware
@@ -43,6 +43,9 @@ __all__ = ["create_app"]
 
 logger = logging.getLogger(__name__)
 
+LONGEST_PATH = 200
+TOO_DEEP = "the body is nested too deeply; 200 levels are fine"
+
 
 def create_app(services: Services) -> Starlette:
     """The ASGI application over these services; it starts and stops nothing itself."""
@@ -65,11 +68,16 @@ def create_app(services: Services) -> Starlette:
                 per_minute=settings.rate_limit,
                 on_refused=monitoring.metrics.rate_limited.inc,
             ),
-            Middleware(BodyLimitMiddleware, limit=settings.max_request_size),
+            Middleware(
+                BodyLimitMiddleware,
+                limit=settings.max_request_size,
+                patience=settings.request_timeout,
+            ),
         ],
         exception_handlers={
             WrapperError: _render,
             HTTPException: _render_http,
+            RecursionError: _render_nested,
             Exception: _render_mistake,
         },
     )
@@ -114,11 +122,32 @@ async def _render(request: Request, error: Exception) -> Response:
 
 async def _render_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    text = f"{request.method} {request.url.path}: {error.detail}"
-    known: WrapperError = (
-        NotFoundError(text) if error.status_code == 404 else InvalidRequestError(text)
-    )
+    asked = f"{request.method} {request.scope['path'][:LONGEST_PATH]}"
+    known: WrapperError
+    if error.status_code == 404:
+        known = NotFoundError(f"{asked} does not exist; the API is under /v1, see /docs")
+    elif error.status_code == 405:
+        allowed = _allowed(request)
+        known = InvalidRequestError(f"{asked} does not exist; this path takes {allowed}")
+        return error_response(request.scope, known, status=405, headers={"allow": allowed})
+    else:
+        known = InvalidRequestError(f"{asked}: {error.detail}")
     return error_response(request.scope, known, status=error.status_code, headers=error.headers)
+
+
+def _allowed(request: Request) -> str:
+    """All methods of the path; the framework names those of the first route that fits."""
+    fitting = [
+        route
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE
+    ]
+    return ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
+
+
+async def _render_nested(request: Request, _error: Exception) -> Response:
+    # Parsing takes more levels than writing the same again does; between the two it ends here.
+    return error_response(request.scope, InvalidRequestError(TOO_DEEP))
 
 
 async def _render_mistake(request: Request, _error: Exception) -> Response:

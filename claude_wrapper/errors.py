@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BodyTimeoutError",
     "CliFailedError",
     "CliMissingError",
     "ClientLeftError",
@@ -13,6 +14,7 @@ __all__ = [
     "NotFoundError",
     "OverloadedError",
     "RateLimitedError",
+    "RequestHeadTimeoutError",
     "RequestTimeoutError",
     "SettingsError",
     "ShuttingDownError",
@@ -132,6 +134,18 @@ class RequestTimeoutError(WrapperError):
     http_status = 504
     type = "timeout_error"
     code: str | None = "timeout"
+
+
+class RequestHeadTimeoutError(WrapperError):
+    """The head of the request did not come."""
+
+    http_status = 408
+    type = "timeout_error"
+    code: str | None = "request_timeout"
+
+
+class BodyTimeoutError(RequestHeadTimeoutError):
+    """The body of the request did not come."""
 
 
 class ShuttingDownError(WrapperError):

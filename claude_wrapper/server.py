@@ -17,6 +17,7 @@ from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_ver
 from claude_wrapper.claude.orphans import reap_orphans
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
+from claude_wrapper.http_protocol import HttpProtocol
 from claude_wrapper.lifecycle import Baseline, LoopErrors, ResourceTracker
 from claude_wrapper.listener import BACKLOG, bind
 from claude_wrapper.monitoring.logs import ServerLogs, start_logging
@@ -182,7 +183,8 @@ class WrapperServer:
     async def _serve(self, services: Services, listener: socket.socket) -> None:
         config = uvicorn.Config(
             create_app(services), log_config=None, access_log=False, lifespan="off",
-            server_header=False, backlog=BACKLOG, timeout_graceful_shutdown=1, timeout_keep_alive=75,
+            server_header=False, http=HttpProtocol, ws="none", backlog=BACKLOG,
+            timeout_graceful_shutdown=1, timeout_keep_alive=75,
         )  # fmt: skip
         self._http = _UvicornServer(config)
         self._serving = self._tracker.spawn(self._http.serve([listener]), name="http-server")

@@ -70,9 +70,18 @@ def whole_message(model: str, answer: Message, end: TurnEnd) -> dict[str, Any]:
     if answer.text:
         content.append({"type": "text", "text": answer.text})
     for call in answer.tool_calls:
-        arguments = json.loads(call.arguments)
-        content.append({"type": "tool_use", "id": call.id, "name": call.name, "input": arguments})
+        given = _input(call.arguments)
+        content.append({"type": "tool_use", "id": call.id, "name": call.name, "input": given})
     return {**_message(model, content, end.usage), **_ending(end)}
+
+
+def _input(arguments: str) -> dict[str, Any]:
+    """Arguments as an object; empty where the token limit cut them off."""
+    try:
+        given = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return {}
+    return given if isinstance(given, dict) else {}
 
 
 def _message(model: str, content: list[dict[str, Any]], usage: Usage) -> dict[str, Any]:

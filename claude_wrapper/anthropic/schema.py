@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from claude_wrapper.wire.validation import Lenient, validate
+from claude_wrapper.wire.validation import MOST_TOKENS, Lenient, validate
 
 __all__ = [
     "AssistantTurn",
@@ -113,7 +113,7 @@ class Tool(Lenient):
 
     type: str | None = None
     name: str = Field(default="", pattern=r"^[a-zA-Z0-9_-]{0,64}$")
-    description: str = ""
+    description: str | None = None
     input_schema: dict[str, Any] | None = None
 
 
@@ -143,7 +143,7 @@ class CountRequest(Lenient):
 
     model: str = Field(min_length=1)
     messages: list[Turn] = Field(min_length=1)
-    system: str | list[TextBlock] = ""
+    system: str | list[TextBlock] | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
 
@@ -151,7 +151,7 @@ class CountRequest(Lenient):
 class MessagesRequest(CountRequest):
     """The body of `POST /v1/messages`; unknown fields are kept and named."""
 
-    max_tokens: int = Field(ge=1)
+    max_tokens: int = Field(ge=1, le=MOST_TOKENS)
     stream: bool | None = False
     stop_sequences: list[str] | None = None
     temperature: float | None = Field(default=None, ge=0, le=1)

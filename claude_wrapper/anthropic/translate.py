@@ -25,7 +25,7 @@ from claude_wrapper.model import (
     ToolCall,
     ToolSpec,
 )
-from claude_wrapper.wire.rules import check_model, not_honoured
+from claude_wrapper.wire.rules import check_model, may_answer_in_text, not_honoured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,14 +53,15 @@ def translate(request: MessagesRequest) -> ChatTurn:
     """
     check_model(request.model)
     _refuse_what_changes_the_answer(request)
+    body, schema = _body(request), _schema(request)
     return ChatTurn(
         model=request.model,
         system=system_of(request),
         messages=messages_of(request),
         tools=tools_of(request),
         max_tokens=request.max_tokens,
-        body=_body(request),
-        json_schema=_schema(request),
+        body=body,
+        json_schema=schema if may_answer_in_text(body) else None,
         ignored=_ignored(request),
     )
 
@@ -68,7 +69,7 @@ def translate(request: MessagesRequest) -> ChatTurn:
 def system_of(request: CountRequest) -> str:
     """The system prompt, with the instructions that stand between the turns."""
     inner = [turn.content for turn in request.messages if isinstance(turn, SystemTurn)]
-    return "\n\n".join(text for text in map(_plain, (request.system, *inner)) if text)
+    return "\n\n".join(text for text in map(_plain, (request.system or "", *inner)) if text)
 
 
 def messages_of(request: CountRequest) -> tuple[Message, ...]:
@@ -106,7 +107,11 @@ def tools_of(request: CountRequest) -> tuple[ToolSpec, ...]:
             param = f"tools.{index}.{missing}"
             raise InvalidRequestError(f"{param}: Field required", param=param)
         specs.append(
-            ToolSpec(name=tool.name, description=tool.description, parameters=tool.input_schema)
+            ToolSpec(
+                name=tool.name,
+                description=tool.description or "",
+                parameters=tool.input_schema,
+            )
         )
     return tuple(specs)
 
@@ -193,10 +198,6 @@ def _tool_choice(choice: ToolChoice | None, request: MessagesRequest) -> dict[st
             if names
             else "tool_choice needs tools to choose from",
             param="tool_choice",
-        )
-    if _schema(request) is not None:
-        raise InvalidRequestError(
-            "a forced tool call and a JSON answer exclude each other", param="tool_choice"
         )
     named = {"name": choice.name} if choice.type == "tool" else {}
     return {"type": choice.type, **named, **serial}

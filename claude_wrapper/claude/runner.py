@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from claude_wrapper.claude.run import Run
 from claude_wrapper.claude.turn import Turn, TurnLimits
 from claude_wrapper.claude.wanted import Wanted
-from claude_wrapper.errors import CliFailedError, WrapperError
+from claude_wrapper.errors import CliFailedError, InvalidRequestError, WrapperError
 
 if TYPE_CHECKING:
     from claude_wrapper.claude.pool import Pool
@@ -75,6 +75,9 @@ class TurnRunner:
             # Only the end of the server cancels this task; the process table does the rest.
             error = CliFailedError("the server ended")
             raise
+        except RecursionError:
+            # Reading JSON takes deeper nesting than writing it; nothing was sent yet.
+            error = InvalidRequestError("the request is nested too deeply; 200 levels are fine")
         except Exception:
             logger.exception("a turn failed in an unforeseen way")
             error = WrapperError("the server made a mistake; its log says which")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from typing import TYPE_CHECKING
 
 from claude_wrapper.cli import daemon, doctor, logs, status
+from claude_wrapper.cli.keys import chosen_key
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.server_record import read_records
-from claude_wrapper.settings import OPTIONS, load_settings
+from claude_wrapper.settings import OPTIONS, load_one, load_settings, state_path
 
 if TYPE_CHECKING:
     import argparse
@@ -53,19 +53,18 @@ def _serve(arguments: argparse.Namespace) -> int:
     # uvicorn and starlette take a quarter of a second to import; --help does not need them.
     from claude_wrapper.server import serve
 
-    flags = _flags(arguments)
+    flags, key = _flags(arguments), chosen_key(arguments)
+    settings = load_settings({**flags, "api_key": key.text})
     words = daemon.as_arguments(flags, demo=arguments.demo)
-    key = _generated_key(arguments)
-    settings = load_settings({**flags, "api_key": key})
+    key.show()
     return serve(settings, demo=arguments.demo, arguments=words)
 
 
 def _start(arguments: argparse.Namespace) -> int:
     if not arguments.daemon:
         return _serve(arguments)
-    flags = _flags(arguments)
-    key = _generated_key(arguments)
-    settings = load_settings({**flags, "api_key": key})
+    flags, key = _flags(arguments), chosen_key(arguments)
+    settings = load_settings({**flags, "api_key": key.text})
     words = daemon.as_arguments(flags, demo=arguments.demo)
     return daemon.start(settings, words, key=key)
 
@@ -87,8 +86,7 @@ def _restart(arguments: argparse.Namespace) -> int:
     if record is not None:
         # Later words win: what is said now goes over what was said then.
         words = (*record.arguments, f"--port={record.port}", *words)
-    key = _generated_key(arguments)
-    return daemon.restart(record, words, key=key)
+    return daemon.restart(record, words, key=chosen_key(arguments))
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -98,27 +96,33 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _logs(arguments: argparse.Namespace) -> int:
     state, port = _where(arguments)
-    return logs.show(state, _the_one(state, port), lines=arguments.lines, follow=arguments.follow)
+    record = _the_one(state, port)
+    return logs.show(state, record, port, lines=arguments.lines, follow=arguments.follow)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    flags = {"state_dir": arguments.state_dir, "cli_path": arguments.cli_path}
-    return doctor.show(load_settings(flags), as_json=arguments.json)
+    state = state_path(load_one("state_dir", arguments.state_dir))
+    return doctor.show(state, load_one("cli_path", arguments.cli_path), as_json=arguments.json)
 
 
 def _flags(arguments: argparse.Namespace) -> dict[str, str | None]:
     flags: dict[str, str | None] = {
         option.name: getattr(arguments, option.name, None) for option in OPTIONS
     }
+    if flags["port"] is not None and arguments.positional_port is not None:
+        raise SettingsError(
+            f"two ports are given, {arguments.positional_port} and {flags['port']}; give one"
+        )
     flags["port"] = flags["port"] or arguments.positional_port
     return flags
 
 
 def _where(arguments: argparse.Namespace) -> tuple[Path, int | None]:
     """The state folder, and the port if one was given."""
-    port = arguments.port or arguments.positional_port
-    settings = load_settings({"state_dir": arguments.state_dir, "port": port, "host": "127.0.0.1"})
-    return settings.state_path, settings.port if port else None
+    # Only these two are read: a server must be found and stopped whatever else is set by now.
+    given = arguments.port or arguments.positional_port
+    port = load_one("port", given) if given else None
+    return state_path(load_one("state_dir", arguments.state_dir)), port
 
 
 def _the_one(state: Path, port: int | None) -> ServerRecord | None:
@@ -128,12 +132,3 @@ def _the_one(state: Path, port: int | None) -> ServerRecord | None:
         ports = ", ".join(str(record.port) for record in running)
         raise SettingsError(f"{len(running)} servers run, on the ports {ports}; name one of them")
     return running[0] if running else None
-
-
-def _generated_key(arguments: argparse.Namespace) -> str | None:
-    if not arguments.generate_key:
-        return None
-    key = f"cw-{secrets.token_urlsafe(32)}"
-    sys.stdout.write(f"key (shown once): {key}\n")
-    sys.stdout.flush()
-    return key

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from claude_wrapper.cli.keys import ChosenKey
     from claude_wrapper.server_record import ServerRecord
-    from claude_wrapper.settings import WrapperSettings
+    from claude_wrapper.settings import Option, WrapperSettings
 
-__all__ = ["as_arguments", "restart", "start", "stop"]
+__all__ = ["as_arguments", "log_path", "restart", "start", "stop"]
 
 START_DEADLINE = 60.0
 LOOK_INTERVAL = 0.02
@@ -29,27 +30,38 @@ LOOK_INTERVAL = 0.02
 STOP_SLACK = 2.0
 FORCE_DEADLINE = 2.0
 KEY_VARIABLE = "CLAUDE_WRAPPER_API_KEY"
-LOG_NAME = "server.log"
-OUTPUT_NAME = "daemon.out"
+
+
+def log_path(state: Path, port: int) -> Path:
+    """Where a server in the background logs, each its own: two cannot rotate one file."""
+    return state / f"server-{port}.log"
 
 
 def as_arguments(flags: Mapping[str, str | None], *, demo: bool) -> tuple[str, ...]:
     """The flags as words for `serve`, keys left out: other users can read a command line."""
-    given = (
-        f"{option.flag}={flags[option.name]}"
+    given = [
+        f"{option.flag}={_as_word(option, value)}"
         for option in OPTIONS
-        if not option.secret and flags.get(option.name) is not None
-    )
+        if not option.secret and (value := flags.get(option.name)) is not None
+    ]
     return (*given, *(("--demo",) if demo else ()))
 
 
-def start(settings: WrapperSettings, words: Sequence[str], *, key: str | None) -> int:
+def _as_word(option: Option, value: str) -> str:
+    """A restart may come from another folder, where a relative path would lead elsewhere."""
+    try:
+        return str(option.parse(value)) if option.is_path else value
+    except SettingsError as error:
+        raise SettingsError(f"{option.flag} {error}") from None
+
+
+def start(settings: WrapperSettings, words: Sequence[str], *, key: ChosenKey) -> int:
     """Start a server in the background and wait until it listens; the exit code.
 
     Args:
         settings: What it will be told, already checked.
         words: The same as words for `serve`.
-        key: A key made for it; handed over in the environment.
+        key: Its key from the command line; handed over in the environment.
 
     Raises:
         OSError: The state folder cannot be used.
@@ -57,15 +69,18 @@ def start(settings: WrapperSettings, words: Sequence[str], *, key: str | None) -
     state = private_folder(settings.state_path)
     running = _running_on(state, settings.port)
     if running is not None:
-        sys.stdout.write(f"already running: pid {running.pid}, {running.url}\n")
+        same = "; it goes on as it is, and this key is not in force" if key.text else ""
+        sys.stdout.write(f"already running: pid {running.pid}, {running.url}{same}\n")
         return 0
     if not settings.log_file:
-        words = (*words, f"--log-file={state / LOG_NAME}")
-    process = _spawn(words, state / OUTPUT_NAME, key)
+        words = (*words, f"--log-file={log_path(state, settings.port)}")
+    output = state / f"daemon-{settings.port}.out"
+    process = _spawn(words, output, key.text)
     record = _await_listening(process, state)
     if record is None:
-        sys.stderr.write(_last_words(state / OUTPUT_NAME))
+        sys.stderr.write(_last_words(output))
         return process.returncode or 1
+    key.show()
     # It goes on without us; without this its handle would complain that nobody waited for it.
     process.returncode = 0
     sys.stdout.write(f"started: pid {record.pid}, {record.url}\n")
@@ -88,7 +103,7 @@ def stop(record: ServerRecord) -> int:
     return 1
 
 
-def restart(record: ServerRecord | None, words: Sequence[str], *, key: str | None) -> int:
+def restart(record: ServerRecord | None, words: Sequence[str], *, key: ChosenKey) -> int:
     """Stop the server, if there is one, and start one in the background with these words.
 
     Raises:
@@ -99,7 +114,7 @@ def restart(record: ServerRecord | None, words: Sequence[str], *, key: str | Non
 
     parsed = build_parser().parse_args(["serve", *words])
     flags = {option.name: getattr(parsed, option.name, None) for option in OPTIONS}
-    settings = load_settings({**flags, "api_key": key})
+    settings = load_settings({**flags, "api_key": key.text})
     if record is not None and record.needs_key and not settings.api_key:
         raise SettingsError(
             "the running server requires a key that is not known here: give --generate-key, "

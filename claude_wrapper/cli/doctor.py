@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from claude_wrapper import __version__
 from claude_wrapper.claude.locate import find_cli, read_version
-from claude_wrapper.errors import CliMissingError
+from claude_wrapper.errors import CliMissingError, SettingsError
 from claude_wrapper.lifecycle.folders import private_folder
 from claude_wrapper.server_record import read_records
+from claude_wrapper.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from claude_wrapper.settings import WrapperSettings
+    from pathlib import Path
 
 __all__ = ["credentials_kind", "show"]
 
@@ -50,13 +50,14 @@ class Finding:
     text: str
 
 
-def show(settings: WrapperSettings, *, as_json: bool) -> int:
+def show(state: Path, cli_path: str, *, as_json: bool) -> int:
     """Print all findings; 0 when nothing is missing, else 1."""
     findings = (
         Finding(name="version", ok=True, text=f"{__version__}, Python {platform.python_version()}"),
-        _binary(settings),
+        _settings(),
+        _binary(cli_path),
         _credentials(os.environ),
-        _state_folder(settings),
+        _state_folder(state),
         _descriptors(),
         Finding(name="bundled CLI", ok=True, text=_distribution("claude-agent-sdk")),
         Finding(name="orphan protection", ok=True, text=_orphan_protection()),
@@ -76,9 +77,18 @@ def credentials_kind(environ: Mapping[str, str]) -> str:
     return next((kind for variable, kind in CREDENTIALS if environ.get(variable)), "")
 
 
-def _binary(settings: WrapperSettings) -> Finding:
+def _settings() -> Finding:
     try:
-        binary = find_cli(settings.cli_path)
+        settings = load_settings()
+    except SettingsError as error:
+        return Finding(name="settings", ok=False, text=str(error))
+    key = "key required" if settings.api_key else "no key needed"
+    return Finding(name="settings", ok=True, text=f"{settings.host} port {settings.port}, {key}")
+
+
+def _binary(cli_path: str) -> Finding:
+    try:
+        binary = find_cli(cli_path)
     except CliMissingError as error:
         return Finding(name="claude CLI", ok=False, text=error.message)
     version = asyncio.run(read_version(binary))
@@ -99,8 +109,7 @@ def _credentials(environ: Mapping[str, str]) -> Finding:
     return Finding(name="credentials", ok=bool(kind) or has_folder, text=text)
 
 
-def _state_folder(settings: WrapperSettings) -> Finding:
-    path = settings.state_path
+def _state_folder(path: Path) -> Finding:
     try:
         private_folder(path)
     except OSError as error:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from claude_wrapper.cli.daemon import LOG_NAME
+from claude_wrapper.cli.daemon import log_path
 from claude_wrapper.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -20,13 +20,15 @@ __all__ = ["show"]
 LOOK_INTERVAL = 0.2
 
 
-def show(state: Path, record: ServerRecord | None, *, lines: int, follow: bool) -> int:
+def show(
+    state: Path, record: ServerRecord | None, port: int | None, *, lines: int, follow: bool
+) -> int:
     """Print the last lines, and go on with what is added when asked to; the exit code.
 
     Raises:
         SettingsError: There is no log file.
     """
-    path = Path(record.log_file) if record is not None and record.log_file else state / LOG_NAME
+    path = _path(state, record, port)
     if not path.is_file():
         raise SettingsError(
             f"there is no log at {path}; a server in the foreground logs to standard error "
@@ -40,6 +42,18 @@ def show(state: Path, record: ServerRecord | None, *, lines: int, follow: bool) 
         with suppress(KeyboardInterrupt):
             _follow(path, position)
     return 0
+
+
+def _path(state: Path, record: ServerRecord | None, port: int | None) -> Path:
+    """The log of the running server; of a stopped one on that port, or of the last of all."""
+    if record is not None and record.log_file:
+        return Path(record.log_file)
+    if record is not None:
+        port = record.port
+    if port is not None:
+        return log_path(state, port)
+    found = state.glob("server-*.log")
+    return max(found, key=lambda path: path.stat().st_mtime, default=state / "server-PORT.log")
 
 
 def _follow(path: Path, position: int) -> None:

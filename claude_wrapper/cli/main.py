@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ __all__ = ["main"]
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+# As the shell reports the end by SIGPIPE.
+EXIT_PIPE = 141
 GENERAL_FLAGS = frozenset(["-h", "--help", "--version"])
 
 
@@ -24,7 +27,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = _with_verb(sys.argv[1:] if argv is None else argv)
     arguments = build_parser().parse_args(words)
     try:
-        sys.exit(commands.run(arguments))
+        code = commands.run(arguments)
+        sys.stdout.flush()
+        sys.exit(code)
+    except BrokenPipeError:
+        # Whoever read us has seen enough; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_PIPE)
     except (SettingsError, WrapperError) as error:
         _refuse(str(error))
     except OSError as error:

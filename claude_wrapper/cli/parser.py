@@ -15,35 +15,61 @@ if TYPE_CHECKING:
 
 __all__ = ["build_parser"]
 
-EPILOG = "Exit codes of status: 0 running, 3 stopped. A mistake in the command: 2."
+DESCRIPTION = """An OpenAI-compatible server on the Claude CLI, which also speaks Anthropic's dialect.
+
+  claude-wrapper serve --demo      try it: answers come from a built-in fake CLI
+  claude-wrapper doctor            what is found here, what is missing
+  claude-wrapper serve             on http://127.0.0.1:8000, in the foreground
+  claude-wrapper start -d          in the background; then status, logs -f, stop
+"""
+EPILOG = """Flags of a command: claude-wrapper COMMAND --help. Every flag of serve is also a variable,
+CLAUDE_WRAPPER_ and its name; flags win.
+Exit codes: status 0 running, 3 stopped; doctor 0 fine, 1 something is missing; a mistake in the
+command 2."""
+SERVER_USAGE = "claude-wrapper %s [PORT] [--demo] [-k [KEY]] [FLAGS]"
+SERVER_EPILOG = """Times are seconds or written like 500ms, 30s, 5m, 1h; sizes are bytes or written
+like 512K, 32M, 1G. After each flag stands the variable that means the same."""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `claude-wrapper`."""
     parser = argparse.ArgumentParser(
         prog="claude-wrapper",
-        description="An OpenAI-compatible server on the Claude CLI.",
+        description=DESCRIPTION,
         epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"claude-wrapper {__version__}")
     verbs = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_server_flags(verbs.add_parser("serve", help="run the server in the foreground"))
-    start = verbs.add_parser("start", help="run the server; with -d in the background")
-    _add_server_flags(start)
+    _server_verb(verbs, "serve", "run the server in the foreground")
+    start = _server_verb(verbs, "start", "run the server; with -d in the background")
     start.add_argument("-d", "--daemon", action="store_true", help="in the background")
-    _add_server_flags(
-        verbs.add_parser("restart", help="stop, then start in the background with the same flags")
-    )
+    _server_verb(verbs, "restart", "stop, then start in the background with the same flags")
     _add_looking_verbs(verbs)
-    verbs.add_parser("models", help="list the model names")
+    _verb(verbs, "models", "list the model names")
+    return parser
+
+
+def _verb(verbs: _Commands, name: str, text: str) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+        name, help=text, description=f"{text.capitalize()}.", allow_abbrev=False
+    )
+
+
+def _server_verb(verbs: _Commands, name: str, text: str) -> argparse.ArgumentParser:
+    parser = _verb(verbs, name, text)
+    # The usage of forty flags would bury the one line that says what was mistyped.
+    parser.usage, parser.epilog = SERVER_USAGE % name, SERVER_EPILOG
+    _add_server_flags(parser)
     return parser
 
 
 def _add_looking_verbs(verbs: _Commands) -> None:
-    stop = verbs.add_parser("stop", help="stop a server and wait until it is gone")
-    status = verbs.add_parser("status", help="which servers run; exit code 0 running, 3 stopped")
-    logs = verbs.add_parser("logs", help="show the log of a server in the background")
-    doctor = verbs.add_parser("doctor", help="check what the server needs, and say what is missing")
+    stop = _verb(verbs, "stop", "stop a server and wait until it is gone")
+    status = _verb(verbs, "status", "which servers run; exit code 0 running, 3 stopped")
+    logs = _verb(verbs, "logs", "show the log of a server in the background")
+    doctor = _verb(verbs, "doctor", "check what the server needs, and say what is missing")
     for verb in (stop, status, logs):
         verb.add_argument("positional_port", nargs="?", metavar="PORT", help="of several servers")
     for verb in (stop, status, logs, doctor):
@@ -63,7 +89,16 @@ def _add_server_flags(parser: argparse.ArgumentParser) -> None:
         "--demo", action="store_true", help="answer from the built-in fake CLI; needs no account"
     )
     parser.add_argument(
-        "-k", "--generate-key", action="store_true", help="make a key, show it once, and require it"
+        "-k",
+        "--api-key",
+        nargs="?",
+        const="",
+        metavar="KEY",
+        help="the key that clients must show; without KEY one is made. Who can list processes "
+        "can read a KEY written here: better CLAUDE_WRAPPER_API_KEY, or --api-key-file",
+    )
+    parser.add_argument(
+        "--generate-key", action="store_true", help="make a key, show it once, and require it"
     )
     parser.add_argument(
         "-n",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuthMiddleware"]
 
+OWNER_DIGITS = 16
 OPEN_PATHS = frozenset(["/health", "/health/live", "/health/ready"])
 
 
@@ -32,7 +33,8 @@ class AuthMiddleware:
 
     def __init__(self, app: ASGIApp, keys: tuple[str, ...]) -> None:
         self._app = app
-        self._keys = tuple(key.encode() for key in keys)
+        # Digests have one length, so that comparing them does not tell that of a key.
+        self._keys = tuple(hashlib.sha256(key.encode()).digest() for key in keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -40,30 +42,30 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        key = _shown_key(Headers(scope=scope))
-        state["is_authenticated"] = not self._keys or self._opens(key)
-        state["owner"] = _digest(key) if self._keys and state["is_authenticated"] else ""
+        shown = _shown_keys(Headers(scope=scope))
+        key = next(filter(self._opens, shown), None)
+        state["is_authenticated"] = not self._keys or key is not None
+        state["owner"] = hashlib.sha256(key).hexdigest()[:OWNER_DIGITS] if key is not None else ""
         if state["is_authenticated"] or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         error = UnauthorizedError(
             "this server needs a key: send it as 'Authorization: Bearer …' or 'x-api-key: …'"
-            if not key
+            if not shown
             else "this key is not known here"
         )
         await error_response(scope, error)(scope, receive, send)
 
     def _opens(self, key: bytes) -> bool:
+        digest = hashlib.sha256(key).digest()
         # All keys are compared, so that the time says nothing about which one was near.
-        return sum([hmac.compare_digest(key, known) for known in self._keys]) > 0
+        return sum([hmac.compare_digest(digest, known) for known in self._keys]) > 0
 
 
-def _shown_key(headers: Headers) -> bytes:
+def _shown_keys(headers: Headers) -> list[bytes]:
+    """What the headers hold; a gateway adds one of them where the client has set the other."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and value.strip():
-        return value.strip().encode()
-    return headers.get("x-api-key", "").strip().encode()
-
-
-def _digest(key: bytes) -> str:
-    return hashlib.sha256(key).hexdigest()[:16]
+    bearer = value if scheme.lower() == "bearer" else ""
+    given = (bearer.strip(), headers.get("x-api-key", "").strip())
+    # Starlette reads the bytes of a header as Latin-1; this gives them back as they were.
+    return [key.encode("latin-1") for key in given if key]

@@ -1,31 +1,36 @@
-"""Refuses bodies that are too large, by their declared length and by what really arrives."""
+"""Refuses bodies that are too large, declared or really arriving, and those that never end."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
-from claude_wrapper.errors import TooLargeError
+from claude_wrapper.errors import BodyTimeoutError, TooLargeError
 from claude_wrapper.middleware.error_response import error_response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["BodyLimitMiddleware"]
 
 
 class BodyLimitMiddleware:
-    """Answers 413 before the endpoint sees a byte too many.
+    """Answers 413 before the endpoint sees a byte too many, and 408 when the rest does not come.
 
     Args:
         app: What comes after.
         limit: Bytes.
+        patience: Seconds from the head of a request to the end of its body.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, patience: float) -> None:
         self._app = app
         self._limit = limit
+        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -37,19 +42,41 @@ class BodyLimitMiddleware:
             response = error_response(scope, self._error(), headers={"connection": "close"})
             await response(scope, receive, send)
             return
-        received = 0
-
-        async def receive_counting() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                raise self._error()
-            return message
-
-        await self._app(scope, receive_counting, send)
+        await self._app(scope, _Counted(receive, self._limit, self._patience, self._error), send)
 
     def _error(self) -> TooLargeError:
         return TooLargeError(
             f"the body is larger than {self._limit} bytes; raise --max-request-size to allow it"
         )
+
+
+class _Counted:
+    """Receives for one request, while its body is within bounds."""
+
+    def __init__(
+        self, receive: Receive, limit: int, patience: float, too_large: Callable[[], TooLargeError]
+    ) -> None:
+        self._receive = receive
+        self._left = limit
+        self._patience = patience
+        self._ends_at = asyncio.get_running_loop().time() + patience
+        self._too_large = too_large
+        self._is_whole = False
+
+    async def __call__(self) -> Message:
+        # What comes after the body is the disconnect, which may take as long as it likes.
+        message = await (self._receive() if self._is_whole else self._within_time())
+        self._left -= len(message.get("body", b""))
+        self._is_whole = not message.get("more_body", False)
+        if self._left < 0:
+            raise self._too_large()
+        return message
+
+    async def _within_time(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self._ends_at):
+                return await self._receive()
+        except TimeoutError:
+            raise BodyTimeoutError(
+                f"the body had not arrived {self._patience:g} s after the head of the request"
+            ) from None

@@ -26,7 +26,8 @@ __all__ = ["BrowserGuardMiddleware"]
 
 ANY = "*"
 METHODS = "GET, POST, DELETE"
-# A page may send these; x-stainless-* is what OpenAI's and Anthropic's own clients add.
+# What a page may read of an answer beside its body.
+EXPOSED = "x-request-id, request-id, x-session-id, x-claude-wrapper-ignored-params, retry-after"
 PREFLIGHT_SECONDS = "600"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -70,7 +71,8 @@ class BrowserGuardMiddleware:
         if self._has_keys:
             return None
         host = headers.get("host", "")
-        if not self._is_own_name(host):
+        # Browsers always name a host. Health checks over HTTP/1.0 do not.
+        if "host" in headers and not self._is_own_name(host):
             return ForbiddenError(
                 f"this server has no key and does not answer to the name {host[:200]!r}: "
                 "use http://127.0.0.1, or set a key",
@@ -155,7 +157,7 @@ def _with_cors(send: Send, origin: str) -> Send:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["access-control-allow-origin"] = origin
-            headers["access-control-expose-headers"] = "x-request-id, retry-after"
+            headers["access-control-expose-headers"] = EXPOSED
             headers.add_vary_header("origin")
         await send(message)
 

@@ -17,7 +17,7 @@ from claude_wrapper.openai.schema import (
     UserMessage,
 )
 from claude_wrapper.wire.images import image_part
-from claude_wrapper.wire.rules import EMPTY_SCHEMA, check_model, not_honoured
+from claude_wrapper.wire.rules import EMPTY_SCHEMA, check_model, may_answer_in_text, not_honoured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,14 +40,15 @@ def translate(request: ChatRequest) -> ChatTurn:
     check_model(request.model)
     _refuse_what_changes_the_answer(request)
     system = [m for m in request.messages if isinstance(m, SystemMessage)]
+    body, schema = _body(request), _schema(request)
     return ChatTurn(
         model=request.model,
         system="\n\n".join(_plain(message.content) for message in system),
         messages=_messages(request),
         tools=_tools(request),
         max_tokens=request.max_completion_tokens or request.max_tokens,
-        body=_body(request),
-        json_schema=_schema(request),
+        body=body,
+        json_schema=schema if may_answer_in_text(body) else None,
         ignored=_ignored(request),
     )
 
@@ -55,7 +56,9 @@ def translate(request: ChatRequest) -> ChatTurn:
 def _refuse_what_changes_the_answer(request: ChatRequest) -> None:
     extra = request.model_extra or {}
     if request.n not in (None, 1):
-        raise InvalidRequestError(f"n is {request.n}; only one answer can be made", param="n")
+        raise InvalidRequestError(
+            f"n is {str(request.n)[:20]}; only one answer can be made", param="n"
+        )
     for name, instead in (("functions", "tools"), ("function_call", "tool_choice")):
         if extra.get(name):
             raise InvalidRequestError(f"{name} is not supported; use {instead}", param=name)
@@ -116,7 +119,7 @@ def _tools(request: ChatRequest) -> tuple[ToolSpec, ...]:
     return tuple(
         ToolSpec(
             name=tool.function.name,
-            description=tool.function.description,
+            description=tool.function.description or "",
             parameters=tool.function.parameters or EMPTY_SCHEMA,
         )
         for tool in request.tools or ()
@@ -143,10 +146,6 @@ def _tool_choice(request: ChatRequest) -> dict[str, Any] | None:
     names = [tool.function.name for tool in request.tools or ()]
     if not names:
         raise InvalidRequestError("tool_choice needs tools to choose from", param="tool_choice")
-    if request.response_format is not None and request.response_format.type != "text":
-        raise InvalidRequestError(
-            "a forced tool call and a JSON answer exclude each other", param="tool_choice"
-        )
     forced: dict[str, Any] = {"type": "any"}
     if not isinstance(choice, str) and choice is not None:
         if choice.function.name not in names:

@@ -141,5 +141,5 @@ def custom_input(arguments: str) -> str:
     """The free text inside the arguments that the model wrote for a custom tool."""
     try:
         return str(json.loads(arguments)[CUSTOM_INPUT])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return arguments

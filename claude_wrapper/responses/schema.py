@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from claude_wrapper.wire.validation import Lenient, validate
+from claude_wrapper.wire.validation import MOST_TOKENS, Lenient, validate
 
 __all__ = [
     "CallItem",
@@ -159,7 +159,8 @@ class ResponsesRequest(Lenient):
     stream: bool | None = False
     store: bool | None = True
     previous_response_id: str | None = None
-    max_output_tokens: int | None = Field(default=None, ge=1)
+    include: list[str] | None = None
+    max_output_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     tools: list[Tool] | None = None

@@ -8,7 +8,7 @@ from claude_wrapper.errors import InvalidRequestError
 from claude_wrapper.model import ChatTurn, ToolSpec
 from claude_wrapper.responses.items import CUSTOM_INPUT, instructions_of, messages_of
 from claude_wrapper.responses.schema import AllowedTools, NamedTool
-from claude_wrapper.wire.rules import EMPTY_SCHEMA, check_model, not_honoured
+from claude_wrapper.wire.rules import EMPTY_SCHEMA, check_model, may_answer_in_text, not_honoured
 
 if TYPE_CHECKING:
     from claude_wrapper.model import Message
@@ -18,7 +18,7 @@ __all__ = ["custom_tools", "translate"]
 
 # Books, caching and what is left out anyway: nothing in the answer depends on them.
 HARMLESS = frozenset(
-    ["client_metadata", "include", "prompt_cache_key", "prompt_cache_options",
+    ["client_metadata", "prompt_cache_key", "prompt_cache_options",
      "prompt_cache_retention", "safety_identifier", "stream_options"]
 )  # fmt: skip
 # The answer would not be what was asked for.
@@ -49,14 +49,15 @@ def translate(
     check_model(request.model)
     _refuse_what_changes_the_answer(request)
     system = (request.instructions or "", earlier_system, instructions_of(request))
+    body, schema = _body(request), _schema(request)
     return ChatTurn(
         model=request.model,
         system="\n\n".join(text for text in system if text),
         messages=(*earlier, *messages_of(request)),
         tools=_tools(request),
         max_tokens=request.max_output_tokens,
-        body=_body(request),
-        json_schema=_schema(request),
+        body=body,
+        json_schema=schema if may_answer_in_text(body) else None,
         ignored=_ignored(request),
     )
 
@@ -119,10 +120,6 @@ def _tool_choice(request: ResponsesRequest) -> dict[str, Any] | None:
             f"to choose from are {', '.join(names) or 'none'}",
             param="tool_choice",
         )
-    if _schema(request) is not None:
-        raise InvalidRequestError(
-            "a forced tool call and a JSON answer exclude each other", param="tool_choice"
-        )
     return {**forced, **serial}
 
 
@@ -142,7 +139,7 @@ def _refuse_what_changes_the_answer(request: ResponsesRequest) -> None:
     for name, reason in REFUSED.items():
         if extra.get(name):
             raise InvalidRequestError(f"{name}: {reason}", param=name)
-    if LOGPROBS in (extra.get("include") or ()):
+    if LOGPROBS in (request.include or ()):
         raise InvalidRequestError(f"include: {REFUSED['top_logprobs']}", param="include")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -10,9 +11,10 @@ from claude_wrapper.errors import InvalidRequestError
 from claude_wrapper.routes.conversation import CLIENT_CLOSED_REQUEST, Conversation, begin
 from claude_wrapper.routes.event_stream import EventStream, StreamDialect
 from claude_wrapper.wire.json_answer import JsonAnswer
+from claude_wrapper.wire.rules import check_session_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from claude_wrapper.services import Services
 
 __all__ = ["answer_turn"]
+
+SESSION_HEADER = "x-session-id"
+MOST_NAMES = 50
+LONGEST_NAME = 64
 
 
 async def answer_turn(
@@ -45,10 +51,10 @@ async def answer_turn(
     services: Services = request.app.state.services
     if services.settings.strict and chat.ignored:
         raise InvalidRequestError(
-            f"{', '.join(chat.ignored)} cannot be honoured, and this server is strict",
+            f"{', '.join(_shown(chat.ignored))} cannot be honoured, and this server is strict",
             param=chat.ignored[0],
         )
-    session_id = session_id or request.headers.get("x-session-id", "")
+    session_id = _session_id(request, session_id)
     conversation = await begin(services, request, chat, session_id)
     headers = _headers(request, chat, session_id)
     if streamed is None:
@@ -74,7 +80,25 @@ def _headers(request: Request, chat: ChatTurn, session_id: str) -> dict[str, str
     # Anthropic's clients look for the id under this name; x-request-id is set for everything.
     headers = {"request-id": request.state.request_id}
     if chat.ignored:
-        headers["x-claude-wrapper-ignored-params"] = ",".join(chat.ignored)
+        headers["x-claude-wrapper-ignored-params"] = ",".join(_shown(chat.ignored))
     if session_id:
-        headers["x-session-id"] = session_id
+        headers[SESSION_HEADER] = session_id
     return headers
+
+
+def _session_id(request: Request, named: str) -> str:
+    """The session of the body, else that of the header, else ""."""
+    given = named or request.headers.get(SESSION_HEADER, "")
+    if given:
+        check_session_id(given, "session_id" if named else SESSION_HEADER)
+    return given
+
+
+def _shown(names: Sequence[str]) -> list[str]:
+    """Names that the client chose, made fit for a header: short, few, and plain ASCII."""
+    shown = [
+        quote(name[:LONGEST_NAME], safe="[]", errors="backslashreplace")
+        for name in names[:MOST_NAMES]
+    ]
+    more = len(names) - len(shown)
+    return [*shown, f"+{more}"] if more else shown

@@ -8,6 +8,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from starlette.requests import ClientDisconnect
+
 from claude_wrapper.claude.messages import fingerprint
 from claude_wrapper.errors import (
     ClientLeftError,
@@ -196,9 +198,13 @@ async def read_json(request: Request) -> Any:
 
     Raises:
         InvalidRequestError: It is not JSON.
+        ClientLeftError: It never came.
     """
     try:
         body = await request.body()
+    except ClientDisconnect:
+        raise ClientLeftError("the client left before its request was whole") from None
+    try:
         return json.loads(body, parse_constant=_refuse_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"the body is not JSON: {error}") from None

@@ -14,6 +14,8 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 58rem; margin: 0 auto; p
 h1 { margin: 0 0 .25rem; } h2 { margin: 2rem 0 .5rem; font-size: 1.1rem; }
 details { border: 1px solid var(--line); border-radius: .5rem; margin: .4rem 0; }
 summary { cursor: pointer; padding: .5rem .75rem; display: flex; gap: .75rem; flex-wrap: wrap; }
+summary::before { content: "\u25b8"; color: var(--accent); }
+details[open] > summary::before { content: "\u25be"; }
 details > div { padding: 0 .75rem .75rem; }
 summary span:last-child { flex: 1; min-width: 16rem; }
 .method { font-weight: 700; min-width: 4.5rem; color: var(--accent); }

@@ -18,7 +18,7 @@ __all__ = ["metrics"]
 
 
 async def metrics(request: Request) -> Response:
-    """Bring the gauges up to date and answer in the text format."""
+    """The server's figures, in the text format of Prometheus."""
     services: Services = request.app.state.services
     figures = services.monitoring.metrics
     stats = await services.sessions.store.stats()

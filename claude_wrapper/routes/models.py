@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
@@ -28,10 +29,11 @@ MODELS = (
 
 
 async def list_models(request: Request) -> JSONResponse:
-    """All models that are offered."""
+    """All models that are offered, on one page."""
     services: Services = request.app.state.services
     models = [_model(name, services) for name in MODELS]
-    return JSONResponse({"object": "list", "data": models})
+    pages = {"has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]}
+    return JSONResponse({"object": "list", "data": models, **pages})
 
 
 async def show_model(request: Request) -> JSONResponse:
@@ -42,5 +44,10 @@ async def show_model(request: Request) -> JSONResponse:
 
 
 def _model(name: str, services: Services) -> dict[str, Any]:
+    """One model in the words of both dialects, which ask under the same path."""
+    # Nobody tells us when a model was released, and both dialects want a time.
     created = int(services.started_at)
-    return {"id": name, "object": "model", "created": created, "owned_by": "anthropic"}
+    openai = {"object": "model", "created": created, "owned_by": "anthropic"}
+    at = datetime.fromtimestamp(created, UTC).isoformat().replace("+00:00", "Z")
+    anthropic = {"type": "model", "display_name": name, "created_at": at}
+    return {"id": name, **openai, **anthropic}

@@ -39,16 +39,21 @@ FAILURES = {
     "401": "A key is needed, or the Anthropic API did not accept the server's.",
     "403": "A web page of a foreign origin asked.",
     "404": "The model, session or response does not exist here.",
+    "405": "The path does not take this method; Allow says which it takes.",
+    "408": "The body did not come within --request-timeout.",
     "409": "The session is in use and may not be waited for, or it was deleted.",
     "413": "The body is too large.",
     "415": "The body is not declared as application/json.",
-    "429": "The queue is full, or the Anthropic API limits; see Retry-After.",
+    "429": "The queue is full, the key has used up its minute, or the Anthropic API limits; "
+    "see Retry-After.",
     "502": "The CLI failed.",
     "503": "The server is starting or stopping.",
     "504": "The turn took too long.",
     "529": "The Anthropic API is overloaded; see Retry-After.",
 }
-SHORT_FAILURES = ("401", "404")
+SHORT_FAILURES = ("400", "401", "403", "404", "405", "429")
+BODY_FAILURES = (*SHORT_FAILURES, "408", "413", "415")
+OTHER_CONTENT = {"/docs": "text/html", "/metrics": "text/plain"}
 
 
 class OpenAIErrorDetail(BaseModel):
@@ -146,6 +151,7 @@ def _operation(
 _SESSION_BODY = {
     "type": "object",
     "description": 'A chat completion request, or just {"content": "…"}.',
+    "anyOf": [{"required": ["messages"]}, {"required": ["content"]}],
 }
 
 
@@ -159,6 +165,10 @@ def _parameters(path: str) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": text}
         for name in re.findall(r"{(\w+)}", path)
     ]
+    if path == "/v1/logs":
+        lines = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+        parameters.append({"name": "limit", "in": "query", "schema": lines,
+                           "description": "How many of the newest lines."})  # fmt: skip
     if path in TURNS:
         busy = {"type": "string", "enum": ["wait", "reject"]}
         parameters += [
@@ -173,7 +183,10 @@ def _parameters(path: str) -> list[dict[str, Any]]:
 
 
 def _answers(path: str, names: dict[type[BaseModel], dict[str, Any]]) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
+    kind = OTHER_CONTENT.get(path)
+    content: dict[str, Any] = {
+        kind or "application/json": {"schema": {"type": "string" if kind else "object"}}
+    }
     if path in TURNS:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     answers: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
@@ -181,7 +194,8 @@ def _answers(path: str, names: dict[type[BaseModel], dict[str, Any]]) -> dict[st
         return answers
     is_anthropic = path == ANTHROPIC_PREFIX or path.startswith(f"{ANTHROPIC_PREFIX}/")
     error = names[AnthropicError if is_anthropic else OpenAIError]
-    for status in FAILURES if path in TURNS else SHORT_FAILURES:
+    statuses = BODY_FAILURES if path in BODIES else SHORT_FAILURES
+    for status in FAILURES if path in TURNS else statuses:
         schema = {"application/json": {"schema": error}}
         answers[status] = {"description": FAILURES[status], "content": schema}
     return answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,7 @@ async def logs(request: Request) -> JSONResponse:
     """
     services: Services = request.app.state.services
     raw = request.query_params.get("limit", "100")
-    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw) <= MOST_LINES:
+    if re.fullmatch(r"[0-9]{1,4}", raw) is None or not 1 <= int(raw) <= MOST_LINES:
         raise InvalidRequestError(
             f"limit is {raw[:20]!r}; valid are whole numbers 1 to {MOST_LINES}", param="limit"
         )

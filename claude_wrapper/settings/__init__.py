@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_wrapper.settings.load import WrapperSettings, load_settings
+from claude_wrapper.settings.load import WrapperSettings, load_one, load_settings, state_path
 from claude_wrapper.settings.table import OPTIONS, Option
 
-__all__ = ["OPTIONS", "Option", "WrapperSettings", "load_settings"]
+__all__ = ["OPTIONS", "Option", "WrapperSettings", "load_one", "load_settings", "state_path"]

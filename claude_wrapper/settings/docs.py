@@ -37,7 +37,9 @@ def refreshed(text: str) -> str:
 
 
 def _row(option: Option) -> str:
-    flag = "none: keys do not belong on a command line" if option.secret else f"`{option.flag}`"
+    flag = f"`{option.flag}`"
+    if option.secret:
+        flag = "`--api-key`, `-k`: see [keys](#keys)" if option.name == "api_key" else "none"
     short = f", `{option.short}`" if option.short else ""
     default = f"`{option.default}`" if option.default else ""
     unit = f" In {option.unit}." if option.unit else ""

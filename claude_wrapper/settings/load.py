@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claude_wrapper.errors import SettingsError
+from claude_wrapper.settings.peers import peer_value
 from claude_wrapper.settings.table import OPTIONS, Option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["WrapperSettings", "load_settings"]
+__all__ = ["WrapperSettings", "load_one", "load_settings", "state_path"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +65,7 @@ class WrapperSettings:
     @property
     def state_path(self) -> Path:
         """The state folder: the one asked for, or the user's own."""
-        if self.state_dir:
-            return Path(self.state_dir).expanduser()
-        base = os.environ.get("XDG_STATE_HOME", "")
-        return (Path(base) if base else Path.home() / ".local" / "state") / "claude-wrapper"
+        return state_path(self.state_dir)
 
 
 def load_settings(
@@ -84,7 +83,28 @@ def load_settings(
     given = flags or {}
     env = os.environ if environ is None else environ
     values = {option.name: _value(option, given, env) for option in OPTIONS}
-    return _checked(WrapperSettings(**_with_key_file(values)))
+    settings = WrapperSettings(**_with_key_file(values))
+    host = next(option for option in OPTIONS if option.name == "host")
+    _check(settings, _source(host, given, env)[0])
+    return settings
+
+
+def load_one(name: str, flag: str | None) -> Any:
+    """One setting alone, for commands that must work whatever the others say.
+
+    Raises:
+        SettingsError: Its value cannot be used.
+    """
+    option = next(option for option in OPTIONS if option.name == name)
+    return _value(option, {name: flag}, os.environ)
+
+
+def state_path(state_dir: str) -> Path:
+    """The state folder: the one asked for, or the user's own."""
+    if state_dir:
+        return Path(state_dir)
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "claude-wrapper"
 
 
 def _value(option: Option, flags: Mapping[str, str | None], env: Mapping[str, str]) -> Any:
@@ -102,9 +122,12 @@ def _source(
     flag = flags.get(option.name)
     if flag is not None:
         return option.flag, flag
-    for variable in (option.variable, *option.aliases):
-        if variable in env:
-            return variable, env[variable]
+    if option.variable in env:
+        return option.variable, env[option.variable]
+    for variable in option.aliases:
+        value = peer_value(variable, env)
+        if value is not None:
+            return variable, value
     return f"the default of {option.variable}", option.default
 
 
@@ -113,24 +136,39 @@ def _with_key_file(values: dict[str, Any]) -> dict[str, Any]:
     if not path:
         return values
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise SettingsError(f"the API key file {path!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"the API key file {path!r} is no text in UTF-8") from None
     keys = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
     if not keys:
         raise SettingsError(f"the API key file {path!r} holds no key; write one a line")
     return {**values, "api_key": (*values["api_key"], *keys)}
 
 
-def _checked(settings: WrapperSettings) -> WrapperSettings:
-    if not is_loopback(settings.host) and not settings.api_key:
+def _check(settings: WrapperSettings, host_source: str) -> None:
+    if settings.api_key:
+        return
+    if not is_loopback(settings.host):
         raise SettingsError(
             f"{settings.host} can be reached from other machines and no key is set: give "
-            "--api-key-file, --generate-key or CLAUDE_WRAPPER_API_KEY, or listen on 127.0.0.1"
+            "--api-key-file, --generate-key or CLAUDE_WRAPPER_API_KEY, or listen on 127.0.0.1 "
+            f"(the address comes from {host_source})"
         )
-    return settings
+    if "*" in settings.cors_origins:
+        raise SettingsError(
+            "--cors-origins is '*' and no key is set, so every web page could use this server: "
+            "name the origins, or set a key"
+        )
 
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # A name; where it leads to is decided elsewhere, and may change.
+        return False

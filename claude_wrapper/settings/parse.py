@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import SettingsError
@@ -11,12 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "command",
     "flag",
+    "folder",
     "integer",
+    "log_level",
     "one_of",
-    "optional_text",
+    "optional_path",
+    "origins",
     "seconds",
     "size",
+    "store",
     "text",
     "webhook",
     "words",
@@ -24,6 +30,9 @@ __all__ = [
 
 TIME_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+LEVELS = ("debug", "info", "warning", "error")
+LEVEL_SYNONYMS = {"trace": "debug", "warn": "warning", "critical": "error", "fatal": "error"}
+ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@]+/?")
 QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*")
 
 
@@ -34,9 +43,57 @@ def text(raw: str) -> str:
     return raw.strip()
 
 
-def optional_text(raw: str) -> str:
-    """Any text; empty means not set."""
-    return raw.strip()
+def optional_path(raw: str) -> str:
+    """A path, made absolute; empty means not set."""
+    name = raw.strip()
+    if not name:
+        return ""
+    try:
+        return str(Path(name).expanduser().absolute())
+    except RuntimeError:
+        raise SettingsError(f"is {raw!r}; no home folder is known for that user") from None
+
+
+def command(raw: str) -> str:
+    """An executable: a path, made absolute, or a name to look for; empty means not set."""
+    name = raw.strip()
+    return optional_path(name) if name.startswith("~") or Path(name).name != name else name
+
+
+def folder(raw: str) -> str:
+    """A folder that is there, made absolute; empty means not set."""
+    path = optional_path(raw)
+    if path and not Path(path).is_dir():
+        raise SettingsError(f"is {raw!r}; there is no such folder")
+    return path
+
+
+def store(raw: str) -> str:
+    """`memory`, or `sqlite:` with an absolute path."""
+    kind, _, path = raw.strip().partition(":")
+    if raw.strip() == "memory":
+        return "memory"
+    if kind == "sqlite" and path.strip():
+        return f"sqlite:{optional_path(path)}"
+    raise SettingsError(f"is {raw!r}; valid are memory and sqlite:PATH")
+
+
+def origins(raw: str) -> tuple[str, ...]:
+    """Where pages come from, as browsers say it, separated by commas; `*` for anywhere."""
+    found = words(raw)
+    for origin in found:
+        if origin != "*" and ORIGIN.fullmatch(origin) is None:
+            raise SettingsError(
+                f"has {origin!r}; valid are origins like https://app.example or "
+                "http://localhost:3000, and * for all"
+            )
+    return found
+
+
+def log_level(raw: str) -> str:
+    """A level of ours, or a word that others use for one."""
+    value = raw.strip().lower()
+    return one_of(*LEVELS)(LEVEL_SYNONYMS.get(value, value))
 
 
 def words(raw: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class Option:
         parse: Text to value; raises SettingsError with what is valid.
         help: One sentence.
         aliases: Variables of other wrappers that are read too, after our own.
-        secret: The value is never shown and has no flag.
+        secret: The value is never shown, and the table makes no flag of it.
     """
 
     name: str
@@ -48,7 +48,13 @@ class Option:
         """The flag of `serve`."""
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def is_path(self) -> bool:
+        """Whether the value depends on the folder it is read in, until it was parsed."""
+        return self.parse in PATHS
 
+
+PATHS = (parse.optional_path, parse.command, parse.folder, parse.store)
 HOUR = 3600.0
 DAY = 24 * HOUR
 GIB = 1 << 30
@@ -78,7 +84,7 @@ OPTIONS: tuple[Option, ...] = (
         help="Keys that clients must show, separated by commas; empty turns the check off.",
     ),
     Option(
-        name="api_key_file", default="", parse=parse.optional_text, help="File with one key a line."
+        name="api_key_file", default="", parse=parse.optional_path, help="File with one key a line."
     ),
     Option(
         name="pool_size",
@@ -106,8 +112,8 @@ OPTIONS: tuple[Option, ...] = (
         default="600",
         parse=parse.seconds(0.1, DAY),
         unit="seconds",
-        aliases=("REQUEST_TIMEOUT",),
-        help="Longest time for one turn, waiting included.",
+        aliases=("REQUEST_TIMEOUT", "MAX_TIMEOUT"),
+        help="Longest time for one turn, waiting included, and for a body to arrive.",
     ),
     Option(
         name="stream_idle_timeout",
@@ -136,7 +142,8 @@ OPTIONS: tuple[Option, ...] = (
         default="0",
         parse=parse.integer(0, 1_000_000),
         unit="requests per key and minute",
-        help="0 turns the limit off.",
+        aliases=("RATE_LIMIT_PER_MINUTE",),
+        help="Requests that a key may make; 0 turns the limit off.",
     ),
     Option(
         name="session_ttl",
@@ -179,7 +186,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="session_store",
         default="memory",
-        parse=parse.text,
+        parse=parse.store,
         help="Where sessions live: memory, or sqlite:PATH.",
     ),
     Option(
@@ -198,33 +205,33 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="state_dir",
         default="",
-        parse=parse.optional_text,
+        parse=parse.optional_path,
         help="Folder (0700) for the PID file and the ledger; default: the user's state folder.",
     ),
     Option(
         name="log_level",
         default="info",
-        aliases=("LOG_LEVEL",),
-        parse=parse.one_of("debug", "info", "warning", "error"),
-        help="How much is logged.",
+        aliases=("LOG_LEVEL", "DEBUG_MODE", "VERBOSE"),
+        parse=parse.log_level,
+        help="How much is logged: debug, info, warning or error.",
     ),
     Option(
         name="log_file",
         default="",
-        parse=parse.optional_text,
+        parse=parse.optional_path,
         help="File for the log (10 MB x 5); default: standard error.",
     ),
     Option(
         name="cli_path",
         default="",
-        parse=parse.optional_text,
+        parse=parse.command,
         aliases=("CLAUDE_CLI_PATH", "CLAUDE_COMMAND"),
         help="The claude executable; default: PATH, then the one in claude-agent-sdk.",
     ),
     Option(
         name="cwd",
         default="",
-        parse=parse.optional_text,
+        parse=parse.folder,
         aliases=("CLAUDE_CWD",),
         help="Working folder of the CLI; default: an empty private one per process.",
     ),
@@ -244,9 +251,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="cors_origins",
         default="",
-        parse=parse.words,
+        parse=parse.origins,
         aliases=("CORS_ORIGINS",),
-        help="Origins of web pages that may call, separated by commas; none by default.",
+        help="Origins of web pages that may call, separated by commas; none by default, and * only "
+        "with a key.",
     ),
     Option(
         name="worker_max_turns",
@@ -286,7 +294,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="alert_file",
         default="",
-        parse=parse.optional_text,
+        parse=parse.optional_path,
         help="File that alerts are appended to as JSON lines.",
     ),
     Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from claude_wrapper.errors import InvalidRequestError, NotFoundError
@@ -11,9 +12,23 @@ if TYPE_CHECKING:
 
     from claude_wrapper.model import Message
 
-__all__ = ["ALIASES", "EMPTY_SCHEMA", "check_conversation", "check_model", "not_honoured"]
+__all__ = [
+    "ALIASES",
+    "EMPTY_SCHEMA",
+    "check_conversation",
+    "check_model",
+    "check_session_id",
+    "may_answer_in_text",
+    "not_honoured",
+]
 
 ALIASES = ("sonnet", "opus", "haiku", "default", "opusplan", "sonnet[1m]")
+# Dots, colons, slashes and brackets: names on Bedrock and Vertex, and of long contexts.
+MODEL = re.compile(r"claude-[A-Za-z0-9._:@/\[\]-]{1,200}")
+# They stand in headers and in paths, where anything else would become something else.
+SESSION_ID = re.compile(r"[!-.0-~]{1,200}")
+# It is the path of the figures over all sessions.
+RESERVED_SESSION = "stats"
 EMPTY_SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
 
 
@@ -23,12 +38,26 @@ def check_model(name: str) -> None:
     Raises:
         NotFoundError: With OpenAI's code `model_not_found`.
     """
-    if not name.startswith("claude-") and name not in ALIASES:
+    if name not in ALIASES and MODEL.fullmatch(name) is None:
         raise NotFoundError(
-            f"the model {name!r} does not exist here; names begin with 'claude-', or are one of "
-            f"{', '.join(ALIASES)}",
+            f"the model {name[:100]!r} does not exist here; names begin with 'claude-', or are one "
+            f"of {', '.join(ALIASES)}",
             param="model",
             code="model_not_found",
+        )
+
+
+def check_session_id(session_id: str, param: str) -> None:
+    """Refuse ids that could not be named in a header or a path later.
+
+    Raises:
+        InvalidRequestError: `param` is where the id stood.
+    """
+    if SESSION_ID.fullmatch(session_id) is None or session_id == RESERVED_SESSION:
+        raise InvalidRequestError(
+            f"{param} is {session_id[:100]!r}; valid are 1 to 200 visible ASCII characters without "
+            f"'/', and not {RESERVED_SESSION!r}",
+            param=param,
         )
 
 
@@ -58,6 +87,12 @@ def check_conversation(messages: Sequence[Message]) -> None:
         open_calls = {call.id for call in message.tool_calls}
     if open_calls:
         raise _open_calls(open_calls, len(messages))
+
+
+def may_answer_in_text(body: dict[str, Any]) -> bool:
+    """Whether the model is free to answer without a tool call; a JSON schema is for that answer."""
+    choice: dict[str, Any] = body.get("tool_choice") or {}
+    return choice.get("type") in (None, "auto")
 
 
 def not_honoured(extra: dict[str, Any] | None, harmless: frozenset[str]) -> list[str]:

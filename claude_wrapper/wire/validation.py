@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from claude_wrapper.errors import InvalidRequestError
 
-__all__ = ["Lenient", "validate"]
+__all__ = ["MOST_TOKENS", "Lenient", "validate"]
+
+# Far beyond every model, and still a number that every program along the way can hold.
+MOST_TOKENS = 2**31 - 1
 
 
 class Lenient(BaseModel):

@@ -194,7 +194,7 @@ def test_the_original_words_still_serve(run: Run) -> None:
 
 
 def test_logs_without_a_log_say_where_it_would_be(run: Run, state: Path) -> None:
-    one_line(run("logs"), f"there is no log at {state / 'server.log'}")
+    one_line(run("logs"), f"there is no log at {state / 'server-PORT.log'}")
 
 
 def test_doctor_names_kinds_and_never_values(run: Run, tmp_path: Path) -> None:
@@ -231,3 +231,53 @@ def test_a_server_in_the_foreground_can_be_stopped_too(
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_key_on_the_command_line_works_and_warns(run: Run, state: Path) -> None:
+    record = start(run, state, "-k", "typed-key")
+    assert "typed-key" not in " ".join(psutil.Process(record.pid).cmdline())
+    answers = [
+        httpx.get(f"{record.url}/v1/models", headers=headers).status_code
+        for headers in ({}, {"x-api-key": "typed-key"})
+    ]
+    assert answers == [401, 200]
+    again = run("start", "-d", "--demo", "--port", str(record.port), "-k")
+    assert "this key is not in force" in again.stdout
+    assert "key (shown once)" not in again.stdout
+
+
+def test_a_key_that_looks_like_a_port_is_asked_about(run: Run) -> None:
+    one_line(run("serve", "-k", "8080"), "a key, or a port?")
+    one_line(run("serve", "--api-key", "x", "--generate-key"), "use one of them")
+    one_line(run("serve", "8080", "-p", "8081"), "two ports are given")
+
+
+def test_a_server_is_found_and_stopped_whatever_else_is_set(run: Run, state: Path) -> None:
+    record = start(run, state)
+    broken = {"CLAUDE_WRAPPER_POOL_SIZE": "many", "CLAUDE_WRAPPER_HOST": "0.0.0.0"}
+    assert run("status", **broken).returncode == 0
+    assert run("logs", "--lines", "1", **broken).returncode == 0
+    doctor = run("doctor", **broken)
+    assert "PROBLEM settings: CLAUDE_WRAPPER_POOL_SIZE is 'many'" in doctor.stdout
+    assert run("stop", **broken).stdout == f"stopped: pid {record.pid}\n"
+
+
+def test_two_servers_of_one_state_folder_log_apart(run: Run, state: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    start(run, state)
+    assert run("start", "-d", "--demo", "--pool-size", "1", str(port)).returncode == 0
+    logs = {record.log_file for record in read_records(state)}
+    assert logs == {str(state / "server-0.log"), str(state / f"server-{port}.log")}
+    assert run("stop").returncode == 2
+    assert run("stop", str(port)).returncode == 0
+    assert "nothing left" in run("logs", str(port)).stdout
+
+
+def test_a_reader_that_has_seen_enough_costs_no_traceback(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m claude_wrapper models | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], env=scrubbed_environment(HOME=str(tmp_path)),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout.strip() in {"0", "141"}, done.stderr) == (True, "")

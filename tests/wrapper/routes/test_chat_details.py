@@ -149,10 +149,6 @@ def test_an_answer_cut_at_the_limit_says_length(client: openai.OpenAI) -> None:
             "tool_choice", id="choice of another",
         ),
         pytest.param(
-            {"tools": [WEATHER], "tool_choice": "required", "response_format": SCHEMA},
-            "tool_choice", id="forced call and JSON",
-        ),
-        pytest.param(
             {"response_format": {"type": "json_schema"}},
             "response_format.json_schema", id="no schema",
         ),

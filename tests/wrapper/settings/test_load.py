@@ -31,7 +31,10 @@ def test_flags_win_over_ours_over_the_peers_over_the_default() -> None:
         ("max_request_size", "32MiB", 32 << 20),
         ("max_request_size", "2 mb", 2 << 20),
         ("strict", "Yes", True),
-        ("cors_origins", "a, b", ("a", "b")),
+        ("cors_origins", "https://a.example, http://b:1", ("https://a.example", "http://b:1")),
+        ("log_level", "WARN", "warning"),
+        ("cli_path", "claude", "claude"),
+        ("session_store", "sqlite:/x/y.db", "sqlite:/x/y.db"),
     ],
 )
 def test_values_are_read(name: str, raw: str, value: object) -> None:
@@ -46,6 +49,12 @@ def test_values_are_read(name: str, raw: str, value: object) -> None:
         ("request_timeout", "soon", "--request-timeout is 'soon'; valid are 0.1 to 86400 seconds"),
         ("log_level", "loud", "--log-level is 'loud'; valid are debug, info, warning, error"),
         ("max_request_size", "12 parsecs", "valid are 1024 to 1073741824 bytes"),
+        ("cors_origins", "app.example", "--cors-origins has 'app.example'; valid are origins like"),
+        ("cors_origins", "*", "every web page could use this server"),
+        ("session_store", "redis:x", "valid are memory and sqlite:PATH"),
+        ("cwd", "/nowhere/at/all", "--cwd is '/nowhere/at/all'; there is no such folder"),
+        ("log_file", "~nobody-by-that-name/x", "no home folder is known"),
+        ("host", "127.page.example", "can be reached from other machines"),
         ("host", "0.0.0.0", "0.0.0.0 can be reached from other machines and no key is set"),
         ("api_key_file", "/nowhere/keys", "cannot be read: No such file or directory"),
     ],
@@ -86,3 +95,57 @@ def test_a_mistyped_command_costs_one_line(
     error = capsys.readouterr().err
     assert error.startswith("claude-wrapper: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost", "LOCALHOST"])
+def test_loopback_needs_no_key(host: str) -> None:
+    assert load_settings({"host": host}, {}).host == host
+
+
+def test_all_pages_may_call_a_server_that_asks_for_a_key() -> None:
+    settings = load_settings({"cors_origins": "*"}, {"CLAUDE_WRAPPER_API_KEY": "k"})
+    assert settings.cors_origins == ("*",)
+
+
+@pytest.mark.parametrize(
+    ("env", "name", "value"),
+    [
+        ({"MAX_TIMEOUT": "600000"}, "request_timeout", 600.0),
+        ({"MAX_TIMEOUT": "300"}, "request_timeout", 300.0),
+        ({"MAX_TIMEOUT": "5m"}, "request_timeout", 300.0),
+        ({"DEBUG_MODE": "true"}, "log_level", "debug"),
+        ({"DEBUG_MODE": "false", "VERBOSE": "1"}, "log_level", "debug"),
+        ({"DEBUG_MODE": "false"}, "log_level", "info"),
+        ({"LOG_LEVEL": "error", "VERBOSE": "1"}, "log_level", "error"),
+        ({"RATE_LIMIT_PER_MINUTE": "30"}, "rate_limit", 30),
+        ({"PORT": ""}, "port", 8000),
+        ({"CLAUDE_COMMAND": "claude"}, "cli_path", "claude"),
+        ({"API_KEYS": "a,b"}, "api_key", ("a", "b")),
+    ],
+)
+def test_what_the_peers_say_is_understood(env: dict[str, str], name: str, value: object) -> None:
+    assert getattr(load_settings({}, env), name) == value
+
+
+def test_a_wrong_address_says_where_it_came_from() -> None:
+    """Some shells export HOST, and whoever has it there never thought of us."""
+    with pytest.raises(SettingsError, match="the address comes from HOST"):
+        load_settings({}, {"HOST": "myhost"})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\xff\xfe\x00", "is no text in UTF-8"), (b"# none\n", "holds no key")]
+)
+def test_a_key_file_that_holds_no_key_is_refused(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_bytes(content)
+    with pytest.raises(SettingsError, match=words):
+        load_settings({"api_key_file": str(keys)}, {})
+
+
+def test_a_key_file_of_an_editor_that_marks_its_files(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_bytes(b"\xef\xbb\xbfthe-key\r\n")
+    assert load_settings({"api_key_file": str(keys)}, {}).api_key == ("the-key",)

@@ -32,6 +32,7 @@ class RunningServer:
     process: subprocess.Popen[str]
     url: str
     announcement: str
+    log: Path
 
     @property
     def pid(self) -> int:
@@ -80,7 +81,7 @@ def running_server(
         line = process.stdout.readline()
         match = URL.search(line)
         assert match, f"no start-up line: {line!r}\n{(folder / 'server.log').read_text()}"
-        yield RunningServer(process, match[1], line)
+        yield RunningServer(process, match[1], line, folder / "server.log")
     finally:
         if process.poll() is None:
             process.terminate()

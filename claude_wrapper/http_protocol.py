@@ -1,0 +1,98 @@
+"""HTTP/1.1 on a connection: uvicorn's own, with our error object and an end to waiting.
+
+uvicorn answers what is no HTTP in plain text, and waits for ever for a head that does not come.
+The protocol on h11 is named, not left to what happens to be installed: it bounds the size of heads.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from claude_wrapper.errors import InvalidRequestError, RequestHeadTimeoutError, WrapperError
+from claude_wrapper.openai.error_body import error_body
+from claude_wrapper.wire.json_answer import encode_json
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from uvicorn.protocols.http.h11_impl import RequestResponseCycle
+
+__all__ = ["HttpProtocol"]
+
+
+class HttpProtocol(H11Protocol):
+    """One connection; the time for the head of a request is that between two requests."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; once a head is whole, the application answers in its own time."""
+        super().data_received(data)
+        if self._is_answering:
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request, unless it has come already."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and not self._is_answering:
+            self._await_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer to what is no HTTP."""
+        self._refuse(InvalidRequestError(f"{msg.rstrip('.')}: this is no HTTP/1.1, or too long"))
+
+    @property
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _await_head(self) -> None:
+        self._stop_waiting()
+        self._head_timer = self.loop.call_later(self.timeout_keep_alive, self._head_is_late)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        if self.transport.is_closing() or self._is_answering:
+            return
+        began, _ = self.conn.trailing_data
+        if began:
+            text = f"the head of the request was not whole after {self.timeout_keep_alive} s"
+            self._refuse(RequestHeadTimeoutError(text))
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: WrapperError) -> None:
+        body, status = encode_json(error_body(error)), error.http_status
+        headers = [
+            ("content-type", "application/json"),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+        ]
+        try:
+            head = h11.Response(
+                status_code=status, headers=headers, reason=HTTPStatus(status).phrase
+            )
+            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        except h11.LocalProtocolError:
+            # An answer is under way or done; all that can still be said is the end.
+            pass
+        self.transport.close()

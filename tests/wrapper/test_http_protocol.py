@@ -1,0 +1,73 @@
+"""A connection on which no request comes does not stay for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+from uvicorn.server import ServerState
+
+from claude_wrapper.http_protocol import HttpProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+
+REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+async def slow_answer(scope: Any, receive: Any, send: Any) -> None:
+    """Takes longer than a head may."""
+    await asyncio.sleep(0.3)
+    await PlainTextResponse("done")(scope, receive, send)
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    config = uvicorn.Config(slow_answer, http=HttpProtocol, ws="none", lifespan="off")
+    config.load()
+    config.timeout_keep_alive = 0.1  # type: ignore[assignment]
+    loop, state = asyncio.get_running_loop(), ServerState()
+    server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_a_connection_without_a_request_is_closed() -> None:
+    async with connected() as (reader, _writer):
+        assert await reader.read() == b""
+
+
+async def test_a_head_that_never_ends_is_answered_408() -> None:
+    async with connected() as (reader, writer):
+        writer.write(REQUEST[:-2])
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 Request Timeout")
+    assert json.loads(body)["error"]["code"] == "request_timeout"
+
+
+async def test_an_answer_may_take_longer_and_then_the_wait_begins_anew() -> None:
+    async with connected() as (reader, writer):
+        writer.write(REQUEST)
+        assert (await reader.readuntil(b"done")).startswith(b"HTTP/1.1 200")
+        writer.write(REQUEST[:10])
+        assert (await reader.read()).startswith(b"HTTP/1.1 408")
+
+
+async def test_nonsense_behind_a_request_ends_the_connection_after_its_answer() -> None:
+    async with connected() as (reader, writer):
+        writer.write(REQUEST + b"\x00\x01\r\n\r\n")
+        answer = await reader.read()
+    assert b"done" in answer
+    assert b"HTTP/1.1 400 Bad Request" in answer
