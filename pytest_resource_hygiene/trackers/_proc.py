@@ -57,7 +57,7 @@ class ProcFolder:
 
     def probe(self) -> Callable[[], object] | None:
         """Return a function in C whose answer changes with the number, or None."""
-        return functools.partial(os.fstat, self._fd) if self._usable else None
+        return functools.partial(System.fstat, self._fd) if self._usable else None
 
     def _measure_again(self) -> int | None:
         # Somebody closed every descriptor that he found: take a new one.
