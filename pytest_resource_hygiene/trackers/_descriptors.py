@@ -40,6 +40,7 @@ class Descriptors:
     def __init__(self, recorder: Recorder) -> None:
         """Hook the recorder; one instance serves both kinds, through `Recorder.service`."""
         self.events = 0
+        self._count = -1
         self.ignored: frozenset[int] = frozenset()
         self.opened: deque[Any] = deque(maxlen=_MAX_RECORDS)
         self.sockets: deque[Any] = deque(maxlen=_MAX_RECORDS)
@@ -153,9 +154,12 @@ class Descriptors:
         """Return recorded openings, open descriptors, and new sockets not closed (about 1 µs)."""
         count = self._directory.measure()
         live = [id(one) for one in self.sockets if fileno(one[4]()) >= 0] if self.sockets else []
-        if not live:  # a suite of clean tests must not be asked about ever more of them
-            self.sockets.clear()
-        return self.events, len(_numbers()) if count is None else count, live
+        if count is None:
+            count = len(_numbers())
+        if not live and count == self._count:
+            self.sockets.clear()  # or each clean test would be asked about those of all before
+        self._count = count
+        return self.events, count, live
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask how many there are: C code opens descriptors without telling."""

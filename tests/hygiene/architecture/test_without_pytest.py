@@ -50,6 +50,7 @@ def test_the_door_of_the_plugin_loads_only_its_options() -> None:
         [
             "pytest_resource_hygiene",
             "pytest_resource_hygiene._version",
+            "pytest_resource_hygiene.plain_import",
             "pytest_resource_hygiene.pytest_plugin",
             "pytest_resource_hygiene.pytest_plugin.options",
         ]
