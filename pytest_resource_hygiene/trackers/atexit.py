@@ -1,7 +1,9 @@
 """Callbacks registered to run at exit.
 
 The interpreter does not list them, and its counter never goes down, so registrations are recorded
-as they are made. Those that bypass the wrapped function are noticed by the counter, without origin.
+as they are made. What bypasses the wrapped function is noticed by the counter. Only code that was
+there before us has the original, such as the test runner (older ones register the removal of their
+temporary folders so), and nobody knows who called it: that is a note.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -72,14 +74,23 @@ class ExitTracker(Tracker):
         return (_count,)
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
-        """List what is registered; what was not recorded gets a number only."""
-        extra = _count() - self._base - self._serial - self._unseen
-        if extra < 0:  # cleared, or counted anew
-            self._base += extra
-        for _ in range(extra):
-            self._unseen += 1
-            self._registered["unrecorded", self._unseen] = None, None
+        """List what was recorded and is still registered."""
+        self._base += self._unrecorded()  # all that is told of them was told by `drain`
         return dict(self._registered)
+
+    def _unrecorded(self) -> int:
+        """Return how many more the interpreter has counted; less than none after a clearing."""
+        return _count() - self._base - self._serial
+
+    def drain(self) -> Collection[Captured]:
+        """Return a note on each registration that was counted and not recorded."""
+        caught = []
+        for _ in range(self._unrecorded()):
+            self._unseen += 1
+            key = "unrecorded", self._unseen
+            caught.append(Captured(key, None, severity="note", description=_UNRECORDED))
+        self._base += len(caught)
+        return caught
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return who registered it."""
@@ -95,18 +106,13 @@ class ExitTracker(Tracker):
 
         A fixture that is the first to call ``tmp_path_factory`` has pytest register its cleaning.
         """
-        if self._recorder is None or not isinstance(value, tuple):  # a count that is too high
+        if self._recorder is None or not isinstance(value, tuple):  # a number of listeners
             return False
         return self._recorder.is_by_tool(value[1])
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say which function will be called."""
         function = value[0]
-        if function is None:
-            return Description(
-                summary="exit callback registered past atexit.register",
-                hint="keep the function and call atexit.unregister() when done",
-            )
         inner = getattr(function, "func", function)
         name = getattr(inner, "__qualname__", None) or type(inner).__qualname__
         target = f"{getattr(inner, '__module__', None) or 'builtins'}.{name}"
@@ -142,6 +148,11 @@ class _Registered:
     def _call(self) -> None:
         """Do nothing at exit."""
 
+
+_UNRECORDED = Description(
+    summary="exit callback registered past atexit.register",
+    hint="call atexit.register() by that name, for this to say who called it",
+)
 
 # It has no public name; without it, only what passes through `atexit.register` is seen.
 _count: Callable[[], int] = getattr(atexit, "_ncallbacks", int)
