@@ -9,12 +9,18 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pytest_resource_hygiene.lint.check import META_RULES
+from pytest_resource_hygiene.lint.rules import all_rules
 from pytest_resource_hygiene.pytest_plugin.options import OPTIONS, Option
 from pytest_resource_hygiene.trackers import built_in_trackers
 
+if TYPE_CHECKING:
+    from pytest_resource_hygiene.lint.rule import Rule
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "configuration.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "configuration.md", ROOT / "docs" / "lint.md")
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -55,7 +61,21 @@ def kinds() -> str:
     return "\n".join(rows) + "\n"
 
 
-BLOCKS = {"options": options, "kinds": kinds}
+def lint_rules() -> str:
+    """Return a section for each rule of the lint, and a table of what is told about comments."""
+    rows = ["", "### Of files and comments", "", "| code | name | what |", "| --- | --- | --- |"]
+    rows += [f"| {code} | {name} | {text} |" for code, (name, text) in META_RULES.items()]
+    return "\n".join(map(_lint_rule, all_rules())) + "\n".join(rows) + "\n"
+
+
+def _lint_rule(rule: Rule) -> str:
+    return (
+        f"### {rule.code} {rule.name}\n\n{rule.what}\n\n{rule.why}\n\n{rule.mend}\n\n"
+        f"Found in:\n\n```python\n{rule.bad}```\n\nNot in:\n\n```python\n{rule.good}```\n"
+    )
+
+
+BLOCKS = {"options": options, "kinds": kinds, "lint_rules": lint_rules}
 
 
 def updated(text: str) -> str:

@@ -17,7 +17,17 @@ _CLOSING = frozenset(
 )
 _ENDING_CALLS = frozenset(
     {
-        *("abort", "aclose", "cancel", "close", "communicate", "destroy", "disconnect", "exit"),
+        *(
+            "poll",
+            "abort",
+            "aclose",
+            "cancel",
+            "close",
+            "communicate",
+            "destroy",
+            "disconnect",
+            "exit",
+        ),
         *("finish", "halt", "join", "kill", "quit", "release", "send_signal", "shutdown"),
         *("shutdown_now", "stop", "terminate", "wait", "wait_closed"),
     }

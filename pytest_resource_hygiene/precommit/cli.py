@@ -31,8 +31,9 @@ _SHOWN = 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    given, rest = _parser().parse_known_args(_flags(arguments))
-    pytest_arguments, files = _split(rest)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    flags, files = _split(words)
+    given, pytest_arguments = _parser().parse_known_args(flags)
     try:
         return _run(given, pytest_arguments, files)
     except KeyboardInterrupt:
@@ -40,10 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (GitError, OSError) as error:
         _say(f"{error}")
         return TROUBLE
-
-
-def _flags(arguments: Sequence[str] | None) -> list[str]:
-    return list(sys.argv[1:] if arguments is None else arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,7 +92,7 @@ def _seconds(text: str) -> float:
 
 
 def _split(rest: list[str]) -> tuple[list[str], list[str]]:
-    """Part pytest's arguments from the files: at ``--``, else the files that are there, at the end."""
+    """Part arguments from files: at ``--``, else by which files are there, at the end."""
     if "--" in rest:
         at = rest.index("--")
         return rest[:at], rest[at + 1 :]

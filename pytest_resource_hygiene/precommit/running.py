@@ -84,19 +84,22 @@ def _run(command: list[str], environment: dict[str, str], root: Path, seconds: f
     sys.stdout.flush()
     child = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
     try:
-        try:
-            return child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGINT)  # pytest then says what it knows
-        return child.wait(EXTRA_SECONDS)
+        return child.wait(seconds)
     except subprocess.TimeoutExpired:
-        return -signal.SIGTERM
-    finally:
+        child.send_signal(signal.SIGINT)  # pytest then says what it knows
+        try:
+            return child.wait(EXTRA_SECONDS)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGTERM
+        finally:
+            _end(child)
+    except BaseException:
         _end(child)
+        raise
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End what is left of pytest and of the processes that its tests have started."""
+    """End pytest and what its tests have started; some of it may have outlived pytest itself."""
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)

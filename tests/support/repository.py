@@ -11,7 +11,7 @@ from pathlib import Path
 __all__ = ["ROOT", "Repository", "copy_of_ours"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_PARTS = ("pytest_resource_hygiene", "claude_wrapper")
+_PARTS = ("pytest_resource_hygiene", "claude_wrapper", "docs")  # what the wheel is built from
 _FILES = ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml")
 
 

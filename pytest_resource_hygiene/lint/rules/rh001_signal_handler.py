@@ -81,7 +81,7 @@ def _resolved(node: ast.expr, call: Call) -> str:
 
 
 def _restores(call: Call, handler: ast.expr, module: Module) -> bool:
-    if isinstance(handler, ast.Call) and dotted(handler.func).endswith("getsignal"):
+    if isinstance(handler, ast.Call) and dotted(handler.func).endswith(("getsignal", "signal")):
         return True
     names = {dotted(node) for node in ast.walk(handler)} - {""}
     if any(remembers(name.rpartition(".")[2]) for name in names):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.lint.kept import ENDINGS, Kept, is_ended, kept_by
@@ -40,8 +41,16 @@ def _closers(owner: Scope, module: Module) -> list[Scope]:
         method
         for member in module.relatives(owner)
         for method in member.methods
-        if ends_an_object(method.name)
+        if ends_an_object(method.name) and not _is_for_others(method)
     ]
+
+
+def _is_for_others(method: Scope) -> bool:
+    """Tell whether it must be told what to end: ``terminate(names)`` does not end the object."""
+    arguments = getattr(method.node, "args", None)
+    if method.name.startswith("__") or not isinstance(arguments, ast.arguments):
+        return False
+    return len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults) > 1
 
 
 def _touched(kept: Kept, module: Module) -> bool:

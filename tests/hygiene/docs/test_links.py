@@ -13,8 +13,6 @@ from hygiene.docs.pages import ROOT, links_of, pages, read, shown
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.inner import Project
-
 PAGES = [pytest.param(page, id=shown(page)) for page in pages()]
 
 
@@ -77,26 +75,3 @@ def test_the_oldest_pytest_is_the_same_everywhere() -> None:
     assert f'minversion = "{floor[1]}"' in pyproject
     assert f"pytest=={floor[1]}.*" in read(ROOT / "tox.ini")
     assert f"pytest {floor[1]} and later" in read(ROOT / "README.md")
-
-
-def test_the_pre_commit_hook_fails_a_test_file_that_leaks(project: Project) -> None:
-    """The command of the hook, given file names as pre-commit does, fails for a leak only."""
-    entry = re.search(
-        r"^  entry: python -m pytest (.*)$", read(ROOT / ".pre-commit-hooks.yaml"), re.MULTILINE
-    )
-    assert entry is not None
-    project.write(
-        "test_leaks.py",
-        """
-        import os
-        def test_leaks(): os.pipe()
-    """,
-    )
-    project.write("test_clean.py", "def test_clean(): pass")
-
-    leaky = project.run(*entry[1].split(), "test_leaks.py", "test_clean.py", on=False)
-    clean = project.run(*entry[1].split(), "test_clean.py", on=False)
-
-    assert leaky.code == 1, leaky.text
-    assert "pipe" in leaky.out
-    assert clean.code == 0, clean.text

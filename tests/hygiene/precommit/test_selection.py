@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from support.repository import Repository
 
@@ -205,3 +207,31 @@ def test_contexts_of_both_recorders_name_tests(tmp_path: Path) -> None:
     assert named_by("tests.test_a.TestC.test_b", tmp_path) == "tests/test_a.py::TestC::test_b"
     assert named_by("", tmp_path) == ""
     assert named_by("of.another.program", tmp_path) == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_a_test_that_will_not_end_is_ended_with_its_children(repository: Repository) -> None:
+    """It ignores the interrupt, and its child would sleep on: both are gone afterwards."""
+    deaf = """\
+        import pathlib
+        import signal
+        import subprocess
+        import sys
+        import time
+
+
+        def test_is_deaf():
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            pathlib.Path("pid").write_text(str(child.pid))
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            time.sleep(600)
+    """
+    repository.write("test_deaf.py", deaf)
+
+    done = run(repository, "--time-box=4", "--on-timeout=fail")
+
+    assert done.returncode == 1, done.stdout
+    assert "test_deaf.py::test_is_deaf" in done.stdout
+    pid = int((repository.path / "pid").read_text(encoding="utf-8"))
+    with contextlib.suppress(psutil.NoSuchProcess):  # its new parent may not have reaped it yet
+        psutil.Process(pid).wait(10)
