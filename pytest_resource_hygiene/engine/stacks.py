@@ -156,15 +156,20 @@ class StackReader:
         return None
 
     def habit_site(self, creation: Creation | None) -> tuple[tuple[str, str], ...]:
-        """Return the frames below the user's, counting a listed package under development too."""
-        site = []
-        for code, _ in pairs(creation.stack) if creation is not None else ():
-            file = code.co_filename
-            place = self.places.of(file)
-            if place == "user" and not has_habits(file):
-                break
-            if place in {"library", "stdlib", "user"}:
-                site.append((file, code.co_name))
+        """Return the frames below the user's, counting a listed package under development too.
+
+        What a pool's own thread makes for the pool is as much the pool's as that thread.
+        """
+        site: list[tuple[str, str]] = []
+        while creation is not None:
+            for code, _ in pairs(creation.stack):
+                file = code.co_filename
+                place = self.places.of(file)
+                if place == "user" and not has_habits(file):
+                    return tuple(site)
+                if place in {"library", "stdlib", "user"}:
+                    site.append((file, code.co_name))
+            creation = creation.parent
         return tuple(site)
 
     def library_site(self, creation: Creation | None) -> tuple[tuple[str, str], ...]:
