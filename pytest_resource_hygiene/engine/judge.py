@@ -158,7 +158,7 @@ class Judge:
         kind = entry.tracker.kind
         if self._settings().severity.get(kind, entry.tracker.severity) != "fail":
             return False
-        site = self._reader.library_site(entry.creation)
+        site = self._reader.habit_site(entry.creation)
         return habit_of(site) is None and self._reader.importing(entry.creation) is None
 
     # --- what belongs together ---
@@ -208,7 +208,7 @@ class Judge:
             event = entry.key if entry.change == "exceeded" else None
             return entry.tracker.kind, entry.by_collector, event, call
         # The first shared memory of a process starts the resource tracker: one call, two things.
-        return call, habit_of(self._reader.library_site(entry.creation))
+        return call, habit_of(self._reader.habit_site(entry.creation))
 
     # --- how bad ---
 
@@ -242,7 +242,7 @@ class Judge:
             # ``loop.remove_signal_handler`` does not know what was there before the loop's own.
             group.severity, group.why = "note", "a library has put back the default"
             return
-        habit = habit_of(group.site)
+        habit = habit_of(self._reader.habit_site(group.primary.creation))
         if habit == "pool":
             group.severity, group.why = "note", "an idle worker of a pool that keeps them"
             return

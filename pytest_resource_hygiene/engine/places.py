@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Place", "Places"]
+__all__ = ["PLUGIN_ENDINGS", "Place", "Places"]
 
 Place = Literal["user", "library", "stdlib", "tool", "own", "frozen"]
 
@@ -23,6 +23,7 @@ _TOOLS = (
 # Of packages that users call as well, only the files that are the test runner's.
 _DEBUGGER = ("/pdb.py", "/bdb.py")
 _TOOL_FILES = ("anyio/pytest_plugin.py",)
+PLUGIN_ENDINGS = tuple(f"/{name}" for name in _TOOL_FILES)  # also where it is being developed
 
 
 class Places:
@@ -68,7 +69,7 @@ class Places:
             return "own"
         if file.startswith("<frozen"):
             return "frozen"
-        if file in self._tools or file.endswith(_DEBUGGER):
+        if file in self._tools or file.endswith((*_DEBUGGER, *PLUGIN_ENDINGS)):
             return "tool"
         packaged = _below(file, "/site-packages/") or _below(file, "/dist-packages/")
         if packaged:

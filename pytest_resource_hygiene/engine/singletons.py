@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["Habit", "habit_of"]
+__all__ = ["Habit", "habit_of", "has_habits"]
 
 Habit = Literal["singleton", "pool"]
 
@@ -36,6 +36,15 @@ _PLACES: tuple[tuple[str, str, Habit], ...] = (
     ("pycares/__init__.py", "", "singleton"),
     ("jedi/inference/compiled/subprocess/__init__.py", "", "pool"),
 )
+
+
+# A package's habits are the same where it is installed and where it is being developed.
+_FOLDERS = tuple(sorted({f"/{file.partition('/')[0]}/" for file, _, _ in _PLACES if "/" in file}))
+
+
+def has_habits(file: str) -> bool:
+    """Return whether a file lies in a package that is listed here."""
+    return any(folder in file for folder in _FOLDERS) and "/test" not in file
 
 
 def habit_of(site: tuple[tuple[str, str], ...]) -> Habit | None:

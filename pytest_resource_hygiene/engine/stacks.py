@@ -5,6 +5,8 @@ from __future__ import annotations
 import linecache
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.engine.places import PLUGIN_ENDINGS
+from pytest_resource_hygiene.engine.singletons import has_habits
 from pytest_resource_hygiene.model import Frame, Origin
 
 if TYPE_CHECKING:
@@ -86,10 +88,23 @@ class StackReader:
             return False
         places = {self.places.of(code.co_filename) for code, _ in pairs(creation.stack)}
         if "user" in places:
-            return False
+            return "tool" in places and self._is_of_plugin(creation)
         if "tool" in places:
             return True
         return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
+
+    def _is_of_plugin(self, creation: Creation) -> bool:
+        """Return whether a plugin under development made it, with other files of its package."""
+        files = [code.co_filename for code, _ in pairs(creation.stack)]
+        plugin = next(file for file in files if self.places.of(file) == "tool")
+        if not plugin.endswith(PLUGIN_ENDINGS):
+            return False
+        package = plugin.rpartition("/")[0] + "/"
+        return all(
+            file.startswith(package) and "/test" not in file.removeprefix(package)
+            for file in files[: files.index(plugin)]
+            if self.places.of(file) == "user"
+        )
 
     def is_by_tool(self, creation: Creation | None) -> bool:
         """Return whether the test runner made it, though the user's code may have called that."""
@@ -139,6 +154,23 @@ class StackReader:
             if place != "own":
                 inner = code
         return None
+
+    def habit_site(self, creation: Creation | None) -> tuple[tuple[str, str], ...]:
+        """Return the frames below the user's, counting a listed package under development too.
+
+        What a pool's own thread makes for the pool is as much the pool's as that thread.
+        """
+        site: list[tuple[str, str]] = []
+        while creation is not None:
+            for code, _ in pairs(creation.stack):
+                file = code.co_filename
+                place = self.places.of(file)
+                if place == "user" and not has_habits(file):
+                    return tuple(site)
+                if place in {"library", "stdlib", "user"}:
+                    site.append((file, code.co_name))
+            creation = creation.parent
+        return tuple(site)
 
     def library_site(self, creation: Creation | None) -> tuple[tuple[str, str], ...]:
         """Return the frames below the user's, as files and functions: where a library makes it."""

@@ -173,7 +173,10 @@ def test_a_loop_of_a_fixture_excuses_nothing_that_runs_on_it(project: Project) -
         def test_worker(loop, server):
             asyncio.run_coroutine_threadsafe(asyncio.to_thread(int), loop).result()
         def test_leaks(loop, server):
-            KEEP.append(asyncio.run_coroutine_threadsafe(asyncio.sleep(1000), loop))
+            begun = threading.Event()
+            async def work(): begun.set(); await asyncio.sleep(1000)
+            KEEP.append(asyncio.run_coroutine_threadsafe(work(), loop))
+            begun.wait()
         def test_last(): pass
         """,
     )
