@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.engine.fingerprint import without_parameters
-from pytest_resource_hygiene.pytest_plugin.outcome import ATTRIBUTE
 from pytest_resource_hygiene.pytest_plugin.options import value_of
+from pytest_resource_hygiene.pytest_plugin.outcome import ATTRIBUTE
 from pytest_resource_hygiene.pytest_plugin.owners import fixture_owner
 
 if TYPE_CHECKING:
