@@ -6,16 +6,22 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.cli.commands import Command, sort_command
 from pytest_resource_hygiene.cli.completion import complete_files
 from pytest_resource_hygiene.cli.exits import Exit
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.trackers import kind_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["add_to"]
 
@@ -157,10 +163,28 @@ def _call(words: list[str], env: dict[str, str] | None = None) -> int:
         child = subprocess.Popen(words, env=env)
     except OSError as error:
         raise SettingsError(f"run: {words[0]!r} cannot be started: {error.strerror}.") from None
-    with child:
+    with child, _forwarded(child):
+        interrupted = False
         while True:
             try:
                 status = child.wait()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt:  # the terminal has told the child as well
+                interrupted = True
                 continue
+            if interrupted:
+                return Exit.INTERRUPTED
             return 128 - status if status < 0 else status
+
+
+@contextmanager
+def _forwarded(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Hand on a request to end, as CI services send one: the child must not outlive us."""
+
+    def end(_number: int, _frame: object) -> None:
+        child.terminate()
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

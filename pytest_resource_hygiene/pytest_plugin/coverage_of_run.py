@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.engine.fingerprint import without_parameters
+from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.outcome import ATTRIBUTE
 from pytest_resource_hygiene.pytest_plugin.owners import fixture_owner
 
@@ -119,6 +120,8 @@ class RunCoverage:
         for name, flag in _NARROWING:
             if self._config.getoption(name, default=None):
                 return f"the run was narrowed by {flag}"
+        if value_of(self._config, "repeat"):
+            return "each test was repeated: only what every repetition leaks is seen"
         if self._deselected:
             return f"{self._deselected} tests were deselected"
         if session.shouldstop or session.shouldfail:

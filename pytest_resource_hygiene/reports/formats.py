@@ -50,5 +50,5 @@ def render(name: str, document: Mapping[str, Any]) -> str:
         document: as `make_document` makes it.
     """
     module = next(one.module for one in available_formats() if one.name == name)
-    text = importlib.import_module(f"{__package__}.{module}").render(document)
-    return str(text)
+    text = str(importlib.import_module(f"{__package__}.{module}").render(document))
+    return text if text.endswith("\n") or not text else f"{text}\n"

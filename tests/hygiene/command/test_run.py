@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -129,6 +130,33 @@ def test_a_command_that_starts_pytest_is_checked_and_any_other_is_told(folder: P
     assert clean.returncode == 0, clean.stderr
     assert nothing.returncode == 3
     assert "nothing was checked" in nothing.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are needed")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_request_to_end_reaches_the_child(
+    folder: Path, number: signal.Signals, status: int
+) -> None:
+    """What CI or Ctrl-C ends is ended with its child, and says so by its status."""
+    (folder / "waits.py").write_text(
+        "import os, signal, sys\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        "print(os.getpid(), flush=True)\nsignal.pause()\n",
+        encoding="utf-8",
+    )
+    command = [PYTHON, "-m", "pytest_resource_hygiene", "run", "--", "waits.py"]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
+
+        assert process.wait(60) == status
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
 
 
 @pytest.mark.parametrize(

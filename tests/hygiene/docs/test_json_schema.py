@@ -153,5 +153,19 @@ def test_undecodable_bytes_are_written_as_json_has_them(project: Project) -> Non
     run = project.run("--resource-hygiene-html=page.html")
 
     assert run.code == 1, run.text
-    assert run.one(kind="fds")["details"]["target"].endswith("\udcff")
+    assert run.one(kind="fds")["details"]["target"].endswith("\\udcff")
     assert r"\udcff" in (project.path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_name_that_is_no_text_survives_the_way_from_a_worker(project: Project) -> None:
+    """Text that is none is refused by xdist: such a name is escaped before it is sent."""
+    project.write("test_it.py", """
+        import os
+        KEPT = []
+        def test_leaks(tmp_path): KEPT.append(open(os.fsencode(tmp_path) + b"/\\xff", "w"))
+        def test_clean(): pass
+    """)  # fmt: skip
+    run = project.run("-p", "xdist", "-n2")
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+    assert r"\udcff" in run.one(kind="fds")["summary"]

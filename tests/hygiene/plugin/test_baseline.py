@@ -144,6 +144,7 @@ def test_a_deleted_test_is_stale(project: Project) -> None:
         (("test_it.py",), "only test_it.py was run"),
         (("test_it.py::test_pipe",), "only test_it.py::test_pipe was run"),
         (("-x", "-k", ""), "stopped early"),
+        (("--resource-hygiene-repeat=1",), "each test was repeated"),
     ],
 )
 def test_a_narrow_run_judges_no_entry(project: Project, args: tuple[str, ...], why: str) -> None:
