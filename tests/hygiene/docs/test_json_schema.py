@@ -153,5 +153,5 @@ def test_undecodable_bytes_are_written_as_json_has_them(project: Project) -> Non
     run = project.run("--resource-hygiene-html=page.html")
 
     assert run.code == 1, run.text
-    assert run.one(kind="fds")["details"]["target"].endswith("\udcff")
+    assert ascii(run.one(kind="fds")["details"]["target"]).endswith("udcff'")
     assert r"\udcff" in (project.path / "page.html").read_text(encoding="utf-8")
