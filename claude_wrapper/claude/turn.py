@@ -57,14 +57,18 @@ class Turn:
         self._worker: Worker | None = None
         self._abandon_error: WrapperError | None = None
         self._has_ended = False
+        self._is_read = False
 
     async def next_event(self) -> TurnEvent | None:
-        """The next piece of the answer, or None after the last.
+        """The next piece of the answer, or None after the last, however often that is asked for.
 
         Raises:
             WrapperError: The turn failed; nothing comes after that.
         """
+        if self._is_read:
+            return None
         event = await self.outbox.get()
+        self._is_read = event is None or isinstance(event, WrapperError)
         if isinstance(event, WrapperError):
             raise event
         return event

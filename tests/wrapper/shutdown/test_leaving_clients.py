@@ -55,6 +55,13 @@ async def until(http: httpx.AsyncClient, **wanted: int) -> None:
             await asyncio.sleep(0.01)
 
 
+async def in_flight(http: httpx.AsyncClient) -> int:
+    """Requests that are being answered, the one that asks included."""
+    lines = (await http.get("/metrics")).text.splitlines()
+    [line] = [line for line in lines if line.startswith("claude_wrapper_in_flight ")]
+    return int(float(line.split()[1]))
+
+
 async def ask(http: httpx.AsyncClient, text: str) -> str:
     body = {"model": "sonnet", "messages": [{"role": "user", "content": text}]}
     reply: Any = (await http.post("/v1/chat/completions", json=body, timeout=20)).json()
@@ -117,3 +124,7 @@ async def test_nothing_is_left_of_any_of_them(server: RunningServer) -> None:
                 await until(http, busy=1)
         await until(http, **FREE)
         assert len(server.children()) == 1
+        # Nor is any of the requests: each held its task, its turn and its conversation.
+        async with asyncio.timeout(20):
+            while await in_flight(http) > 1:
+                await asyncio.sleep(0.01)
