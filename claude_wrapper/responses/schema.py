@@ -159,7 +159,8 @@ class ResponsesRequest(Lenient):
     """The body of `POST /v1/responses`; unknown fields are kept and named."""
 
     model: str = Field(min_length=1)
-    input: Annotated[str, Field(min_length=1)] | Annotated[list[InputItem], Field(min_length=1)]
+    # The bound stands outside: one on the text alone would refuse half a surrogate pair.
+    input: str | list[InputItem] = Field(min_length=1)
     instructions: str | None = None
     stream: bool | None = False
     store: bool | None = True

@@ -229,8 +229,8 @@ def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([], "input: List should have at least 1 item"),
-        ("", "input: String should have at least 1 character"),
+        ([], "input: Value should have at least 1 item"),
+        ("", "input: Value should have at least 1 item"),
         (5, "input: Input should be a valid string, or: Input should be a valid list"),
         ([5], "input.0: Input should be an object with one of the types message, function_call"),
         ([{"type": "nope"}], "input.0: Input should be an object with one of the types message"),
