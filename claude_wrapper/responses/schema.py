@@ -100,7 +100,12 @@ InputItem = Annotated[
     | Annotated[CallOutputItem, Tag("function_call_output")]
     | Annotated[CallOutputItem, Tag("custom_tool_call_output")]
     | Annotated[ReasoningItem, Tag("reasoning")],
-    Discriminator(_kind),
+    Discriminator(
+        _kind,
+        custom_error_type="item_type",
+        custom_error_message="Input should be an object with one of the types message, "
+        "function_call, function_call_output, custom_tool_call, custom_tool_call_output, reasoning",
+    ),
 ]
 
 
@@ -154,6 +159,7 @@ class ResponsesRequest(Lenient):
     """The body of `POST /v1/responses`; unknown fields are kept and named."""
 
     model: str = Field(min_length=1)
+    # The bound stands outside: one on the text alone would refuse half a surrogate pair.
     input: str | list[InputItem] = Field(min_length=1)
     instructions: str | None = None
     stream: bool | None = False

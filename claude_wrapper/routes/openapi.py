@@ -151,7 +151,10 @@ def _operation(
 _SESSION_BODY = {
     "type": "object",
     "description": 'A chat completion request, or just {"content": "…"}.',
-    "anyOf": [{"required": ["messages"]}, {"required": ["content"]}],
+    "anyOf": [
+        {"required": ["messages"], "properties": {"messages": {"type": "array", "minItems": 1}}},
+        {"required": ["content"], "properties": {"content": {"type": ["string", "array"]}}},
+    ],
 }
 
 

@@ -45,12 +45,16 @@ def validate(model: type[_Body], document: Any, *, example: str) -> _Body:
 def _explain(error: ValidationError, document: dict[str, Any]) -> InvalidRequestError:
     # Every variant of a union complains. The one that got furthest is the one that was meant.
     found = [
-        (_real_path(one["loc"], document, is_missing=one["type"] == "missing"), one["msg"])
+        (_real_path(one["loc"], document, is_missing=one["type"] == "missing"), one)
         for one in error.errors(include_url=False)
     ]
-    path, message = max(found, key=lambda pair: len(pair[0]))
+    # A variant whose type fits went further than those that wanted another one.
+    path, best = max(found, key=lambda pair: (len(pair[0]), not pair[1]["type"].endswith("_type")))
+    messages = [best["msg"]]
+    if best["type"].endswith("_type"):
+        messages = list(dict.fromkeys(one["msg"] for where, one in found if where == path))
     param = ".".join(str(part) for part in path) or None
-    return InvalidRequestError(f"{param or 'the body'}: {message}", param=param)
+    return InvalidRequestError(f"{param or 'the body'}: {', or: '.join(messages)}", param=param)
 
 
 def _real_path(

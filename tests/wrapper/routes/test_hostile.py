@@ -224,3 +224,21 @@ def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
         answer = connection.getresponse()
         assert (answer.status, json.load(answer)["error"]["code"]) == (408, "request_timeout")
         connection.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([], "input: Value should have at least 1 item"),
+        ("", "input: Value should have at least 1 item"),
+        (5, "input: Input should be a valid string, or: Input should be a valid list"),
+        ([5], "input.0: Input should be an object with one of the types message, function_call"),
+        ([{"type": "nope"}], "input.0: Input should be an object with one of the types message"),
+    ],
+)
+def test_the_error_is_that_of_the_variant_that_was_meant(
+    http: httpx.Client, given: Any, words: str
+) -> None:
+    answer = http.post("/v1/responses", json={"model": "sonnet", "input": given})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(words)
