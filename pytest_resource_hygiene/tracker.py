@@ -110,8 +110,8 @@ class Tracker:
         slots: True if each key always has one value, so that a change is *replaced*, not added.
         removals: True if a key that vanishes is a change as well, for slots.
         settles: False if nothing of this kind goes by itself, so that waiting is in vain.
-        senses: False if the kind has no cheap reading; it is then listed whenever another kind
-            has changed, and at the end of the run.
+        senses: False if the kind is not worth asking once a test; its reading is then asked for
+            whenever another kind has changed, and it is listed at the end of the run.
         collectable: False if the garbage collector can never be what ends one.
         rank: in a group of things made by one call, the highest rank names the finding.
     """

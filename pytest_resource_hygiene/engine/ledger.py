@@ -46,7 +46,8 @@ class Ledger:
         self._pulse: object = None
         self._probes: list[Callable[[], object]] = []
         self._answers: list[object] | None = None
-        self._senseless = [shelf for shelf in self.shelves if not shelf.tracker.senses]
+        senseless = [shelf for shelf in self.shelves if not shelf.tracker.senses]
+        self._late_cells = [_Cell(shelf.tracker.sensor(), [shelf]) for shelf in senseless]
 
     # --- owners ---
 
@@ -126,8 +127,15 @@ class Ledger:
 
     def _read(self) -> list[Shelf]:
         """Return the shelves whose reading differs from the last."""
+        changed = self._changed_of(self._cells)
+        if changed:
+            self._choose_probes()
+            changed += self._changed_of(self._late_cells)
+        return [shelf for shelf in changed if not shelf.broken]
+
+    def _changed_of(self, cells: Iterable[_Cell]) -> list[Shelf]:
         changed: list[Shelf] = []
-        for cell in self._cells:
+        for cell in cells:
             try:
                 reading = cell.sensor()
             except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
@@ -136,10 +144,6 @@ class Ledger:
             if reading != cell.reading:
                 cell.reading = reading
                 changed += cell.shelves
-        if changed:
-            self._choose_probes()
-            changed = [shelf for shelf in changed if not shelf.broken]
-            changed += self._senseless
         return changed
 
     def _choose_probes(self) -> None:

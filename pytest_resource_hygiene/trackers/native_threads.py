@@ -23,7 +23,7 @@ class NativeThreadTracker(Tracker):
     kind = "native_threads"
     title = "native thread"
     severity: Literal["fail", "note", "off"] = "note"
-    senses = False  # a thread of C code comes with descriptors, memory or a call; a note can wait
+    senses = False  # a note can wait for the next change of another kind
     rank = 5
 
     def __init__(self) -> None:
