@@ -23,6 +23,7 @@ class System:
 
     close = staticmethod(os.close)
     fstat = staticmethod(os.fstat)
+    getpid = staticmethod(os.getpid)
     listdir = staticmethod(os.listdir)
     monotonic = staticmethod(time.monotonic)
     open_fd = staticmethod(os.open)
@@ -30,6 +31,7 @@ class System:
     readlink = staticmethod(os.readlink)
     sleep = staticmethod(time.sleep)
     stat = staticmethod(os.stat)
+    time = staticmethod(time.time)
 
     @staticmethod
     def read(path: str, _open: Callable[[str], io.FileIO] = io.FileIO) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_resource_hygiene.engine.samples import Samples
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers._rss import ResidentMemory
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class Timeline:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Sample when everything is said about a test."""
-        start, began = time.time(), time.perf_counter()
+        start, began = System.time(), System.perf_counter()
         result = yield
         self._take(item.nodeid, start, began)
         return result
 
     def _take(self, nodeid: str, start: float, began: float) -> None:
-        ended = time.perf_counter()
+        ended = System.perf_counter()
         checker = self._watcher.checker
         if checker is None:
             return
@@ -56,4 +56,4 @@ class Timeline:
             self._samples = Samples(self._worker, checker.ledger, self._memory.measure)
             self._results.samples.append(self._samples.to_dict())
         self._samples.take(nodeid, start, ended - began)
-        checker.seconds += time.perf_counter() - ended
+        checker.seconds += System.perf_counter() - ended

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers._proc import ProcFolder
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ class ResidentMemory:
         return int(os.pread(self._fd, 64, 0).split()[1]) * self._kib_per_page
 
     def _is_ours(self) -> bool:
-        if self._pid != os.getpid():
+        if self._pid != System.getpid():
             return False
         try:
-            return os.fstat(self._fd).st_ino == self._inode
+            return System.fstat(self._fd).st_ino == self._inode
         except OSError:
             return False
 
@@ -58,21 +59,21 @@ class ResidentMemory:
         import fcntl
 
         ProcFolder.own_numbers.discard(self._fd)
-        low = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
+        low = System.open_fd(_STATM, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FLOOR)
         except OSError:  # the limit of this process is below the floor
             self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
         finally:
-            os.close(low)
-        self._pid, self._inode = os.getpid(), os.fstat(self._fd).st_ino
+            System.close(low)
+        self._pid, self._inode = System.getpid(), System.fstat(self._fd).st_ino
         ProcFolder.own_numbers.add(self._fd)
 
     def close(self) -> None:
         """Close the file, unless its number already belongs to somebody else."""
         if self._is_ours():
             with contextlib.suppress(OSError):
-                os.close(self._fd)
+                System.close(self._fd)
         ProcFolder.own_numbers.discard(self._fd)
         self._fd = self._pid = -1
 

@@ -94,7 +94,7 @@ HARMLESS = (
                 patch.setattr("io.open", None)
                 yield
         @again
-        def test_it(again, tmp_path):
+        def test_it(again):
             file = io.FileIO("/proc/self/stat"); os.dup2(file.fileno(), 100); os.close(100)
             child = subprocess.Popen(["true"]); child.wait()
             thread = threading.Thread(target=int); thread.start(); thread.join()

@@ -963,7 +963,6 @@ def test_a_site_that_cost_the_full_grace_once_costs_less_later(project: Project)
 
     assert run.outcomes == {"leaked": 5}
     assert [one["waited_seconds"] for one in run.failing] == [1.0, 0.15, 0.15, 0.15, 0.15]
-    assert run.summary["overhead_seconds"] < 2.5
 
 
 def test_a_slow_closer_at_a_known_slow_site_is_still_forgiven(project: Project) -> None:
