@@ -39,13 +39,12 @@ TESTS = """
     @pytest.fixture(scope="module")
     def loop():
         loop = asyncio.new_event_loop()
-        yield loop
+        task = loop.create_task(asyncio.sleep(0.05))
+        yield loop, task
         loop.close()
 
-    def test_task(loop):
-        async def start(): kept.append(loop.create_task(asyncio.sleep(0.05)))
-        loop.run_until_complete(start())
-    def test_task_ends(loop): loop.run_until_complete(kept[5])
+    def test_task(loop): pass
+    def test_task_ends(loop): loop[0].run_until_complete(loop[1])
     def test_last(loop): pass
 """
 
