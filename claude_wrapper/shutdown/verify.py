@@ -36,7 +36,9 @@ class Verifier:
         while (self._new_tasks() or self._before.has_news()) and time.monotonic() < ends_at:
             await asyncio.sleep(PAUSE)
         tasks = (f"tasks: task {task.get_name()!r}" for task in self._new_tasks())
-        others = (f"{leak.kind}: {leak.summary}" for leak in leaks_since(self._before, grace=0))
+        others = [f"{leak.kind}: {leak.summary}" for leak in leaks_since(self._before, grace=0)]
+        # To look again, the engine has opened again what it looks with.
+        self._before.close()
         return (*tasks, *others)
 
     def _new_tasks(self) -> set[asyncio.Task[object]]:
