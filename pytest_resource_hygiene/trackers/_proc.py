@@ -95,6 +95,7 @@ class ProcFolder:
                 if System.fstat(self._fd).st_ino == self._inode:
                     System.close(self._fd)
         self._fd = -1
+        self._usable = False  # who looks once more, looks without it
 
 
 def _call(function: Callable[[], None] | None) -> None:
