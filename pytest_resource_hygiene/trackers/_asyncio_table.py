@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
+from pytest_resource_hygiene.trackers._descriptors import fileno
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -213,6 +214,14 @@ class AsyncioTable:
         context = getattr(obj, "_context", None)
         owner = context.get(self._recorder.owner_var) if context is not None else None
         return Creation((), owner, None, None, None) if owner is not None else None
+
+    def creation_of_selector(self, fd: int) -> Creation | None:
+        """Return how the loop was made whose selector has this descriptor."""
+        for ref, how in self._loops:
+            selector = getattr(ref(), "_selector", None)
+            if selector is not None and fileno(selector) == fd:
+                return Creation(*how)
+        return None
 
     # --- letting time pass, catching what a closing loop would hide ---
 

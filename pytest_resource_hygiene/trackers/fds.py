@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.objects import instances_of, referents_of_all
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno, target_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class FdTracker(Tracker):
     def __init__(self) -> None:
         """Wait for `start`."""
         self._table: Descriptors | None = None
+        self._loops: AsyncioTable | None = None
         # Numbers that somebody else shifts around, such as a test runner that captures output.
         self.ignored: frozenset[int] = frozenset()
 
@@ -61,6 +63,7 @@ class FdTracker(Tracker):
         """Share the table of descriptors with the kind `sockets`."""
         self._table = recorder.service(Descriptors)
         self._table.ignored = self.ignored
+        self._loops = recorder.service(AsyncioTable)
 
     def _descriptors(self) -> Descriptors:
         assert self._table is not None, "start() comes first"
@@ -92,7 +95,10 @@ class FdTracker(Tracker):
         made = table.made_as(value, key[2]) if isinstance(key, tuple) else None
         if made is not None:
             return made
-        return table.opening(target_of(value), _same_path)
+        target = target_of(value)
+        if "eventpoll" in target and self._loops is not None:
+            return self._loops.creation_of_selector(value)  # nothing tells of an epoll being made
+        return table.opening(target, _same_path)
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the file or epoll object that owns the number, if there is one."""
