@@ -669,7 +669,7 @@ HARMLESS = (
         def test_it(subtests):
             for number in range(3):
                 with subtests.test(number=number), open(__file__): pass
-        """, plugins=() if pytest.version_tuple >= (9,) else ("pytest_subtests",)),  # built in since
+        """, plugins=() if pytest.version_tuple >= (9,) else ("subtests",)),  # built in since
     Harmless("skipped_expected_and_parametrized_tests", """
         @pytest.mark.skip(reason="x")
         def test_skip(): raise AssertionError
