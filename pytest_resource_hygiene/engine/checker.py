@@ -361,6 +361,8 @@ class LeakChecker:
 
     def _end(self, owner: Owner) -> None:
         owner.closed = True
+        if owner.kept:
+            owner.kept = []
         if owner.held or owner.caught:
             owner.held.clear()
             owner.caught.clear()

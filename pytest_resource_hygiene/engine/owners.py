@@ -29,10 +29,13 @@ class Owner:
             to name them; asked only when something leaked.
         place: file, line and function to show when no creation was seen.
         let_go: drops what the host still holds of it and is about to drop anyway.
+        handed_out: returns the values that it gave to others: of a fixture its own, of a test those
+            of its fixtures.
     """
 
     __slots__ = (
-        "_info", "_let_go", "_parts", "_place", "caught", "closed", "codes", "held", "nodeid", "value",
+        "_handed_out", "_info", "_let_go", "_parts", "_place", "caught", "closed", "codes", "held",
+        "kept", "nodeid", "value",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +48,7 @@ class Owner:
         parts: Callable[[], Mapping[CodeType, OwnerInfo]] | None = None,
         place: Callable[[], tuple[str, int, str] | None] | None = None,
         let_go: Callable[[], None] | None = None,
+        handed_out: Callable[[], Iterable[Any]] | None = None,
     ) -> None:
         """Own nothing yet."""
         self._info = info
@@ -54,6 +58,8 @@ class Owner:
         self._parts = parts
         self._place = place
         self._let_go = let_go
+        self._handed_out = handed_out
+        self.kept: list[Any] = []  # what must not end before it is judged
         self.held: dict[Entry, None] = {}  # a set that keeps its order
         self.caught: list[tuple[Any, Captured, str]] = []
         self.closed = False
@@ -78,6 +84,10 @@ class Owner:
         """
         if self._let_go is not None:
             self._let_go()
+
+    def handed_out(self) -> Iterable[Any]:
+        """Return the values that it gave to others, while the host still holds them."""
+        return self._handed_out() if self._handed_out is not None else ()
 
     @property
     def code(self) -> CodeType | None:

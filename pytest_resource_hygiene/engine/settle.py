@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
+from pytest_resource_hygiene.engine.handed_out import still_open
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description
 
@@ -68,7 +69,7 @@ class Settler:
         left = [entry for entry in suspects if entry.tracker.settles]
         lasting = [entry for entry in suspects if not entry.tracker.settles]
         if collect and not left and any(entry.tracker.collectable for entry in lasting):
-            window.let_go()  # and nothing to wait for
+            _let_go(window, lasting)  # and nothing to wait for
             return self._collect(self._still_there(lasting, window, nodeid), window, nodeid)
         freed: list[Entry] = []
         waited, pause = 0.0, _FIRST_PAUSE
@@ -76,7 +77,7 @@ class Settler:
         while left:
             if not let_go and waited >= min(_BEFORE_LETTING_GO, patience):
                 let_go = True
-                window.let_go()
+                _let_go(window, [*left, *lasting])
                 left = self._still_there(left, window, nodeid)
                 lasting = self._still_there(lasting, window, nodeid)
                 continue
@@ -135,6 +136,12 @@ class Settler:
                 if tracker.pause(keys, seconds):
                     return
         self._sleep(seconds)
+
+
+def _let_go(window: Owner, suspects: Collection[Entry]) -> None:
+    """Have the host drop what it drops anyway, but for things that were handed out open."""
+    window.kept = still_open(window.handed_out(), suspects)
+    window.let_go()
 
 
 def describe(entry: Entry, ledger: Ledger) -> Description:

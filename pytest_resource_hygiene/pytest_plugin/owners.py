@@ -16,7 +16,7 @@ from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.model import OwnerInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import CodeType
 
     import pytest
@@ -47,6 +47,7 @@ class TestOwner(Owner):
         self.error: BaseException | None = None  # of a failed setup, where pytest still holds it
         self.nodeid = item.nodeid
         self.codes = _NO_CODES
+        self.kept = _NOTHING
         self.value = None
         self.held = {}
         self.caught = []
@@ -64,6 +65,11 @@ class TestOwner(Owner):
     def place(self) -> tuple[str, int, str] | None:
         """Return where the test is written."""
         return _place(_function(self.item))
+
+    def handed_out(self) -> Iterable[Any]:
+        """Return the test's arguments: a wider fixture's value is open as well, and no suspect."""
+        arguments = getattr(self.item, "funcargs", None)
+        return list(arguments.values()) if isinstance(arguments, dict) else ()
 
     def let_go(self) -> None:
         """Drop the test's arguments, the records of its log, and the frames of its failure."""
@@ -88,6 +94,7 @@ class FixtureOwner(Owner):
 
 
 _NO_CODES: frozenset[CodeType] = frozenset()
+_NOTHING: list[Any] = []
 
 
 def drop_arguments(item: Any) -> None:
@@ -145,6 +152,7 @@ def fixture_owner(
         value=lambda: [*_value(fixturedef), *elsewhere.values()],
         place=lambda: place,
         let_go=lambda: _drop_value(fixturedef, item()),
+        handed_out=lambda: [fixturedef.cached_result[0]] if fixturedef.cached_result else [],
     )
     owner.elsewhere = elsewhere
     return owner

@@ -69,6 +69,7 @@ class UnclosedTracker(Tracker):
         """Wait for `start`."""
         self._seen: list[Captured] = []
         self._count = 0
+        self._at = 0
         self._recorder: Recorder | None = None
         self._table: Descriptors | None = None
         spy: Any = _SpyMeta("Spy", (), {"resource_hygiene_spy": True})
@@ -90,10 +91,17 @@ class UnclosedTracker(Tracker):
     def listen(self) -> None:
         """Be the first filter again: each test may begin with filters of its own."""
         filters: Any = warnings.filters
-        # Where it stands a second time further down, it does no harm: that list is a copy, which
-        # lasts for one test.
-        if not filters or filters[0] is not self._filter:
-            filters.insert(0, self._filter)
+        if filters and filters[0] is self._filter:
+            return
+        # Twice in the list it would hear everything twice. In each test it is as far down as in the
+        # last, below what the test runner puts before it.
+        at = self._at
+        if at >= len(filters) or filters[at] is not self._filter:
+            at = next((n for n, one in enumerate(filters) if one is self._filter), -1)
+        if at > 0:
+            self._at = at
+            del filters[at]
+        filters.insert(0, self._filter)
 
     def saw(self, text: str) -> None:
         """Remember one warning; called while the object is being freed."""

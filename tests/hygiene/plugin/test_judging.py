@@ -702,6 +702,69 @@ def test_what_is_dropped_is_charged_to_its_maker(project: Project) -> None:
     assert run.code == 0, run.text
 
 
+def test_what_a_fixture_hands_out_open_is_its_leak(project: Project) -> None:
+    """That pytest drops the last reference closes it, and is no merit of the fixture's."""
+    _suite(
+        project,
+        """
+        import asyncio, http.server
+        from concurrent.futures import ThreadPoolExecutor
+        @pytest.fixture
+        def plain_file(): return open(__file__)
+        @pytest.fixture
+        def pair(): yield socket.socketpair()
+        @pytest.fixture
+        def loop(): yield asyncio.new_event_loop()
+        @pytest.fixture
+        def server():
+            return http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+        @pytest.fixture(scope="module")
+        def wide(): yield socket.socket()
+        @pytest.fixture
+        def pool():
+            pool = ThreadPoolExecutor(1)
+            pool.submit(int).result()
+            return pool
+        @pytest.fixture
+        def closed():
+            with open(__file__) as file: yield file
+        def test_file(plain_file): pass
+        def test_pair(pair): pass
+        def test_loop(loop): pass
+        def test_server(server): pass
+        def test_pool(pool): pass
+        def test_closed(closed): pass
+        def test_wide(wide): pass
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    assert run.outcomes == {"passed": 2, "leaked": 5}, run.text
+    assert [(one["kind"], one["owner"]["name"], one["count"]) for one in run.failing] == [
+        ("fds", "plain_file", 1),
+        ("sockets", "pair", 2),
+        ("loops", "loop", 1),
+        ("sockets", "server", 1),
+        ("sockets", "wide", 1),
+    ]
+
+
+def test_a_dropped_file_is_told_once(project: Project) -> None:
+    """One warning is one finding, whatever filters a test begins with."""
+    _suite(
+        project,
+        """
+        def test_first(): open(__file__)
+        @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+        def test_second(): open(__file__)
+        def test_third(): open(__file__)
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    assert [(one["kind"], one["count"]) for one in run.findings] == [("unclosed", 1)] * 3
+
+
 def test_a_dropped_file_fails_its_maker_with_strict(project: Project) -> None:
     """With strict, a file dropped without being closed fails the test that dropped it."""
     _suite(project, "def test_it(): open(__file__)\n")

@@ -1,0 +1,60 @@
+"""What an owner hands out open: a fixture's value that is a file, a socket or a loop.
+
+Whoever hands such a thing out has to close it. That the test runner drops the last reference a
+moment later ends most of them, and is nobody's merit: so these are kept until they are judged. What
+merely lives inside a value, such as the workers of a pool, goes with it and was never leaked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.objects import attributes_of, is_a
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from pytest_resource_hygiene.engine.entries import Entry
+
+__all__ = ["still_open"]
+
+_NUMBERED = frozenset({"fds", "sockets"})
+
+
+def still_open(values: Iterable[Any], suspects: Collection[Entry]) -> list[Any]:
+    """Return the values that are, or have as an attribute of their own, what a suspect stands for.
+
+    Args:
+        values: what was handed out; lists, tuples and dicts are looked into.
+        suspects: entries of the ledger.
+    """
+    numbers = {entry.value for entry in suspects if entry.tracker.kind in _NUMBERED}
+    loops = {id(entry.value) for entry in suspects if entry.tracker.kind == "loops"}
+    return [
+        value
+        for value in _flat(values)
+        if any(
+            id(thing) in loops or _number(thing) in numbers
+            for thing in (value, *attributes_of(value).values())
+        )
+    ]
+
+
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if is_a(value, (list, tuple)):
+            yield from value
+        elif is_a(value, dict):
+            yield from list(value.values())
+        else:
+            yield value
+
+
+def _number(thing: Any) -> int | None:
+    # The type is asked, not the object: a mock has every method, and answers anything.
+    if not (hasattr(type(thing), "fileno") and hasattr(type(thing), "close")):
+        return None
+    try:
+        return int(thing.fileno())
+    except Exception:  # noqa: BLE001 - closed, detached, or a class that may do anything here
+        return None
