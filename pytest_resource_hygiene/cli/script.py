@@ -127,19 +127,25 @@ def _load(target: list[str], arguments: list[str]) -> tuple[CodeType, types.Modu
     module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = module
     if target[0] == "-c":
-        sys.argv, sys.path[0] = ["-c", *arguments], ""
+        sys.argv = ["-c", *arguments]
+        _look_first_in("")
         return compile(target[1], "<string>", "exec"), module
     if target[0] == "-m":
-        sys.path[0] = str(Path.cwd())
+        _look_first_in(str(Path.cwd()))
         return _load_module(target[1], arguments, module)
     file = Path(target[0])
     sys.argv = [target[0], *arguments]
     if file.is_dir() or file.suffix == ".pyz":
-        sys.path[0] = str(file)
+        _look_first_in(str(file))
         return _load_module("__main__", arguments, module)
-    sys.path[0] = str(file.resolve().parent)
+    _look_first_in(str(file.resolve().parent))
     module.__file__ = str(file.absolute())
     return compile(file.read_bytes(), str(file.absolute()), "exec"), module
+
+
+def _look_first_in(folder: str) -> None:
+    if not sys.flags.safe_path:  # ``-P`` or PYTHONSAFEPATH: then there is no such entry to replace
+        sys.path[0] = folder
 
 
 def _load_module(

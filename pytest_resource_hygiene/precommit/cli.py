@@ -91,6 +91,9 @@ def _seconds(text: str) -> float:
     return value
 
 
+_WITH_VALUE = ("--coverage-file", "--test-files", "--time-box", "--on-timeout")
+
+
 def _split(rest: list[str]) -> tuple[list[str], list[str]]:
     """Part arguments from files: at ``--``, else by which files are there, at the end."""
     if "--" in rest:
@@ -98,6 +101,8 @@ def _split(rest: list[str]) -> tuple[list[str], list[str]]:
         return rest[:at], rest[at + 1 :]
     at = len(rest)
     while at and not rest[at - 1].startswith("-") and Path(rest[at - 1]).is_file():
+        if at > 1 and rest[at - 2] in _WITH_VALUE:  # the record of coverage is a file, too
+            break
         at -= 1
     return rest[:at], rest[at:]
 

@@ -23,6 +23,7 @@ __all__ = ["Confirmer", "Repeater"]
 
 # Below this many blocks a run, growth is the test runner's own bookkeeping.
 _NOISE_BLOCKS = 8
+_TREND = 2  # of memory, one step is none: a cache was filled, code was specialised
 
 
 class _Runner:
@@ -144,8 +145,9 @@ class Repeater(_Runner):
             return []
         for kind in counts[0]:
             deltas = [b[kind] - a[kind] for a, b in pairwise(counts)]
-            least = _NOISE_BLOCKS if kind == "memory" else 1
-            if min(deltas) >= least:
+            if kind == "memory" and (len(deltas) < _TREND or min(deltas) < _NOISE_BLOCKS):
+                continue
+            if min(deltas) >= 1:
                 found.append(self._leak(item, kind, deltas))
         return found
 

@@ -192,7 +192,7 @@ def test_a_record_of_another_program_is_told(repository: Repository) -> None:
     (repository.path / ".coverage").write_text("no database", encoding="utf-8")
     repository.write("test_one.py", _PASSES)
 
-    done = run(repository)
+    done = run(repository, "--coverage-file", ".coverage")
 
     assert done.returncode == 0, done.stdout
     assert ".coverage cannot be read" in done.stdout
