@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import gc
 from itertools import islice
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["attributes_of", "instances_of", "is_a", "referents_of_all"]
+__all__ = ["attributes_of", "instances_of", "is_a", "referents", "referents_of_all"]
 
 _CHUNK = 20_000
 
@@ -40,8 +41,20 @@ def instances_of(cls: type) -> Iterator[Any]:
             yield obj
 
 
+def referents(obj: object) -> list[Any]:
+    """Return what an object refers to; of a module only its dictionary.
+
+    A module written in C may show the collector its free list, as asyncio's does (CPython 3.12,
+    ``module_traverse`` in Modules/_asynciomodule.c). What is in there is dead: taking a reference
+    and dropping it frees it a second time, and the next collection never ends.
+    """
+    if is_a(obj, ModuleType):
+        return [object.__getattribute__(obj, "__dict__")]
+    return gc.get_referents(obj)
+
+
 def referents_of_all() -> Iterator[Any]:
     """Yield what all objects refer to: also what the collector does not track itself."""
-    objects = iter(gc.get_objects())
+    objects = (obj for obj in gc.get_objects() if not is_a(obj, ModuleType))  # see `referents`
     while chunk := list(islice(objects, _CHUNK)):
         yield from gc.get_referents(*chunk)

@@ -12,7 +12,7 @@ from collections import deque
 from types import FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_resource_hygiene.objects import attributes_of, is_a
+from pytest_resource_hygiene.objects import attributes_of, is_a, referents
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -93,7 +93,7 @@ def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
         if id(referrer) in seen or id(referrer) in internals or is_a(referrer, _Node):
             continue
         seen.add(id(referrer))
-        for child in gc.get_referents(referrer):
+        for child in referents(referrer):
             node = wanted.get(id(child))
             if node is not None and not _is_key_only(referrer, child):
                 found.append(_Node(referrer, _step(referrer, child), node))
@@ -206,7 +206,7 @@ def _is_executor(obj: Any) -> bool:
 
 
 def _members(obj: Any) -> list[Any]:
-    return [*gc.get_referents(obj), *attributes_of(obj).values()]
+    return [*referents(obj), *attributes_of(obj).values()]
 
 
 def _is_machinery(obj: Any) -> bool:
@@ -220,7 +220,7 @@ def _is_machinery(obj: Any) -> bool:
 def _referents(obj: Any) -> list[Any]:
     if is_a(obj, FunctionType):  # not its globals: every function reaches its whole module
         return [*(obj.__closure__ or ()), obj.__defaults__, obj.__kwdefaults__]
-    return gc.get_referents(obj)
+    return referents(obj)
 
 
 def _numbers_in(obj: Any, numbers: Collection[int]) -> set[int]:

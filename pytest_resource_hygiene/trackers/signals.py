@@ -8,7 +8,6 @@ not analysed, so a handler that merely keeps an old one counts as well.
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 import threading
@@ -16,7 +15,7 @@ import weakref
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import is_a
+from pytest_resource_hygiene.objects import is_a, referents
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
@@ -299,7 +298,7 @@ def _reached(handler: Any, wanted: set[int]) -> set[int]:
         obj = queue.pop()
         if _identity(obj) in wanted:
             found.add(_identity(obj))
-        for other in gc.get_referents(obj):
+        for other in referents(obj):
             if id(other) in seen or id(other) in module_dicts:
                 continue
             seen.add(id(other))
