@@ -21,11 +21,11 @@ PYTHON = sys.executable
 LEAKS = "import os\nos.pipe()\n"
 
 
-def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder, with nothing of our own run in its environment."""
     strangers = ("PYTEST_", "RESOURCE_HYGIENE")
     env = {name: value for name, value in os.environ.items() if not name.startswith(strangers)}
-    env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NO_COLOR": "1"}
+    env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NO_COLOR": "1", "PYTHONSAFEPATH": "", **more}
     return subprocess.run(
         [PYTHON, "-m", "pytest_resource_hygiene", "run", *args], cwd=folder, env=env,
         capture_output=True, text=True, check=False, timeout=120,
@@ -66,12 +66,14 @@ def test_a_program_that_leaks_is_judged_when_its_code_has_ended(folder: Path) ->
     assert [one["kind"] for one in report["findings"] if one["severity"] == "fail"] == ["sockets"]
 
 
-def test_a_clean_program_runs_as_it_would_alone(folder: Path) -> None:
+@pytest.mark.parametrize("safe_path", ["", "1"])
+def test_a_clean_program_runs_as_it_would_alone(folder: Path, safe_path: str) -> None:
     """Its name, arguments, file and path are those of a plain run; what ends at exit is no leak."""
+    env = os.environ | {"PYTHONSAFEPATH": safe_path}
     alone = subprocess.run(
-        [PYTHON, "clean.py", "x"], cwd=folder, capture_output=True, text=True, check=False
+        [PYTHON, "clean.py", "x"], cwd=folder, env=env, capture_output=True, text=True, check=False
     )
-    done = run(folder, "--", PYTHON, "-X", "dev", "clean.py", "x")
+    done = run(folder, "--", PYTHON, "-X", "dev", "clean.py", "x", PYTHONSAFEPATH=safe_path)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == alone.stdout
