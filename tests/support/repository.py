@@ -24,6 +24,7 @@ class Repository:
         path.mkdir(parents=True, exist_ok=True)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
         self.environment = kept | {
+            "COVERAGE_FILE": "",  # records of this repository are not those of our own run
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_AUTHOR_NAME": "somebody",
