@@ -18,7 +18,8 @@ if TYPE_CHECKING:
         TrackerError,
     )
     from pytest_resource_hygiene.hookspecs import hookimpl
-    from pytest_resource_hygiene.model import Leak, Origin, OwnerInfo
+    from pytest_resource_hygiene.leak import Leak
+    from pytest_resource_hygiene.model import Origin, OwnerInfo
     from pytest_resource_hygiene.tracker import Description, IdentityKey, Moment, Tracker
 
 __all__ = [
@@ -45,7 +46,8 @@ _HOMES = {
     "api": ("Snapshot", "leaks_since", "no_leaks", "snapshot"),
     "errors": ("HygieneError", "LeaksFoundError", "SettingsError", "TrackerError"),
     "hookspecs": ("hookimpl",),
-    "model": ("Leak", "Origin", "OwnerInfo"),
+    "leak": ("Leak",),
+    "model": ("Origin", "OwnerInfo"),
     "tracker": ("Description", "IdentityKey", "Moment", "Tracker"),
 }
 

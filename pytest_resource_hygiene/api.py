@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.leak import Leak
 
 __all__ = ["Snapshot", "leaks_since", "no_leaks", "raise_leaks", "snapshot"]
 
@@ -70,10 +70,8 @@ class Snapshot:
 
         What was returned once is taken as given from then on.
         """
-        from dataclasses import replace
-
         if grace is not None:
-            self._checker.settings = replace(self._checker.settings, grace=grace)
+            self._checker.settings = self._checker.settings._replace(grace=grace)
         found = self._checker.close(self._owner, everything=True)
         self._owner = self._new_owner()
         return tuple(found)

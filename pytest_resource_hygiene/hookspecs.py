@@ -13,7 +13,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.tracker import Tracker
 
 hookspec = pluggy.HookspecMarker("pytest")

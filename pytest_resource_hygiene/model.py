@@ -1,18 +1,13 @@
-"""The nouns: frozen records that the engine passes around. Standard library only.
+"""The small nouns: frozen records that the engine passes around. Standard library only.
 
-The small ones are named tuples: a class made by ``dataclass(slots=True)`` takes a millisecond, at
-the start of every run.
+They are named tuples: a class made by ``dataclass`` takes a millisecond, at the start of every run.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["Change", "Frame", "Leak", "Origin", "OwnerInfo", "Severity"]
+__all__ = ["Change", "Frame", "Origin", "OwnerInfo", "Severity"]
 
 Severity = Literal["fail", "note", "allowed", "known"]
 Change = Literal["added", "replaced", "removed", "exceeded"]
@@ -71,76 +66,3 @@ class OwnerInfo(NamedTuple):
         if self.type == "fixture":
             return f"fixture {self.name!r} ({self.scope} scope{where})"
         return f"{self.type} {self.name}{where}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Leak:
-    """One finding: what was left, where it was made, by whom, and how to close it."""
-
-    kind: str
-    severity: Severity
-    change: Change
-    count: int
-    summary: str
-    details: Mapping[str, Any]
-    nodeid: str
-    made_during: str
-    owner: OwnerInfo
-    origin: Origin | None
-    stack: tuple[Frame, ...]
-    held_by: tuple[str, ...]
-    present_stack: tuple[str, ...]
-    waited_seconds: float
-    hint: str
-    fingerprint: str
-    reason: str | None = None
-    issue: str | None = None
-    parts: tuple[str, ...] = field(default=())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the finding in the form of the schema ``resource-hygiene/1``.
-
-        Names that are no text (lone surrogates, as Python reads them from the file system) are
-        escaped: neither xdist nor a terminal nor a file takes them.
-        """
-        return {key: _as_text(value) for key, value in self._fields().items()}
-
-    def _fields(self) -> dict[str, Any]:
-        details = dict(self.details)
-        if self.parts:
-            details["parts"] = list(self.parts)
-        if self.present_stack:
-            details["present_stack"] = list(self.present_stack)
-        if self.owner.location:
-            details["owner_location"] = self.owner.location
-        if self.origin is not None and self.origin.text:
-            details["source_line"] = self.origin.text
-        return {
-            "kind": self.kind,
-            "severity": self.severity,
-            "change": self.change,
-            "count": self.count,
-            "summary": self.summary,
-            "details": details,
-            "nodeid": self.nodeid,
-            "made_during": self.made_during,
-            "owner": self.owner.to_dict(),
-            "origin": self.origin.to_dict() if self.origin else None,
-            "stack": [frame.to_dict() for frame in self.stack],
-            "held_by": list(self.held_by),
-            "waited_seconds": round(self.waited_seconds, 3),
-            "hint": self.hint,
-            "fingerprint": self.fingerprint,
-            "reason": self.reason,
-            "issue": self.issue,
-        }
-
-
-def _as_text(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode(errors="backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_as_text(key): _as_text(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_text(item) for item in value]
-    return value

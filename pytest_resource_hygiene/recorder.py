@@ -1,8 +1,6 @@
 """Remembers where things are made: one audit hook, and a few wrapped functions.
 
-An audit hook can never be removed from an interpreter, so there is exactly one per process. It
-looks events up in a dict that is empty while nobody records, which is all that switching off can
-mean. It runs inside ``open`` and ``socket.socket``, hundreds of times in a test: whatever is not
+The hook runs inside ``open`` and ``socket.socket``, hundreds of times in a test: whatever is not
 needed to *recognise* a leak later is left for later. A stack is kept as code objects and
 instruction offsets; turning these into lines costs fifty times more and is done for leaks only.
 
@@ -13,43 +11,26 @@ lists those that exist), so these are wrapped, and unwrapped by `Recorder.stop`.
 from __future__ import annotations
 
 import functools
-import sys
 import threading
 import weakref
-from collections.abc import Callable
 from contextvars import ContextVar
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from pytest_resource_hygiene.audit import Handler, Sites, Stack, set_handlers
 from pytest_resource_hygiene.post_import import PostImport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from types import CodeType, FrameType
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Creation", "Recorder", "Stack", "wrapper_file"]
 
-Handler = Callable[[tuple[Any, ...]], None]
-Stack = tuple[Any, ...]  # code, offset, code, offset, ... innermost first
-
-_MAX_STACK = 2 * 64
-_getframe = sys._getframe  # noqa: SLF001 - its purpose
-_get_ident = threading.get_ident
 _FILE = (lambda: None).__code__.co_filename
 
-# All handlers by event, the same while somebody is muted, and which of the two is in force.
+# All handlers by event, and the same while somebody is muted.
 _every: dict[str, Handler] = {}
 _of_others: dict[str, Handler] = {}
-_handlers: dict[str, Handler] = {}
 _active: list[Recorder] = []  # a check within a test records beside the plugin's recorder
-_hook_installed = False
-
-
-def _hook(event: str, args: tuple[Any, ...]) -> None:
-    # Thousands of events a second are none of ours: one look-up is all that they may cost.
-    handlers = _handlers
-    if event in handlers:
-        handlers[event](args)
 
 
 class Creation(NamedTuple):
@@ -72,7 +53,7 @@ class Creation(NamedTuple):
     certain: bool = True
 
 
-class Recorder:
+class Recorder(Sites):
     """Collects `Creation` records while it is started.
 
     Args:
@@ -81,17 +62,14 @@ class Recorder:
 
     def __init__(self, stop_files: Iterable[str] = ()) -> None:
         """Prepare; nothing is hooked before `start`."""
-        self.window: Any = None
-        # Another object after everything that is recorded. No number: two threads that count at
-        # once would lose a step, and with it the only sign that something has happened.
-        self.pulse: object = object()
         # Who is at work in this context. Tasks and loop callbacks copy their context when they are
         # made, so what a server task does during a later test still names the fixture that started
         # the server. One for each recorder: a check within a test has owners of its own.
-        self.owner_var: ContextVar[Any] = ContextVar("resource_hygiene_owner", default=None)
+        owner_var: ContextVar[Any] = ContextVar("resource_hygiene_owner", default=None)
+        main_ident = threading.main_thread().ident
+        # With two recorders the hook has one more frame of ours, so our file is left out.
+        super().__init__(frozenset(stop_files), _FILE, owner_var, main_ident or 0)
         self.threads: weakref.WeakKeyDictionary[Any, Creation] = weakref.WeakKeyDictionary()
-        self._main_ident = threading.main_thread().ident
-        self._stop_files = frozenset(stop_files)
         self.events: dict[str, Handler] = {}
         self._wrapped: list[tuple[Any, str, Any, Any]] = []
         self._services: dict[Any, Any] = {}
@@ -118,13 +96,9 @@ class Recorder:
 
     def start(self) -> None:
         """Begin to record."""
-        global _hook_installed  # noqa: PLW0603 - an audit hook is per process, for ever
         self.started = True
         _active.append(self)
         _rebuild()
-        if not _hook_installed:
-            _hook_installed = True
-            sys.addaudithook(_hook)
 
     def stop(self) -> None:
         """Stop the trackers and recording; undo every wrap that nobody has replaced since."""
@@ -194,33 +168,16 @@ class Recorder:
 
         Args:
             what: kept with the record.
-            depth: how many of our own frames to leave out.
+            depth: how many of our own frames to leave out, this one included.
         """
-        return Creation(*self.site(what, depth + 1))
+        return Creation(*self.site(what, depth))
 
     def stir(self) -> None:
         """Say that something has happened which is recorded elsewhere."""
         self.pulse = object()
 
-    def site(self, what: Any, depth: int = 3) -> tuple[Stack, Any, Any, Creation | None, Any]:
-        """Do as `creation`, as a plain tuple: a third of the price in the audit hook."""
-        self.pulse = object()
-        frame: FrameType | None = _getframe(depth)
-        stop = self._stop_files
-        stack: list[Any] = []
-        # Each look at ``f_code`` is an audit event of its own, so it is taken once.
-        while frame is not None and len(stack) < _MAX_STACK:
-            code: CodeType = frame.f_code
-            file = code.co_filename
-            if file in stop:
-                break
-            if file is not _FILE:  # with two recorders, the hook has one more frame of ours
-                stack += (code, frame.f_lasti)
-            frame = frame.f_back
-        parent = None if _get_ident() == self._main_ident else self._thread_creation()
-        return tuple(stack), self.owner_var.get(), self.window, parent, what
-
-    def _thread_creation(self) -> Creation | None:
+    def maker_of_thread(self) -> Creation | None:
+        """Return how the thread that asks was made; None for one that nobody was seen making."""
         # Not threading.current_thread(): in a foreign thread that would make a _DummyThread.
         thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # noqa: SLF001
         return self.threads.get(thread) if thread is not None else None
@@ -262,8 +219,7 @@ def _rebuild() -> None:
 
 
 def _publish() -> None:
-    global _handlers  # noqa: PLW0603 - replaced as a whole: other threads may be looking
-    _handlers = _of_others if Muted.threads else _every
+    set_handlers(_of_others if Muted.threads else _every)
 
 
 def _unless_muted(handler: Handler) -> Handler:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType
 
-    from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.leak import Leak
 
 __all__ = ["main"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_resource_hygiene.errors import SettingsError
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Allowance", "find_allowance", "parse_allowance"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class Allowance(NamedTuple):
     """One permission.
 
     Attributes:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.findings import FindingWriter
     from pytest_resource_hygiene.engine.judge import Group, Judge
     from pytest_resource_hygiene.errors import TrackerError
-    from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.tracker import Captured, Tracker
 
 __all__ = ["LeakChecker"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative
 from pytest_resource_hygiene.engine.holders import find_holder
 from pytest_resource_hygiene.engine.settle import describe
-from pytest_resource_hygiene.model import Leak, Origin, OwnerInfo
+from pytest_resource_hygiene.leak import Leak
+from pytest_resource_hygiene.model import Origin, OwnerInfo
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.entries import Entry

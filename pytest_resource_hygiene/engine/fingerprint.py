@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import sys
-import sysconfig
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fingerprint", "relative", "without_parameters"]
 
-_STDLIB = sysconfig.get_path("stdlib") + "/"
-_VARYING = re.compile(r"0x[0-9a-fA-F]+|\d+|(?:/var)?/tmp/\S+|/var/folders/\S+|\[[^\]]*\]")
+# Compiled, and looked for, with the first finding: a clean run needs neither.
+_VARYING = r"0x[0-9a-fA-F]+|\d+|(?:/var)?/tmp/\S+|/var/folders/\S+|\[[^\]]*\]"
 _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 
@@ -46,7 +45,14 @@ def relative(file: str, root: str) -> str:
     for marker in ("/site-packages/", "/dist-packages/"):
         if marker in file:
             return file.rpartition(marker)[2]
-    return file.removeprefix(_STDLIB)
+    return file.removeprefix(_standard_library() + "/")
+
+
+@cache
+def _standard_library() -> str:
+    import sysconfig
+
+    return sysconfig.get_path("stdlib")
 
 
 def without_parameters(nodeid: str) -> str:
@@ -61,7 +67,7 @@ def _plain(text: str, root: str) -> str:
         text = re.sub(rf"{re.escape(root)}(?:/|(?=\W|$))", "", text)
     for pattern, name in _folders_of_this_machine():
         text = pattern.sub(name, text)
-    return _VARYING.sub("#", text)
+    return re.sub(_VARYING, "#", text)
 
 
 @cache
@@ -70,9 +76,11 @@ def _folders_of_this_machine() -> tuple[tuple[re.Pattern[str], str], ...]:
 
     Temporary names are drawn anew by every run, so nothing below that folder is kept.
     """
+    import sysconfig
+
     folders = {
         sysconfig.get_path("purelib"): "packages",
-        _STDLIB.rstrip("/"): "stdlib",
+        _standard_library(): "stdlib",
         sys.prefix: "prefix",
         sys.base_prefix: "prefix",
         str(Path("~").expanduser()): "home",

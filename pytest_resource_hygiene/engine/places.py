@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["PLUGIN_ENDINGS", "Place", "Places"]
 
@@ -31,16 +31,16 @@ class Places:
 
     Args:
         roots: folders of the user's own code, e.g. the project and the folders of collected tests.
-        tools: further files that belong to the test runner, e.g. those of installed plugins.
+        tools: returns further files that belong to the test runner, e.g. those of installed
+            plugins; asked with the first file that may be one.
     """
 
-    def __init__(self, roots: Iterable[str] = (), tools: Iterable[str] = ()) -> None:
-        """Find out where libraries live on this machine."""
-        paths = sysconfig.get_paths()
-        self._stdlib = _prefixes({paths["stdlib"], paths["platstdlib"]})
-        self._libraries = _prefixes({paths["purelib"], paths["platlib"]})
+    def __init__(
+        self, roots: Iterable[str] = (), tools: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        """Look at nothing yet: a clean run hardly asks."""
         self._roots: tuple[str, ...] = _prefixes(set(roots))
-        self._tools = set(tools)
+        self._find_tools = tools
         self._cache: dict[str, Place] = {}
         self._projects: set[str] | None = None
 
@@ -51,10 +51,17 @@ class Places:
             self._roots += prefixes
             self._cache.clear()
 
-    def add_tools(self, files: Iterable[str]) -> None:
-        """Count files as the test runner's."""
-        self._tools.update(files)
-        self._cache.clear()
+    @cached_property
+    def _tools(self) -> frozenset[str]:
+        return frozenset(self._find_tools())
+
+    @cached_property
+    def _stdlib(self) -> tuple[str, ...]:
+        return _prefixes(_standard_library())
+
+    def has_in_a_root(self, folder: str) -> bool:
+        """Return whether a folder is the user's by its name alone, and not one of packages in it."""
+        return "-packages" not in folder and f"{folder}/".startswith(self._roots)
 
     def of(self, file: str) -> Place:
         """Return whose a file is, by its name as the code object gives it."""
@@ -116,6 +123,12 @@ class Places:
 def _prefixes(folders: set[str]) -> tuple[str, ...]:
     every = folders | {str(Path(folder).resolve()) for folder in folders}
     return tuple(sorted(folder.rstrip("/") + "/" for folder in every if folder))
+
+
+def _standard_library() -> set[str]:
+    import sysconfig
+
+    return {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
 
 
 def _below(file: str, marker: str) -> str:

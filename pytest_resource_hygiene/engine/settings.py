@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["EngineSettings"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineSettings:
+class EngineSettings(NamedTuple):
     """Validated settings.
 
     Attributes:
@@ -28,7 +27,7 @@ class EngineSettings:
         root: the project's folder, for paths that are the same on every machine.
     """
 
-    severity: Mapping[str, str] = field(default_factory=dict)
+    severity: Mapping[str, str] = MappingProxyType({})
     grace: float = 0.5
     repeat_grace: float = 0.15
     strict: bool = False

@@ -11,7 +11,8 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative
-from pytest_resource_hygiene.model import Leak, Origin, OwnerInfo
+from pytest_resource_hygiene.leak import Leak
+from pytest_resource_hygiene.model import Origin, OwnerInfo
 from pytest_resource_hygiene.trackers.memory import allocated_blocks
 
 if TYPE_CHECKING:

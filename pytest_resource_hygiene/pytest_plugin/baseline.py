@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.pytest_plugin.results import Results
 
 __all__ = ["BaselineKeeper", "make_keeper"]

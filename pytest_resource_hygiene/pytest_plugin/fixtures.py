@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_resource_hygiene.api import no_leaks
-    from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.leak import Leak
 
 __all__ = ["MidTest"]
 

@@ -12,7 +12,7 @@ from pytest_resource_hygiene.reports.terminal_report import finding_lines, summa
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.pytest_plugin.results import Results
 
 __all__ = ["ATTRIBUTE", "LETTER", "LeakedError", "Outcome", "Status", "failing_text"]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_resource_hygiene.engine.owners import Owner
-    from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.pytest_plugin.outcome import Outcome
     from pytest_resource_hygiene.pytest_plugin.results import Results
 
@@ -108,10 +108,11 @@ class Watcher:
         settings = engine_settings(self.config, trackers)
         roots = {str(self.config.rootpath), str(self.config.invocation_params.dir)}
         roots.update({str(item.path.parent) for item in session.items[:1]})
-        places = Places(roots, tool_files(self.config))
-        for folder in {item.path.parent for item in session.items}:
-            if "-packages" in str(folder) or places.of(str(folder / "x.py")) != "user":
-                places.add_root(str(folder))
+        places = Places(roots, lambda: tool_files(self.config))
+        files = {item.path for item in session.items}  # first, for all items of a file share one
+        for folder in {str(file.parent) for file in files}:
+            if not places.has_in_a_root(folder):
+                places.add_root(folder)
         for tracker in trackers:
             if isinstance(tracker, ListenerTracker):
                 declare_emitters(tracker, self.config)
@@ -236,8 +237,7 @@ class Watcher:
     def _close_by_rules(self, owner: TestOwner, rules: ItemRules) -> list[Leak]:
         assert self.checker is not None
         general = self.checker.settings
-        self.checker.settings = replace(
-            general,
+        self.checker.settings = general._replace(
             grace=general.grace if rules.grace is None else rules.grace,
             strict=general.strict if rules.strict is None else rules.strict,
         )

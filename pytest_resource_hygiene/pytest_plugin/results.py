@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_resource_hygiene.model import Leak
+    from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.pytest_plugin.baseline import BaselineKeeper
 
 __all__ = ["Results"]

@@ -91,7 +91,7 @@ class AsyncioTable:
     def _noting_loops(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any, *args: Any, **kwargs: Any) -> None:
             original(loop, *args, **kwargs)
-            self._loops.append((weakref.ref(loop), self._recorder.site(None, 2)))
+            self._loops.append((weakref.ref(loop), self._recorder.site(None, 1)))
 
         return wrapper
 
@@ -101,7 +101,7 @@ class AsyncioTable:
         def add(task: Any) -> None:
             original(task)
             if not self._quiet:
-                tasks.append((weakref.ref(task), site(None, 2)))
+                tasks.append((weakref.ref(task), site(None, 1)))
                 if len(tasks) > self._prune_at:
                     self._prune()
 
@@ -111,7 +111,7 @@ class AsyncioTable:
         def wrapper(loop: Any, generator: Any) -> None:
             original(loop, generator)
             self._generators = [one for one in self._generators if one[0]() is not None]
-            self._generators.append((weakref.ref(generator), self._recorder.site(None, 2)))
+            self._generators.append((weakref.ref(generator), self._recorder.site(None, 1)))
 
         return wrapper
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.trackers._proc import ProcFolder
+from pytest_resource_hygiene.trackers._proc import FLOOR, ProcFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["ResidentMemory"]
 
 _STATM = "/proc/self/statm"  # proc_pid_statm(5): the second field is resident pages
-_FLOOR = 900  # far above what tests count with, as for `ProcFolder`
 
 
 class ResidentMemory:
@@ -61,7 +60,7 @@ class ResidentMemory:
         ProcFolder.own_numbers.discard(self._fd)
         low = System.open_fd(_STATM, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FLOOR)
+            self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FLOOR)
         except OSError:  # the limit of this process is below the floor
             self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
         finally:

@@ -1,0 +1,412 @@
+/* The two things that happen hundreds of times in a test, in C: the audit hook, and the walk of the
+ * frames that made something.
+ *
+ * In Python, a hook costs some 2,500 instructions for each event of the interpreter, also for those
+ * that are none of ours, and each look at a frame's code raises an event of its own. Here the first
+ * is a look at two letters, and the second raises nothing. audit.py does the same in Python where
+ * this was not compiled; tests/hygiene/engine/test_audit.py holds the two to one another.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+#include <string.h>
+#include <structmember.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_IsFinalizing _Py_IsFinalizing /* the same, before it became public in 3.13 */
+#endif
+
+#define MAX_EVENTS 64
+#define LETTERS 256
+
+typedef struct {
+    PyObject *name; /* keeps `text` */
+    const char *text;
+    PyObject *handler;
+} Entry;
+
+/* One per process, as the hook itself. Changed and read with the lock of the main interpreter held:
+ * events of other interpreters are not ours, and are turned away before the table is read. */
+static Entry entries[MAX_EVENTS];
+static Py_ssize_t entry_count = 0;
+static unsigned char may_begin[LETTERS]; /* by the sum of an event's first two letters */
+static PyInterpreterState *interpreter = NULL;
+static int is_installed = 0;
+
+static inline unsigned char
+letters(const char *event)
+{
+    /* Events are never empty; that of one letter has its end as its second. */
+    return event[0] == '\0' ? 0 : (unsigned char)(3 * event[0] + event[1]);
+}
+
+static int
+call(PyObject *handler, PyObject *args)
+{
+    /* As sys.addaudithook has it: no debugger or coverage looks into a hook. */
+    PyThreadState *state = PyThreadState_Get();
+    PyThreadState_EnterTracing(state);
+    Py_INCREF(handler); /* it may take itself out of the table */
+    PyObject *result = PyObject_CallOneArg(handler, args);
+    Py_DECREF(handler);
+    PyThreadState_LeaveTracing(state);
+    if (result == NULL)
+        return -1;
+    Py_DECREF(result);
+    return 0;
+}
+
+static int
+hook(const char *event, PyObject *args, void *unused)
+{
+    if (!may_begin[letters(event)])
+        return 0;
+    if (Py_IsFinalizing() || PyInterpreterState_Get() != interpreter)
+        return 0;
+    for (Py_ssize_t i = 0; i < entry_count; i++) {
+        if (strcmp(entries[i].text, event) == 0)
+            return call(entries[i].handler, args);
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(set_handlers_doc,
+"set_handlers(handlers, /)\n--\n\n"
+"Call ``handlers[event](args)`` at each audit event of that name, and no longer those of before.\n\n"
+"Raises:\n"
+"    ValueError: more events than there is room for.\n");
+
+static PyObject *
+set_handlers(PyObject *module, PyObject *handlers)
+{
+    if (!PyDict_Check(handlers)) {
+        PyErr_SetString(PyExc_TypeError, "handlers must be a dict");
+        return NULL;
+    }
+    if (PyDict_GET_SIZE(handlers) > MAX_EVENTS) {
+        PyErr_Format(PyExc_ValueError, "at most %d events, not %zd", MAX_EVENTS,
+                     PyDict_GET_SIZE(handlers));
+        return NULL;
+    }
+    Entry fresh[MAX_EVENTS], old[MAX_EVENTS];
+    Py_ssize_t count = 0, old_count = entry_count, at = 0;
+    PyObject *name, *handler;
+    while (PyDict_Next(handlers, &at, &name, &handler)) {
+        const char *text = PyUnicode_AsUTF8(name);
+        if (text == NULL)
+            return NULL;
+        fresh[count++] = (Entry){name, text, handler};
+    }
+    /* From here on nothing fails, and nothing runs that could ask for the table. */
+    memcpy(old, entries, sizeof(old));
+    memset(may_begin, 0, sizeof(may_begin));
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_INCREF(fresh[i].name);
+        Py_INCREF(fresh[i].handler);
+        entries[i] = fresh[i];
+        may_begin[letters(fresh[i].text)] = 1;
+    }
+    entry_count = count;
+    interpreter = PyInterpreterState_Get();
+    for (Py_ssize_t i = 0; i < old_count; i++) {
+        Py_DECREF(old[i].name);
+        Py_DECREF(old[i].handler);
+    }
+    if (!is_installed) {
+        if (PySys_AddAuditHook(hook, NULL) < 0)
+            return NULL;
+        is_installed = 1;
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- Where, and for whom, something is made ------------------------------------------------- */
+
+#define MAX_FRAMES 64
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *stop_files; /* frozenset of str */
+    PyObject *own_file;
+    PyObject *owner_var; /* ContextVar */
+    PyObject *window;
+    PyObject *pulse;
+    PyObject *last_stack; /* a loop makes the same things again: one tuple for all of them */
+    unsigned long main_ident;
+} Sites;
+
+/* One frame after the other, with references of one's own. */
+typedef struct {
+    PyObject *code[MAX_FRAMES];
+    int offset[MAX_FRAMES];
+    Py_ssize_t count;
+} Frames;
+
+static int
+collect(Frames *frames, Sites *self, long depth)
+{
+    PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
+    int stops = 0;
+    frames->count = 0;
+    while (frame != NULL && frames->count < MAX_FRAMES) {
+        if (depth-- <= 0) {
+            PyCodeObject *code = PyFrame_GetCode(frame);
+            stops = PySet_Contains(self->stop_files, code->co_filename);
+            if (stops == 0 && code->co_filename != self->own_file) {
+                frames->code[frames->count] = (PyObject *)code;
+                frames->offset[frames->count++] = PyFrame_GetLasti(frame);
+            }
+            else {
+                Py_DECREF(code);
+                if (stops != 0)
+                    break;
+            }
+        }
+        PyFrameObject *back = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    Py_XDECREF(frame);
+    return stops < 0 ? -1 : 0;
+}
+
+static int
+equals(const Frames *frames, PyObject *stack)
+{
+    if (stack == NULL || PyTuple_GET_SIZE(stack) != 2 * frames->count)
+        return 0;
+    for (Py_ssize_t i = 0; i < frames->count; i++) {
+        if (PyTuple_GET_ITEM(stack, 2 * i) != frames->code[i]
+            || PyLong_AsLong(PyTuple_GET_ITEM(stack, 2 * i + 1)) != frames->offset[i])
+            return 0;
+    }
+    return 1;
+}
+
+static PyObject *
+as_tuple(const Frames *frames)
+{
+    PyObject *stack = PyTuple_New(2 * frames->count);
+    if (stack == NULL)
+        return NULL;
+    for (Py_ssize_t i = 0; i < frames->count; i++) {
+        PyObject *offset = PyLong_FromLong(frames->offset[i]);
+        if (offset == NULL) {
+            Py_DECREF(stack);
+            return NULL;
+        }
+        PyTuple_SET_ITEM(stack, 2 * i, Py_NewRef(frames->code[i]));
+        PyTuple_SET_ITEM(stack, 2 * i + 1, offset);
+    }
+    PyObject_GC_UnTrack(stack); /* code and numbers: nothing that could lead back to it */
+    return stack;
+}
+
+/* The stack from `depth` frames above the Python function that is running. */
+static PyObject *
+stack_of(Sites *self, long depth)
+{
+    Frames frames;
+    PyObject *stack = NULL;
+    if (collect(&frames, self, depth) == 0) {
+        if (equals(&frames, self->last_stack))
+            stack = Py_NewRef(self->last_stack);
+        else if ((stack = as_tuple(&frames)) != NULL)
+            Py_XSETREF(self->last_stack, Py_NewRef(stack));
+    }
+    for (Py_ssize_t i = 0; i < frames.count; i++)
+        Py_DECREF(frames.code[i]);
+    return stack;
+}
+
+static int
+stir(Sites *self)
+{
+    PyObject *pulse = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
+    if (pulse == NULL)
+        return -1;
+    Py_XSETREF(self->pulse, pulse);
+    return 0;
+}
+
+PyDoc_STRVAR(site_doc,
+"site(what, depth=0, /)\n--\n\n"
+"Return the stack, the owner of the context, the window, the maker of the thread, and ``what``.");
+
+static PyObject *
+site(Sites *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1 || nargs > 2) {
+        PyErr_Format(PyExc_TypeError, "site takes 1 or 2 arguments, not %zd", nargs);
+        return NULL;
+    }
+    long depth = nargs == 2 ? PyLong_AsLong(args[1]) : 1;
+    if (depth == -1 && PyErr_Occurred())
+        return NULL;
+    if (stir(self) < 0)
+        return NULL;
+    PyObject *stack = stack_of(self, depth), *owner = NULL, *parent = NULL, *result = NULL;
+    if (stack == NULL || PyContextVar_Get(self->owner_var, Py_None, &owner) < 0)
+        goto done;
+    if (PyThread_get_thread_ident() == self->main_ident)
+        parent = Py_NewRef(Py_None);
+    else
+        parent = PyObject_CallMethod((PyObject *)self, "maker_of_thread", NULL);
+    if (parent != NULL)
+        result = PyTuple_Pack(5, stack, owner, self->window, parent, args[0]);
+    /* Thousands of them lie in lists of ours. The collector would go through all, again and again,
+     * in the tests of others; a cycle through one of them ends when the recorder forgets it. */
+    if (result != NULL)
+        PyObject_GC_UnTrack(result);
+done:
+    Py_XDECREF(stack);
+    Py_XDECREF(owner);
+    Py_XDECREF(parent);
+    return result;
+}
+
+PyDoc_STRVAR(sites_doc,
+"Sites(stop_files, own_file, owner_var, main_ident)\n--\n\n"
+"Takes down where things are made, and for whom; audit.py has it in Python, and the words for it.");
+
+static int
+sites_init(Sites *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *stop_files, *own_file, *owner_var;
+    unsigned long main_ident;
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Sites takes no keywords");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(args, "O!UO!k:Sites", &PyFrozenSet_Type, &stop_files, &own_file,
+                          &PyContextVar_Type, &owner_var, &main_ident))
+        return -1;
+    Py_XSETREF(self->stop_files, Py_NewRef(stop_files));
+    Py_XSETREF(self->own_file, Py_NewRef(own_file));
+    Py_XSETREF(self->owner_var, Py_NewRef(owner_var));
+    Py_XSETREF(self->window, Py_NewRef(Py_None));
+    self->main_ident = main_ident;
+    return stir(self);
+}
+
+static int
+sites_traverse(Sites *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->stop_files);
+    Py_VISIT(self->own_file);
+    Py_VISIT(self->owner_var);
+    Py_VISIT(self->window);
+    Py_VISIT(self->pulse);
+    Py_VISIT(self->last_stack);
+    return 0;
+}
+
+static int
+sites_clear(Sites *self)
+{
+    Py_CLEAR(self->stop_files);
+    Py_CLEAR(self->own_file);
+    Py_CLEAR(self->owner_var);
+    Py_CLEAR(self->window);
+    Py_CLEAR(self->pulse);
+    Py_CLEAR(self->last_stack);
+    return 0;
+}
+
+static void
+sites_dealloc(Sites *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    sites_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef sites_methods[] = {
+    {"site", _PyCFunction_CAST(site), METH_FASTCALL, site_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef sites_members[] = {
+    {"owner_var", T_OBJECT_EX, offsetof(Sites, owner_var), READONLY, NULL},
+    {"window", T_OBJECT_EX, offsetof(Sites, window), 0, NULL},
+    {"pulse", T_OBJECT_EX, offsetof(Sites, pulse), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot sites_slots[] = {
+    {Py_tp_doc, (void *)sites_doc},
+    {Py_tp_init, sites_init},
+    {Py_tp_traverse, sites_traverse},
+    {Py_tp_clear, sites_clear},
+    {Py_tp_dealloc, sites_dealloc},
+    {Py_tp_methods, sites_methods},
+    {Py_tp_members, sites_members},
+    {0, NULL},
+};
+
+static PyType_Spec sites_spec = {
+    .name = "pytest_resource_hygiene._speedups.Sites",
+    .basicsize = sizeof(Sites),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = sites_slots,
+};
+
+/* ---- Orphans --------------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(set_subreaper_doc,
+"set_subreaper(value, /)\n--\n\n"
+"Have orphaned grandchildren handed to this process, or no longer; prctl(2).\n\n"
+"Returns:\n"
+"    The former setting, or None where there is no such thing.\n");
+
+static PyObject *
+set_subreaper(PyObject *module, PyObject *value)
+{
+#ifdef __linux__
+    int former = 0;
+    long wanted = PyLong_AsLong(value);
+    if (wanted == -1 && PyErr_Occurred())
+        return NULL;
+    if (prctl(PR_GET_CHILD_SUBREAPER, &former, 0, 0, 0) == 0
+        && prctl(PR_SET_CHILD_SUBREAPER, wanted, 0, 0, 0) == 0)
+        return PyLong_FromLong(former);
+#endif
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"set_handlers", set_handlers, METH_O, set_handlers_doc},
+    {"set_subreaper", set_subreaper, METH_O, set_subreaper_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_speedups",
+    .m_doc = PyDoc_STR("The audit hook and the walk of the frames, in C."),
+    .m_size = -1, /* one state for the process: other interpreters use audit.py's own */
+    .m_methods = methods,
+};
+
+PyMODINIT_FUNC
+PyInit__speedups(void)
+{
+    PyObject *module = PyModule_Create(&definition);
+    if (module == NULL)
+        return NULL;
+    PyObject *type = PyType_FromSpec(&sites_spec);
+    if (type == NULL || PyModule_AddObjectRef(module, "Sites", type) < 0) {
+        Py_XDECREF(type);
+        Py_DECREF(module);
+        return NULL;
+    }
+    Py_DECREF(type);
+    return module;
+}

@@ -1,0 +1,107 @@
+"""The audit hook, and the walk of the frames: in C where that was compiled, else in Python.
+
+An audit hook can never be removed from an interpreter, so there is one per process, and switching
+off can only mean that it finds nothing to call.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.compiled import speedups
+
+if TYPE_CHECKING:
+    from contextvars import ContextVar
+    from types import CodeType, FrameType
+
+__all__ = ["Handler", "Site", "Sites", "Stack", "set_handlers"]
+
+Handler = Callable[[tuple[Any, ...]], None]
+Stack = tuple[Any, ...]  # code, offset, code, offset, ... innermost first
+Site = tuple[Stack, Any, Any, Any, Any]
+
+_MAX_FRAMES = 64
+_getframe = sys._getframe  # noqa: SLF001 - its purpose
+_get_ident = threading.get_ident
+_handlers: dict[str, Handler] = {}
+_is_installed = False
+_FILE = (lambda: None).__code__.co_filename
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    # Thousands of events a second are none of ours: one look-up is all that they may cost.
+    handlers = _handlers
+    if event in handlers:
+        handlers[event](args)
+
+
+def set_handlers(handlers: dict[str, Handler], /) -> None:
+    """Call ``handlers[event](args)`` at each audit event of that name, and none of those before."""
+    global _handlers, _is_installed  # noqa: PLW0603 - an audit hook is per process, for ever
+    _handlers = handlers  # replaced as a whole: other threads may be looking
+    if not _is_installed:
+        _is_installed = True
+        sys.addaudithook(_hook)
+
+
+class Sites:
+    """Takes down where things are made, and for whom.
+
+    Args:
+        stop_files: names of files; a stack ends before the first frame of one of them.
+        own_file: the name, as an object, of a file whose frames are left out.
+        owner_var: who is at work in a context.
+        main_ident: the ident of the main thread.
+
+    Attributes:
+        window: the owner whose window is open in the main thread; to be set.
+        pulse: another object after everything that is taken down. No number: two threads that
+            count at once would lose a step, and with it the only sign that something has happened.
+    """
+
+    def __init__(
+        self, stop_files: frozenset[str], own_file: str, owner_var: ContextVar[Any], main_ident: int
+    ) -> None:
+        self.window: Any = None
+        self.pulse: object = object()
+        self.owner_var = owner_var
+        self._stop_files = stop_files
+        self._own_file = own_file
+        self._main_ident = main_ident
+
+    def site(self, what: Any, depth: int = 2) -> Site:
+        """Return the stack, the owner of the context, the window, the thread's maker, and ``what``.
+
+        Args:
+            what: anything.
+            depth: frames to leave out; 0 begins with the function that asks, and the default with
+                what raised the event whose handler asks.
+        """
+        self.pulse = object()
+        try:
+            frame: FrameType | None = _getframe(depth + 1)
+        except ValueError:  # a thread may run nothing but what is wrapped
+            frame = None
+        stack: list[Any] = []
+        while frame is not None and len(stack) < 2 * _MAX_FRAMES:
+            # Each look at ``f_code`` is an audit event of its own, so it is taken once.
+            code: CodeType = frame.f_code
+            file = code.co_filename
+            if file in self._stop_files:
+                break
+            if file is not self._own_file and file is not _FILE:
+                stack += (code, frame.f_lasti)
+            frame = frame.f_back
+        parent = None if _get_ident() == self._main_ident else self.maker_of_thread()
+        return tuple(stack), self.owner_var.get(None), self.window, parent, what
+
+    def maker_of_thread(self) -> Any:
+        """Return the record of the thread that asks; None if there is none."""
+        return None
+
+
+if not TYPE_CHECKING and speedups is not None:
+    Sites, set_handlers = speedups.Sites, speedups.set_handlers
