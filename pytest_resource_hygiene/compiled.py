@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ __all__ = ["speedups"]
 speedups: ModuleType | None = None
 
 if not os.environ.get("RESOURCE_HYGIENE_PURE_PYTHON"):
-    try:
+    # It is missing where no compiler was, and refuses an interpreter within another.
+    with suppress(ImportError):
         speedups = importlib.import_module("pytest_resource_hygiene._speedups")
-    except ImportError:  # no compiler was there, or this is an interpreter within another
-        pass
