@@ -173,24 +173,34 @@ class Descriptors:
             target: what the descriptor points to.
             fits: decides whether a recorded path is that target.
         """
-        records = self._opened_as(target)
+        self._index()
         if target not in self._found:
-            fitting = [record for record in records if fits(record[4], target)]
-            # The runner opens test files, too, to show the lines of a traceback; it closes them.
-            is_foreign = self._recorder.is_foreign
-            fitting = [one for one in fitting if not is_foreign(Creation(*one))] or fitting
-            creation = Creation(*fitting[-1]) if fitting else None
-            if creation is not None and len({record[0] for record in fitting}) > 1:
-                creation = creation._replace(certain=False)
-            self._found[target] = creation
+            fitting = [record for record in self._opened_as(target) if fits(record[4], target)]
+            self._found[target] = self._latest(fitting)
         return self._found[target]
 
-    def _opened_as(self, target: str) -> list[Any]:
+    def _latest(self, records: list[Any]) -> Creation | None:
+        # A loop leaves thousands, of one place: the latest of each is enough.
+        latest = {(id(record[0]), id(record[3])): Creation(*record) for record in records}
+        # The runner opens test files, too, to show the lines of a traceback; it closes them.
+        foreign = self._recorder.is_foreign
+        ours = {key: one for key, one in latest.items() if not foreign(one)} or latest
+        for record in reversed(records):
+            found = ours.get((id(record[0]), id(record[3])))
+            if found is not None:
+                certain = len({one.stack for one in ours.values()}) == 1
+                return found._replace(certain=certain)
+        return None
+
+    def _index(self) -> None:
+        """Sort the records by the last part of their paths, unless that was done."""
         if self._indexed != len(self.opened):
             self._indexed = len(self.opened)
             self._by_name, self._found = {}, {}
             for record in self.opened:
                 self._by_name.setdefault(_last_component(record[4]), []).append(record)
+
+    def _opened_as(self, target: str) -> list[Any]:
         name = _last_component(target.removesuffix(" (deleted)"))
         stem = name.rpartition("-")[0]  # SQLite keeps its journal beside the file it was given
         return self._by_name.get(name, []) + (self._by_name.get(stem, []) if stem else [])
