@@ -13,7 +13,11 @@
 #include <string.h>
 #include <structmember.h>
 #ifdef __linux__
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #endif
 
 #if PY_VERSION_HEX < 0x030D0000
@@ -238,15 +242,8 @@ PyDoc_STRVAR(site_doc,
 "Return the stack, the owner of the context, the window, the maker of the thread, and ``what``.");
 
 static PyObject *
-site(Sites *self, PyObject *const *args, Py_ssize_t nargs)
+take_down(Sites *self, PyObject *what, long depth)
 {
-    if (nargs < 1 || nargs > 2) {
-        PyErr_Format(PyExc_TypeError, "site takes 1 or 2 arguments, not %zd", nargs);
-        return NULL;
-    }
-    long depth = nargs == 2 ? PyLong_AsLong(args[1]) : 1;
-    if (depth == -1 && PyErr_Occurred())
-        return NULL;
     if (stir(self) < 0)
         return NULL;
     PyObject *stack = stack_of(self, depth), *owner = NULL, *parent = NULL, *result = NULL;
@@ -257,7 +254,7 @@ site(Sites *self, PyObject *const *args, Py_ssize_t nargs)
     else
         parent = PyObject_CallMethod((PyObject *)self, "maker_of_thread", NULL);
     if (parent != NULL)
-        result = PyTuple_Pack(5, stack, owner, self->window, parent, args[0]);
+        result = PyTuple_Pack(5, stack, owner, self->window, parent, what);
     /* Thousands of them lie in lists of ours. The collector would go through all, again and again,
      * in the tests of others; a cycle through one of them ends when the recorder forgets it. */
     if (result != NULL)
@@ -267,6 +264,19 @@ done:
     Py_XDECREF(owner);
     Py_XDECREF(parent);
     return result;
+}
+
+static PyObject *
+site(Sites *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1 || nargs > 2) {
+        PyErr_Format(PyExc_TypeError, "site takes 1 or 2 arguments, not %zd", nargs);
+        return NULL;
+    }
+    long depth = nargs == 2 ? PyLong_AsLong(args[1]) : 1;
+    if (depth == -1 && PyErr_Occurred())
+        return NULL;
+    return take_down(self, args[0], depth);
 }
 
 PyDoc_STRVAR(sites_doc,
@@ -358,6 +368,189 @@ static PyType_Spec sites_spec = {
     .slots = sites_slots,
 };
 
+/* ---- Openings: the one event that comes by the hundred ---------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    Sites *sites;
+    PyObject *append;
+    Py_ssize_t count;
+} Openings;
+
+static PyTypeObject *sites_type = NULL; /* kept by the module, which is never unloaded */
+
+static PyObject *
+openings_call(Openings *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *told;
+    if (!PyArg_ParseTuple(args, "O!:Openings", &PyTuple_Type, &told))
+        return NULL;
+    if (PyTuple_GET_SIZE(told) == 0) {
+        PyErr_SetString(PyExc_ValueError, "the event told nothing");
+        return NULL;
+    }
+    PyObject *what = PyTuple_GET_ITEM(told, 0);
+    if (PyLong_CheckExact(what))
+        Py_RETURN_NONE;
+    self->count++;
+    PyObject *record = take_down(self->sites, what, 0);
+    if (record == NULL)
+        return NULL;
+    PyObject *result = PyObject_CallOneArg(self->append, record);
+    Py_DECREF(record);
+    return result;
+}
+
+PyDoc_STRVAR(openings_doc,
+"Openings(sites, append, /)\n--\n\n"
+"A handler that takes down what is opened by a name; audit.py has it in Python.");
+
+static int
+openings_init(Openings *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *sites, *append;
+    if (!PyArg_ParseTuple(args, "O!O:Openings", sites_type, &sites, &append))
+        return -1;
+    Py_XSETREF(self->sites, (Sites *)Py_NewRef(sites));
+    Py_XSETREF(self->append, Py_NewRef(append));
+    self->count = 0;
+    return 0;
+}
+
+static int
+openings_traverse(Openings *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->sites);
+    Py_VISIT(self->append);
+    return 0;
+}
+
+static int
+openings_clear(Openings *self)
+{
+    Py_CLEAR(self->sites);
+    Py_CLEAR(self->append);
+    return 0;
+}
+
+static void
+openings_dealloc(Openings *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    openings_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef openings_members[] = {
+    {"count", T_PYSSIZET, offsetof(Openings, count), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot openings_slots[] = {
+    {Py_tp_doc, (void *)openings_doc},
+    {Py_tp_init, openings_init},
+    {Py_tp_call, openings_call},
+    {Py_tp_traverse, openings_traverse},
+    {Py_tp_clear, openings_clear},
+    {Py_tp_dealloc, openings_dealloc},
+    {Py_tp_members, openings_members},
+    {0, NULL},
+};
+
+static PyType_Spec openings_spec = {
+    .name = "pytest_resource_hygiene._speedups.Openings",
+    .basicsize = sizeof(Openings),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = openings_slots,
+};
+
+/* ---- What is open ----------------------------------------------------------------------------- */
+
+#ifdef __linux__
+typedef struct {
+    int number;
+    struct stat status;
+} Descriptor;
+
+/* Reads the folder without Python, so that others may run. Returns how many there are, or -1 with
+ * errno set; `*found` is to be freed. */
+static Py_ssize_t
+read_descriptors(const char *path, Descriptor **found)
+{
+    Py_ssize_t count = 0, room = 64;
+    struct dirent *entry;
+    DIR *folder = opendir(path);
+    *found = NULL;
+    if (folder == NULL)
+        return -1;
+    Descriptor *all = malloc(room * sizeof(Descriptor));
+    while (all != NULL && (entry = readdir(folder)) != NULL) {
+        int number = atoi(entry->d_name);
+        if (entry->d_name[0] == '.' || number == dirfd(folder))
+            continue;
+        if (count == room) {
+            Descriptor *larger = realloc(all, (room *= 2) * sizeof(Descriptor));
+            if (larger == NULL) {
+                free(all);
+                all = NULL;
+                break;
+            }
+            all = larger;
+        }
+        all[count].number = number;
+        if (fstat(number, &all[count].status) == 0) /* else closed meanwhile by a thread */
+            count++;
+    }
+    closedir(folder);
+    *found = all;
+    if (all == NULL)
+        errno = ENOMEM;
+    return all == NULL ? -1 : count;
+}
+#endif
+
+PyDoc_STRVAR(descriptors_doc,
+"descriptors(path, /)\n--\n\n"
+"Return number, device, inode and form of each open descriptor, by a folder of them.\n\n"
+"Raises:\n"
+"    OSError: the folder cannot be read.\n");
+
+static PyObject *
+descriptors(PyObject *module, PyObject *path)
+{
+#ifdef __linux__
+    const char *text = PyUnicode_AsUTF8(path);
+    Descriptor *found;
+    Py_ssize_t count;
+    if (text == NULL)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    count = read_descriptors(text, &found);
+    Py_END_ALLOW_THREADS
+    if (count < 0)
+        return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
+        struct stat *status = &found[i].status;
+        PyObject *item = Py_BuildValue(
+            "(iKKI)", found[i].number, (unsigned long long)status->st_dev,
+            (unsigned long long)status->st_ino, (unsigned int)(status->st_mode & S_IFMT));
+        if (item == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, i, item);
+    }
+    free(found);
+    return list;
+#else
+    errno = ENOSYS;
+    return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+#endif
+}
+
 /* ---- Orphans --------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(set_subreaper_doc,
@@ -382,6 +575,7 @@ set_subreaper(PyObject *module, PyObject *value)
 }
 
 static PyMethodDef methods[] = {
+    {"descriptors", descriptors, METH_O, descriptors_doc},
     {"set_handlers", set_handlers, METH_O, set_handlers_doc},
     {"set_subreaper", set_subreaper, METH_O, set_subreaper_doc},
     {NULL, NULL, 0, NULL},
@@ -395,18 +589,28 @@ static struct PyModuleDef definition = {
     .m_methods = methods,
 };
 
+/* Borrowed from the module; NULL with an exception set. */
+static PyTypeObject *
+add_type(PyObject *module, PyType_Spec *spec, const char *name)
+{
+    PyObject *type = PyType_FromSpec(spec);
+    if (type == NULL)
+        return NULL;
+    int failed = PyModule_AddObjectRef(module, name, type) < 0;
+    Py_DECREF(type);
+    return failed ? NULL : (PyTypeObject *)type;
+}
+
 PyMODINIT_FUNC
 PyInit__speedups(void)
 {
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL)
         return NULL;
-    PyObject *type = PyType_FromSpec(&sites_spec);
-    if (type == NULL || PyModule_AddObjectRef(module, "Sites", type) < 0) {
-        Py_XDECREF(type);
+    sites_type = add_type(module, &sites_spec, "Sites");
+    if (sites_type == NULL || add_type(module, &openings_spec, "Openings") == NULL) {
         Py_DECREF(module);
         return NULL;
     }
-    Py_DECREF(type);
     return module;
 }

@@ -3,6 +3,7 @@ from contextvars import ContextVar
 from typing import Any
 
 def set_handlers(handlers: dict[str, Callable[[tuple[Any, ...]], None]], /) -> None: ...
+def descriptors(path: str, /) -> list[tuple[int, int, int, int]]: ...
 
 class Sites:
     owner_var: ContextVar[Any]
@@ -20,5 +21,11 @@ class Sites:
     def site(
         self, what: Any, depth: int = ..., /
     ) -> tuple[tuple[Any, ...], Any, Any, Any, Any]: ...
+
+class Openings:
+    count: int
+
+    def __init__(self, sites: Sites, append: Callable[[Any], None], /) -> None: ...
+    def __call__(self, args: tuple[Any, ...], /) -> None: ...
 
 def set_subreaper(value: int, /) -> int | None: ...

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from types import CodeType, FrameType
 
-__all__ = ["Handler", "Site", "Sites", "Stack", "set_handlers"]
+__all__ = ["Handler", "Openings", "Site", "Sites", "Stack", "set_handlers"]
 
 Handler = Callable[[tuple[Any, ...]], None]
 Stack = tuple[Any, ...]  # code, offset, code, offset, ... innermost first
@@ -103,5 +103,28 @@ class Sites:
         return None
 
 
+class Openings:
+    """A handler that takes down what is opened by a name, and not what is a number already.
+
+    Args:
+        sites: takes it down.
+        append: gets each record.
+
+    Attributes:
+        count: how many there were.
+    """
+
+    def __init__(self, sites: Sites, append: Callable[[Site], None]) -> None:
+        self.count = 0
+        self._site = sites.site
+        self._append = append
+
+    def __call__(self, args: tuple[Any, ...]) -> None:
+        """Take it down, if the event tells of a name."""
+        if args[0].__class__ is not int:
+            self.count += 1
+            self._append(self._site(args[0]))
+
+
 if not TYPE_CHECKING and speedups is not None:
-    Sites, set_handlers = speedups.Sites, speedups.set_handlers
+    Sites, Openings, set_handlers = speedups.Sites, speedups.Openings, speedups.set_handlers

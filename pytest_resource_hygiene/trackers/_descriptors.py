@@ -13,6 +13,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.audit import Openings
+from pytest_resource_hygiene.compiled import speedups
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers._imports import watch_imports
@@ -39,7 +41,7 @@ class Descriptors:
 
     def __init__(self, recorder: Recorder) -> None:
         """Hook the recorder; one instance serves both kinds, through `Recorder.service`."""
-        self.events = 0
+        self._events = 0
         self._count = -1
         self.ignored: frozenset[int] = frozenset()
         self.opened: deque[Any] = deque(maxlen=_MAX_RECORDS)
@@ -54,9 +56,9 @@ class Descriptors:
         self._loose: list[Any] = []
         self._directory = ProcFolder(_PROC, lambda status: status.st_size)
         self._site = recorder.site
-        recorder.on("open", self._note_open)
-        recorder.on("os.scandir", self._note_open)
-        recorder.on("sqlite3.connect", self._note_open)
+        self._openings = Openings(recorder, self.opened.append)
+        for event in ("open", "os.scandir", "sqlite3.connect"):
+            recorder.on(event, self._openings)
         recorder.on("socket.__new__", self._note_socket)
         recorder.on("mmap.__new__", self._note_mapping)
         for name in _UNAUDITED:
@@ -73,21 +75,16 @@ class Descriptors:
         """Close the one descriptor that this keeps."""
         self._directory.close()
 
-    def _note_open(self, args: tuple[Any, ...]) -> None:
-        if args[0].__class__ is not int:  # an int: a descriptor that exists already
-            self.events += 1
-            self.opened.append(self._site(args[0]))
-
     def _note_mapping(self, args: tuple[Any, ...]) -> None:
         if args[0] >= 0:  # mmap keeps a duplicate of the descriptor
-            self.events += 1
+            self._events += 1
             self.opened.append(self._site(_target(args[0])))
 
     def _note_socket(self, args: tuple[Any, ...]) -> None:
         try:
             ref: Any = weakref.ref(args[0])
         except TypeError:  # a bare _socket.socket has no weak references
-            self.events += 1
+            self._events += 1
             ref = _nothing
         self.sockets.append(self._site(ref))
 
@@ -101,7 +98,7 @@ class Descriptors:
         return dup2
 
     def _note_made(self, result: Any, creation: Creation) -> None:
-        self.events += 1
+        self._events += 1
         for fd in result if isinstance(result, tuple) else (result,):
             try:
                 self.made[fd] = creation, System.fstat(fd).st_ino
@@ -159,7 +156,7 @@ class Descriptors:
         if not live and count == self._count:
             self.sockets.clear()  # or each clean test would be asked about those of all before
         self._count = count
-        return self.events, count, live
+        return self._events + self._openings.count, count, live
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask how many there are: C code opens descriptors without telling."""
@@ -234,23 +231,33 @@ class Descriptors:
     def _scan(self) -> tuple[dict[Hashable, int], dict[Hashable, int]]:
         files: dict[Hashable, int] = {}
         sockets: dict[Hashable, int] = {}
-        for fd in _numbers():
+        for fd, device, inode, form in _open_now():
             if fd in ProcFolder.own_numbers or fd in self.ignored:
                 continue
-            try:
-                status = System.fstat(fd)
-            except OSError:  # the listing's own descriptor, or closed meanwhile by a thread
-                continue
-            form = stat.S_IFMT(status.st_mode)
             if form == stat.S_IFSOCK:
-                sockets[fd, status.st_ino] = fd
+                sockets[fd, inode] = fd
             else:
                 # Eventfd, epoll, inotify and the like all share one anonymous inode.
                 target = _target(fd) if form == 0 else ""
-                files[fd, status.st_dev, status.st_ino, form, target] = fd
+                files[fd, device, inode, form, target] = fd
         self._listed = {*files, *sockets}
         self._count_listed = self._directory.measure()
         return files, sockets
+
+
+def _open_now() -> list[tuple[int, int, int, int]]:
+    """Return number, device, inode and form of each descriptor, by number."""
+    if speedups is not None:
+        with suppress(OSError):
+            listed: list[tuple[int, int, int, int]] = speedups.descriptors(_PROC)
+            return sorted(listed)
+    found = []
+    for fd in _numbers():
+        # Not there: the listing's own descriptor, or closed meanwhile by a thread.
+        with suppress(OSError):
+            status = System.fstat(fd)
+            found.append((fd, status.st_dev, status.st_ino, stat.S_IFMT(status.st_mode)))
+    return found
 
 
 def _numbers() -> list[int]:

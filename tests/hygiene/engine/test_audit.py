@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import stat
 import subprocess
 import sys
 import textwrap
+from contextlib import ExitStack
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -16,14 +18,11 @@ from pytest_resource_hygiene import audit
 from pytest_resource_hygiene.compiled import speedups
 from pytest_resource_hygiene.recorder import Recorder
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 compiled_only = pytest.mark.skipif(speedups is None, reason="the parts in C are not compiled here")
 
 PROLOGUE = """
 import os, sys, threading
-from pytest_resource_hygiene import recorder as module
+from pytest_resource_hygiene import audit, recorder as module
 from pytest_resource_hygiene.compiled import speedups
 recorder = module.Recorder(stop_files=sys.argv[1:])
 sites = []
@@ -233,6 +232,72 @@ def test_a_pulse_is_another_after_each_record() -> None:
     recorder.stir()
     seen.add(recorder.pulse)
     assert len(seen) == 5
+
+
+def test_same_openings() -> None:
+    printed = both(
+        """
+        records = []
+        openings = audit.Openings(recorder, records.append)
+        recorder.on("open", openings)
+        recorder.start()
+
+        def opening(name):
+            return open(name)
+
+        with opening("/dev/null") as file:
+            open(file.fileno(), closefd=False).close()  # a descriptor that exists already
+        recorder.stop()
+        sites += records
+        show()
+        print(openings.count)
+        """
+    )
+    first, count = printed.splitlines()
+    assert first.startswith("['opening+")
+    assert first.endswith("/dev/null")
+    assert count == "1"
+
+
+@compiled_only
+@pytest.mark.parametrize("number", [0, 300])
+def test_descriptors_are_those_that_python_finds(number: int) -> None:
+    assert speedups is not None
+    with ExitStack() as stack:
+        for _ in range(number):
+            stack.enter_context(Path(os.devnull).open())
+        found = speedups.descriptors("/proc/self/fd")
+        assert len(found) >= number
+        for fd, device, inode, form in found:
+            status = os.fstat(fd)
+            assert (device, inode) == (status.st_dev, status.st_ino)
+            assert form == stat.S_IFMT(status.st_mode)
+        {int(one.name) for one in Path("/proc/self/fd").iterdir()}
+        assert {one[0] for one in found} == set(map(int, os.listdir("/proc/self/fd"))) - {
+            _next_fd()
+        }
+
+
+def _next_fd() -> int:
+    """Return the number that a listing has had for itself: the lowest that is free."""
+    with Path(os.devnull).open() as file:
+        return file.fileno()
+
+
+@compiled_only
+def test_a_folder_that_is_not_there_is_told() -> None:
+    assert speedups is not None
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        speedups.descriptors("/nowhere")
+
+
+@compiled_only
+@pytest.mark.parametrize("arguments", [(), (1,), ((),)])
+def test_openings_refuse_what_no_event_tells(arguments: tuple[object, ...]) -> None:
+    openings = audit.Openings(Recorder(), [].append)
+    with pytest.raises((TypeError, ValueError)):
+        openings(*arguments)  # type: ignore[arg-type]
+    assert openings.count == 0
 
 
 @compiled_only
