@@ -272,10 +272,8 @@ def test_descriptors_are_those_that_python_finds(number: int) -> None:
             status = os.fstat(fd)
             assert (device, inode) == (status.st_dev, status.st_ino)
             assert form == stat.S_IFMT(status.st_mode)
-        {int(one.name) for one in Path("/proc/self/fd").iterdir()}
-        assert {one[0] for one in found} == set(map(int, os.listdir("/proc/self/fd"))) - {
-            _next_fd()
-        }
+        open_now = {int(one.name) for one in Path("/proc/self/fd").iterdir()}
+        assert {one[0] for one in found} == open_now - {_next_fd()}
 
 
 def _next_fd() -> int:
