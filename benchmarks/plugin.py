@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from pytest_resource_hygiene.compiled import speedups
+
 EMPTY = "def test_{i}(): pass\n"
 ASYNC = "async def test_{i}(): pass\n"
 BUSY = """
@@ -148,6 +150,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=list(WORKS), help="parts of names")
     options = parser.parse_args()
     missed = 0
+    print("by the parts in C" if speedups is not None else "by Python alone")
     print(
         f"{'work':46} {'ratio':>6} {'range':>13} {'bar':>5} {'plain s':>8} {'own us/test':>11} gc"
     )

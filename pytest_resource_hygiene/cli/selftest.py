@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.cli.canaries import Trial, try_all
 from pytest_resource_hygiene.cli.exits import Exit
+from pytest_resource_hygiene.compiled import speedups
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +34,8 @@ def _act(_arguments: argparse.Namespace) -> Exit:
             print(f"{'':<15} {'':>8}     not all of it: {limit}")
     total = sum(trial.seconds for trial in trials)
     blind = [trial.tracker.kind for trial in trials if trial.problem]
-    print(f"{len(trials)} kinds in {total * 1000:.1f} ms")
+    means = "Python alone" if speedups is None else "the parts in C"
+    print(f"{len(trials)} kinds in {total * 1000:.1f} ms, by {means}")
     if blind:
         print(f"blind here: {', '.join(blind)}", file=sys.stderr)
         return Exit.TROUBLE
