@@ -23,6 +23,7 @@ from pytest_resource_hygiene.engine.places import Places
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.engine.settle import Settler
 from pytest_resource_hygiene.engine.stacks import StackReader
+from pytest_resource_hygiene.engine.told import Told
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.recorder import Creation, Recorder
 from pytest_resource_hygiene.system import System
@@ -81,6 +82,7 @@ class LeakChecker:
         self.seconds = 0.0
         self._sleep = sleep
         self._slow_sites: set[object] = set()
+        self._told = Told()
         self._window: Owner = self.session
         self._main_ident = threading.main_thread().ident
         self.nodeid = ""
@@ -161,6 +163,8 @@ class LeakChecker:
         for tracker in self.trackers:
             for item in tracker.drain():
                 if self.ledger.has_reported(tracker, item.key):
+                    continue
+                if tracker.kind == "unclosed" and self._told.covers(item):
                     continue
                 owner = self.ledger.owner_of(item.creation, window) or window
                 judged_with = window if owner.closed else owner
@@ -254,6 +258,8 @@ class LeakChecker:
         caught = self._once(caught, left, freed)
         groups = judge.judge([*left, *freed, *caught, *limits], owner)
         leaks = [self._report(group, owner, allowances) for group in groups]
+        for group in groups:
+            self._told.add(group.entries)
         self._put_back(groups)
         self._end(owner)
         return leaks
@@ -341,7 +347,8 @@ class LeakChecker:
         ]
 
     def _report(self, group: Group, owner: Owner, allowances: Sequence[Allowance]) -> Leak:
-        leak = self._writer.write(group, owner, self.nodeid)
+        with self.recorder.mute():  # sources are read for it: no opening of the test's
+            leak = self._writer.write(group, owner, self.nodeid)
         if leak.severity != "fail":
             return leak
         allowance = find_allowance(allowances, leak.kind, _texts(leak, group, self.settings.root))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.entries import Entry, Shelf, same
 from pytest_resource_hygiene.errors import TrackerError
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Moment
 
 if TYPE_CHECKING:
@@ -287,12 +288,17 @@ class Ledger:
 
     def creation_of_descriptor(self, fd: int, path: str) -> Creation | None:
         """Return how a descriptor was made that an earlier look has found, by number or path."""
+        inode = _inode(fd)
         for shelf in self.shelves:
             if shelf.tracker.kind not in _CLOSABLE:
                 continue
             for entry in shelf.entries.values():
                 creation = entry.creation
-                if creation is not None and (entry.value == fd or (path and creation.what == path)):
+                if creation is None:
+                    continue
+                # The number alone may be that of something else by now, not looked at since.
+                same_number = entry.value == fd and inode in _parts(entry.key)
+                if same_number or (path and creation.what == path):
                     return creation
         return None
 
@@ -355,6 +361,17 @@ class _Cell:
         self.sensor = sensor
         self.shelves = shelves
         self.reading: object = self  # which no sensor ever returns
+
+
+def _inode(fd: int) -> int | None:
+    try:
+        return System.fstat(fd).st_ino if fd >= 0 else None
+    except OSError:
+        return None
+
+
+def _parts(key: Hashable) -> tuple[object, ...]:
+    return key if isinstance(key, tuple) else ()
 
 
 def _release(entry: Entry) -> None:

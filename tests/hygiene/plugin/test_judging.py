@@ -1217,3 +1217,36 @@ def test_repeating_finds_what_grows_every_time(project: Project) -> None:
     run = project.run("--resource-hygiene-repeat=3")
 
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_grows"}, run.text
+
+
+def test_what_was_reported_is_not_told_again_when_it_is_dropped(project: Project) -> None:
+    """A leak's own warning, when the last reference goes, is no second finding; others' warnings are."""
+    _suite(
+        project,
+        """
+        import subprocess
+        @pytest.fixture
+        def file(): return open(__file__)
+        @pytest.fixture
+        def sock(): return socket.socket()
+        @pytest.fixture
+        def loop(): return asyncio.new_event_loop()
+        def test_file(file): pass
+        def test_sock(sock): pass
+        def test_loop(loop): pass
+        def test_child(): KEEP.append(subprocess.Popen(["sleep", "30"]))
+        def test_later():
+            child = KEEP.pop(); number = child.pid; del child
+            os.kill(number, signal.SIGKILL); os.waitpid(number, 0)
+        def test_another():
+            open(__file__)
+        """,
+    )
+    run = project.run("-W", "ignore", grace=0.05)
+
+    told = {one["nodeid"].partition("::")[2]: one["kind"] for one in run.failing}
+    assert told == {
+        "test_file": "fds", "test_sock": "sockets", "test_loop": "loops", "test_child": "processes",
+    }, run.text  # fmt: skip
+    dropped = [one for one in run.findings if one["kind"] == "unclosed"]
+    assert [one["nodeid"] for one in dropped] == ["test_it.py::test_another"], run.text
