@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 from support.inner import Project, brief
@@ -1250,3 +1251,62 @@ def test_what_was_reported_is_not_told_again_when_it_is_dropped(project: Project
     }, run.text  # fmt: skip
     dropped = [one for one in run.findings if one["kind"] == "unclosed"]
     assert [one["nodeid"] for one in dropped] == ["test_it.py::test_another"], run.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which signals are caught")
+def test_handlers_and_watchdogs_that_c_code_sets_are_seen(project: Project) -> None:
+    """``signal.getsignal`` knows nothing of faulthandler's handlers, nor of those set by ctypes."""
+    _suite(
+        project,
+        """
+        import ctypes, faulthandler
+        @ctypes.CFUNCTYPE(None, ctypes.c_int)
+        def in_c(number): pass
+        def set_in_c(handler):
+            function = ctypes.CDLL(None).signal
+            function.restype, function.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+            return function(int(signal.SIGUSR2), ctypes.cast(handler, ctypes.c_void_p))
+        def test_registers(): faulthandler.register(signal.SIGUSR1)
+        def test_registers_again(): faulthandler.register(signal.SIGUSR1)
+        def test_undoes():
+            faulthandler.register(signal.SIGUSR1); faulthandler.unregister(signal.SIGUSR1)
+        def test_sets_in_c(): set_in_c(in_c)
+        def test_undoes_in_c(): set_in_c(set_in_c(in_c))
+        def test_watchdog(): faulthandler.dump_traceback_later(60, repeat=True)
+        def test_no_watchdog():
+            faulthandler.dump_traceback_later(60); faulthandler.cancel_dump_traceback_later()
+        """,
+    )
+    run = project.run("-o", "faulthandler_timeout=50", grace=0.05)
+
+    found = {one["nodeid"].partition("::")[2]: one["summary"] for one in run.failing}
+    assert found == {
+        "test_registers": "SIGUSR1: handler SIG_DFL replaced by a handler set from C",
+        "test_registers_again": "SIGUSR1: handler SIG_DFL replaced by a handler set from C",
+        "test_sets_in_c": "SIGUSR2: handler SIG_DFL replaced by a handler set from C",
+        "test_watchdog": "faulthandler's watchdog, to print all stacks, again and again",
+    }, run.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans come to us on Linux only")
+def test_an_orphan_that_ends_is_not_taken_for_a_child_that_the_test_forked(
+    project: Project,
+) -> None:
+    """A fork tells no process id; the child it made is known all the same, and the orphan is not it."""
+    _suite(
+        project,
+        """
+        def wait_for(path):
+            while not os.path.exists(path): time.sleep(0.005)
+        def test_grandchild_ends_by_itself(tmp_path):
+            pid = os.fork()
+            if not pid:
+                os.execv("/bin/sh", ["sh", "-c", f"(sleep 0.05; : > {tmp_path}/done) & exit 0"])
+            os.waitpid(pid, 0); wait_for(tmp_path / "done")
+        def test_zombie():
+            if not os.fork(): os._exit(0)
+        """,
+    )
+    run = project.run()
+
+    assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_zombie"], run.text
