@@ -283,7 +283,7 @@ class LeakChecker:
             if entry.owner is not None:
                 entry.owner.held.pop(entry, None)
             return True
-        return False
+        return entry.owner is not self.session and self.ledger.takes_seat(entry)
 
     def _patience(self, creations: Iterable[Creation | None]) -> float:
         """Return the grace period: short when all these sites have cost the full one before."""

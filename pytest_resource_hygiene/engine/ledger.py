@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.entries import Entry, Shelf, same
@@ -37,6 +38,8 @@ class Ledger:
         self.failures: list[TrackerError] = []
         self.changed: list[Shelf] = []
         self.closed_for_others: list[Entry] = []
+        # Seats of what the session had open before any test, and what has been closed since.
+        self._vacant: Counter[tuple[Tracker, Hashable]] = Counter()
         self._codes: dict[CodeType, list[Owner]] = {}
         # Kinds that ask the same question share one answer a test.
         sensors: dict[Callable[[], object], list[Shelf]] = {}
@@ -281,10 +284,27 @@ class Ledger:
             gone = self._add(shelf, key, None, entry, window, nodeid)
             gone.change = "removed"
             return [gone]
+        seat = shelf.tracker.seat(key) if _is_of_session(entry) else None
+        if seat is not None:
+            self._vacant[shelf.tracker, seat] += 1
         foreign = entry.owner is not window and (entry.owner is None or not entry.owner.closed)
         if foreign and shelf.tracker.kind in _CLOSABLE:
             self.closed_for_others.append(entry)
         return []
+
+    def takes_seat(self, entry: Entry) -> bool:
+        """Return whether an entry replaces what the session had open; if so, it is the session's.
+
+        What the pool of the whole session closes between two tests and opens again in the next is
+        not the next one's, and will be closed and opened again.
+        """
+        seat = entry.tracker.seat(entry.key) if entry.change == "added" else None
+        if seat is None or not self._vacant[entry.tracker, seat]:
+            return False
+        self._vacant[entry.tracker, seat] -= 1
+        _release(entry)
+        entry.owner = None
+        return True
 
     def creation_of_descriptor(self, fd: int, path: str) -> Creation | None:
         """Return how a descriptor was made that an earlier look has found, by number or path."""
@@ -361,6 +381,11 @@ class _Cell:
         self.sensor = sensor
         self.shelves = shelves
         self.reading: object = self  # which no sensor ever returns
+
+
+def _is_of_session(entry: Entry) -> bool:
+    """Return whether something was there before any test, or is made by what runs between them."""
+    return entry.owner is None or entry.owner.info.type == "session"
 
 
 def _inode(fd: int) -> int | None:

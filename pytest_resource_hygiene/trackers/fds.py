@@ -111,6 +111,11 @@ class FdTracker(Tracker):
             return self._objects_by_number().poller(value)
         return self._objects_by_number().file(value)
 
+    def seat(self, key: Hashable) -> Hashable | None:
+        """Return device and inode of a regular file; pipes and the like are never the same again."""
+        is_file = isinstance(key, tuple) and key[3] == stat.S_IFREG
+        return key[1:4] if is_file and isinstance(key, tuple) else None
+
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say what the descriptor points to, and how it is open."""
         target = target_of(value) or f"descriptor {value}"

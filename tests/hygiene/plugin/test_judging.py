@@ -1310,3 +1310,42 @@ def test_an_orphan_that_ends_is_not_taken_for_a_child_that_the_test_forked(
     run = project.run()
 
     assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_zombie"], run.text
+
+
+def test_a_connection_of_the_session_that_is_opened_again_is_no_leak(project: Project) -> None:
+    """What was open before any test, is closed between two, and opened again, has not grown."""
+    project.write("conftest.py", """
+        import sqlite3, pytest
+        class Pool:
+            def __init__(self, path): self.path = path; self.connection = None
+            def query(self):
+                if self.connection is None:
+                    self.connection = sqlite3.connect(":memory:")
+                    self.connection.execute(f"ATTACH DATABASE '{self.path}' AS extra")
+                return self.connection.execute("SELECT 1").fetchone()
+            def dispose(self): self.connection.close(); self.connection = None
+        POOL = Pool("pool.db")
+        POOL.query()
+        @pytest.fixture(scope="class", autouse=True)
+        def between():
+            yield
+            POOL.dispose()
+        """)  # fmt: skip
+    _suite(
+        project,
+        """
+        from conftest import POOL
+        class TestA:
+            def test_one(self): POOL.query()
+        class TestB:
+            def test_two(self): KEEP.append(os.pipe()); os.close(KEEP[-1][0]); os.close(KEEP[-1][1])
+            def test_three(self): KEEP.append(open(__file__)); POOL.query()
+        class TestC:
+            def test_four(self): KEEP.append(open("pool.db")); POOL.query()
+        """,
+    )
+    run = project.run()
+
+    leaked = sorted(one["nodeid"].rpartition("::")[2] for one in run.failing)
+    assert leaked == ["test_four", "test_three"], run.text
+    assert all(one["count"] == 1 for one in run.failing), run.text
