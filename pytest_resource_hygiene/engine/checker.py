@@ -18,6 +18,7 @@ from pytest_resource_hygiene.engine.canary import blind_spots
 from pytest_resource_hygiene.engine.entries import Entry
 from pytest_resource_hygiene.engine.ledger import Ledger
 from pytest_resource_hygiene.engine.limits import Limits
+from pytest_resource_hygiene.engine.made_in_c import SingletonsInC
 from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.engine.places import Places
 from pytest_resource_hygiene.engine.settings import EngineSettings
@@ -103,6 +104,7 @@ class LeakChecker:
         if canary:
             self.blind_spots = blind_spots(self.trackers)
         self.ledger.take_baseline()
+        self._in_c = SingletonsInC(self.reader.places)
         self.seconds += System.perf_counter() - began
 
     def stop(self) -> None:
@@ -114,7 +116,13 @@ class LeakChecker:
         # Loaded with the first suspect: a clean run never needs it.
         from pytest_resource_hygiene.engine.judge import Judge
 
-        return Judge(self.ledger, self.reader, lambda: self.settings, lambda: tuple(self.fixtures))
+        return Judge(
+            self.ledger,
+            self.reader,
+            lambda: self.settings,
+            lambda: tuple(self.fixtures),
+            self._in_c,
+        )
 
     @cached_property
     def _writer(self) -> FindingWriter:
@@ -147,6 +155,8 @@ class LeakChecker:
             yield
         finally:
             self._look(owner)
+            if owner.held:
+                self._in_c.setup_ended(owner)
             self.fixtures[owner] = None
             self.recorder.owner_var.reset(token)
             self._window = self.recorder.window = outer

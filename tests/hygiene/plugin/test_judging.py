@@ -1349,3 +1349,48 @@ def test_a_connection_of_the_session_that_is_opened_again_is_no_leak(project: Pr
     leaked = sorted(one["nodeid"].rpartition("::")[2] for one in run.failing)
     assert leaked == ["test_four", "test_three"], run.text
     assert all(one["count"] == 1 for one in run.failing), run.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="eventfd is Linux's")
+def test_the_singleton_of_a_c_extension_is_a_note_until_it_grows(project: Project) -> None:
+    """What C code opens for a new global of its package is excused once, and nothing else is."""
+    project.write("conftest.py", """
+        import ctypes, os, sys, types
+        native, package = types.ModuleType("fakeq._native"), types.ModuleType("fakeq")
+        native.__file__ = "/x/site-packages/fakeq/_native.cpython-311-x86_64-linux-gnu.so"
+        package.__file__ = "/x/site-packages/fakeq/__init__.py"
+        for suffix in __import__("importlib.machinery").machinery.EXTENSION_SUFFIXES[:1]:
+            native.__file__ = "/x/site-packages/fakeq/_native" + suffix
+        class Context:
+            _instance = None
+            def __init__(self): self._number = str(ctypes.CDLL(None).eventfd(0, 0))  # as C keeps it
+            def term(self): os.close(int(self._number))
+            @classmethod
+            def instance(cls):
+                cls._instance = cls._instance or cls()
+                return cls._instance
+        Context.__module__ = "fakeq._native"
+        native.Context = package.Context = Context
+        sys.modules.update({"fakeq": package, "fakeq._native": native})
+        """)  # fmt: skip
+    _suite(
+        project,
+        """
+        import fakeq
+        def test_own_before(): KEEP.append(fakeq.Context())
+        def test_singleton(): fakeq.Context.instance()
+        def test_uses_it(): fakeq.Context.instance()
+        def test_own_after(): KEEP.append(fakeq.Context())
+        def test_closed(): fakeq.Context().term()
+        def test_grows():
+            KEEP.append(fakeq.Context._instance); fakeq.Context._instance = None
+            fakeq.Context.instance()
+        """,
+    )
+    run = project.run(grace=0.02)
+
+    leaked = [one["nodeid"].partition("::")[2] for one in run.failing]
+    assert sorted(leaked) == ["test_grows", "test_own_after", "test_own_before"], run.text
+    (note,) = [one for one in run.notes if one["kind"] == "fds"]
+    assert note["nodeid"] == "test_it.py::test_singleton"
+    assert note["held_by"][-1] == "Context._instance"
