@@ -38,8 +38,10 @@ class Ledger:
         self.failures: list[TrackerError] = []
         self.changed: list[Shelf] = []
         self.closed_for_others: list[Entry] = []
-        # Seats of what the session had open before any test, and what has been closed since.
+        # Seats that were taken and are free: of what the session had open before any test, and of
+        # what was reported already, though nobody saw it opened.
         self._vacant: Counter[tuple[Tracker, Hashable]] = Counter()
+        self._vacant_unseen: Counter[tuple[Tracker, Hashable]] = Counter()
         self._codes: dict[CodeType, list[Owner]] = {}
         # Kinds that ask the same question share one answer a test.
         sensors: dict[Callable[[], object], list[Shelf]] = {}
@@ -284,9 +286,7 @@ class Ledger:
             gone = self._add(shelf, key, None, entry, window, nodeid)
             gone.change = "removed"
             return [gone]
-        seat = shelf.tracker.seat(key) if _is_of_session(entry) else None
-        if seat is not None:
-            self._vacant[shelf.tracker, seat] += 1
+        self._vacate(shelf.tracker, entry)
         foreign = entry.owner is not window and (entry.owner is None or not entry.owner.closed)
         if foreign and shelf.tracker.kind in _CLOSABLE:
             self.closed_for_others.append(entry)
@@ -299,12 +299,24 @@ class Ledger:
         not the next one's, and will be closed and opened again.
         """
         seat = entry.tracker.seat(entry.key) if entry.change == "added" else None
-        if seat is None or not self._vacant[entry.tracker, seat]:
+        place = entry.tracker, seat
+        seats = self._vacant if self._vacant[place] else self._vacant_unseen
+        if seat is None or not seats[place] or (seats is not self._vacant and entry.creation):
             return False
-        self._vacant[entry.tracker, seat] -= 1
+        seats[place] -= 1
         _release(entry)
         entry.owner = None
         return True
+
+    def _vacate(self, tracker: Tracker, entry: Entry) -> None:
+        seat = tracker.seat(entry.key)
+        if seat is None:
+            return
+        owner = entry.owner
+        if owner is None or owner.info.type == "session":
+            self._vacant[tracker, seat] += 1
+        elif owner.closed and entry.creation is None:
+            self._vacant_unseen[tracker, seat] += 1
 
     def creation_of_descriptor(self, fd: int, path: str) -> Creation | None:
         """Return how a descriptor was made that an earlier look has found, by number or path."""
@@ -381,11 +393,6 @@ class _Cell:
         self.sensor = sensor
         self.shelves = shelves
         self.reading: object = self  # which no sensor ever returns
-
-
-def _is_of_session(entry: Entry) -> bool:
-    """Return whether something was there before any test, or is made by what runs between them."""
-    return entry.owner is None or entry.owner.info.type == "session"
 
 
 def _inode(fd: int) -> int | None:
