@@ -8,7 +8,8 @@ group is sorted by *how* it came to be (an import, a habit of a library) and by 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.holders import Holder, find_holder, reachable
 from pytest_resource_hygiene.engine.made_in_c import MADE_IN_C, is_unseen
@@ -105,6 +106,7 @@ class Judge:
         Returns:
             The rest.
         """
+        suspects = [entry for entry in suspects if not self._joins_pool(entry, window)]
         taken_over: set[Entry] = set()
         fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]
         if not fixtures or not suspects:
@@ -134,6 +136,22 @@ class Judge:
                     _give(taken, fixture)
                     taken_over.add(taken)
         return [entry for entry in suspects if entry not in taken_over]
+
+    def _joins_pool(self, entry: Entry, window: Owner) -> bool:
+        """Give a worker to whoever owns the pool that it has joined, by the first worker's owner."""
+        queue = _queue_of(entry)
+        if queue is None:
+            return False
+        for shelf in self._ledger.shelves:
+            if shelf.tracker is not entry.tracker:
+                continue
+            for other in shelf.entries.values():
+                owner = other.owner
+                lives = owner is None or not owner.closed
+                if lives and owner is not window and _queue_of(other) is queue:
+                    _give(entry, owner)
+                    return True
+        return False
 
     def _loops_of(self, owner: Owner) -> set[int]:
         """Return the ids of the event loops that an owner has made and that still live."""
@@ -347,6 +365,20 @@ def _split_slots(members: list[Entry]) -> list[list[Entry]]:
     return list(slots.values())
 
 
+def _queue_of(entry: Entry) -> Any:
+    """Return the queue from which a worker of ``concurrent.futures`` takes its work, if it is one.
+
+    A worker refers to its executor weakly, so the queue is what the workers of a pool share:
+    ``Thread(target=_worker, args=(executor, queue, ...))``, CPython's Lib/concurrent/futures.
+    """
+    if entry.tracker.kind != "threads":
+        return None
+    arguments = getattr(entry.value, "_args", None)
+    if not isinstance(arguments, tuple):
+        return None
+    return next((one for one in arguments if type(one) is SimpleQueue), None)
+
+
 def _number(entry: Entry) -> int | None:
     value = entry.value
     if entry.change == "exceeded":
@@ -357,8 +389,9 @@ def _number(entry: Entry) -> int | None:
     return pid if isinstance(pid, int) else None
 
 
-def _give(entry: Entry, owner: Owner) -> None:
+def _give(entry: Entry, owner: Owner | None) -> None:
     if entry.owner is not None:
         entry.owner.held.pop(entry, None)
     entry.owner = owner
-    owner.held[entry] = None
+    if owner is not None:
+        owner.held[entry] = None

@@ -1394,3 +1394,45 @@ def test_the_singleton_of_a_c_extension_is_a_note_until_it_grows(project: Projec
     (note,) = [one for one in run.notes if one["kind"] == "fds"]
     assert note["nodeid"] == "test_it.py::test_singleton"
     assert note["held_by"][-1] == "Context._instance"
+
+
+def test_a_worker_belongs_to_the_owner_of_the_pool_that_it_joins(project: Project) -> None:
+    """A pool of the module, begun and ended by a fixture that hands out nothing, may grow in a test."""
+    _suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        POOL, OTHER = ThreadPoolExecutor(4), ThreadPoolExecutor(4)
+        @pytest.fixture(scope="module", autouse=True)
+        def pool():
+            POOL.submit(int).result()
+            yield
+            POOL.shutdown()
+        def busy(pool):
+            gate = threading.Barrier(3)
+            for one in [pool.submit(gate.wait) for _ in range(2)]: one
+            gate.wait()
+        def test_grows(): busy(POOL)
+        def test_other(): busy(OTHER)
+        """,
+    )
+    run = project.run(grace=0.1)
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_other"}, run.text
+
+
+def test_what_unittest_ends_with_the_class_is_the_class_s(project: Project) -> None:
+    """``addClassCleanup`` and ``enterClassContext`` in a test keep things for the whole class."""
+    _suite(
+        project,
+        """
+        class TestIt(unittest.TestCase):
+            def test_one(self):
+                file = open(__file__); self.addClassCleanup(file.close)
+                self.enterClassContext(open(__file__))
+            def test_two(self): KEEP.append(open(__file__))
+        """,
+    )
+    run = project.run()
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::TestIt::test_two"}, run.text
