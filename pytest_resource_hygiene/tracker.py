@@ -168,6 +168,14 @@ class Tracker:
         """Return the Python object behind a resource, for finding who holds it; or None."""
         return None
 
+    def seat(self, key: Hashable) -> Hashable | None:
+        """Return what stays the same if the resource is closed and opened again, e.g. its file.
+
+        A connection of the whole session that is closed and opened again during a test takes its
+        old seat, and is nobody's leak. None if there is no telling.
+        """
+        return None
+
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the code that the resource runs, if it runs any: a thread's target, a coroutine.
 

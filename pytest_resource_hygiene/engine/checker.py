@@ -18,11 +18,13 @@ from pytest_resource_hygiene.engine.canary import blind_spots
 from pytest_resource_hygiene.engine.entries import Entry
 from pytest_resource_hygiene.engine.ledger import Ledger
 from pytest_resource_hygiene.engine.limits import Limits
+from pytest_resource_hygiene.engine.made_in_c import SingletonsInC
 from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.engine.places import Places
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.engine.settle import Settler
 from pytest_resource_hygiene.engine.stacks import StackReader
+from pytest_resource_hygiene.engine.told import Told
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.recorder import Creation, Recorder
 from pytest_resource_hygiene.system import System
@@ -81,6 +83,7 @@ class LeakChecker:
         self.seconds = 0.0
         self._sleep = sleep
         self._slow_sites: set[object] = set()
+        self._told = Told()
         self._window: Owner = self.session
         self._main_ident = threading.main_thread().ident
         self.nodeid = ""
@@ -101,6 +104,7 @@ class LeakChecker:
         if canary:
             self.blind_spots = blind_spots(self.trackers)
         self.ledger.take_baseline()
+        self._in_c = SingletonsInC(self.reader.places)
         self.seconds += System.perf_counter() - began
 
     def stop(self) -> None:
@@ -112,7 +116,13 @@ class LeakChecker:
         # Loaded with the first suspect: a clean run never needs it.
         from pytest_resource_hygiene.engine.judge import Judge
 
-        return Judge(self.ledger, self.reader, lambda: self.settings, lambda: tuple(self.fixtures))
+        return Judge(
+            self.ledger,
+            self.reader,
+            lambda: self.settings,
+            lambda: tuple(self.fixtures),
+            self._in_c,
+        )
 
     @cached_property
     def _writer(self) -> FindingWriter:
@@ -145,6 +155,8 @@ class LeakChecker:
             yield
         finally:
             self._look(owner)
+            if owner.held:
+                self._in_c.setup_ended(owner)
             self.fixtures[owner] = None
             self.recorder.owner_var.reset(token)
             self._window = self.recorder.window = outer
@@ -161,6 +173,8 @@ class LeakChecker:
         for tracker in self.trackers:
             for item in tracker.drain():
                 if self.ledger.has_reported(tracker, item.key):
+                    continue
+                if tracker.kind == "unclosed" and self._told.covers(item):
                     continue
                 owner = self.ledger.owner_of(item.creation, window) or window
                 judged_with = window if owner.closed else owner
@@ -254,6 +268,8 @@ class LeakChecker:
         caught = self._once(caught, left, freed)
         groups = judge.judge([*left, *freed, *caught, *limits], owner)
         leaks = [self._report(group, owner, allowances) for group in groups]
+        for group in groups:
+            self._told.add(group.entries)
         self._put_back(groups)
         self._end(owner)
         return leaks
@@ -277,7 +293,7 @@ class LeakChecker:
             if entry.owner is not None:
                 entry.owner.held.pop(entry, None)
             return True
-        return False
+        return entry.owner is not self.session and self.ledger.takes_seat(entry)
 
     def _patience(self, creations: Iterable[Creation | None]) -> float:
         """Return the grace period: short when all these sites have cost the full one before."""
@@ -341,7 +357,8 @@ class LeakChecker:
         ]
 
     def _report(self, group: Group, owner: Owner, allowances: Sequence[Allowance]) -> Leak:
-        leak = self._writer.write(group, owner, self.nodeid)
+        with self.recorder.mute():  # sources are read for it: no opening of the test's
+            leak = self._writer.write(group, owner, self.nodeid)
         if leak.severity != "fail":
             return leak
         allowance = find_allowance(allowances, leak.kind, _texts(leak, group, self.settings.root))

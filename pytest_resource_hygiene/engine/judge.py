@@ -8,9 +8,11 @@ group is sorted by *how* it came to be (an import, a habit of a library) and by 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.holders import Holder, find_holder, reachable
+from pytest_resource_hygiene.engine.made_in_c import MADE_IN_C, is_unseen
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
 
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.ledger import Ledger
+    from pytest_resource_hygiene.engine.made_in_c import SingletonsInC
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.engine.settings import EngineSettings
     from pytest_resource_hygiene.engine.stacks import StackReader
 
 __all__ = ["Group", "Judge"]
 
-_MADE_IN_C = frozenset({"fds", "sockets", "native_threads"})
 _NEAR = 2_000  # objects within which something counts as part of another
 
 
@@ -54,6 +56,7 @@ class Judge:
         reader: reads creation records.
         settings: returns severities and strictness; a marker may change them for one test.
         fixtures: returns the wider fixtures that are alive.
+        in_c: knows which singletons of C extensions are new.
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class Judge:
         reader: StackReader,
         settings: Callable[[], EngineSettings],
         fixtures: Callable[[], Iterable[Owner]],
+        in_c: SingletonsInC,
     ) -> None:
         """Remember nothing yet."""
+        self._in_c = in_c
         self._ledger = ledger
         self._reader = reader
         self._settings = settings
@@ -81,7 +86,9 @@ class Judge:
         groups = [group for group in self._group(own) if self._severity(group) != "off"]
         for group in groups:
             self._sort(group)
-        return _gather_loose(groups)
+        groups = _gather_loose(groups)
+        self._look_for_singleton_in_c(groups, window)
+        return groups
 
     # --- whose ---
 
@@ -99,6 +106,7 @@ class Judge:
         Returns:
             The rest.
         """
+        suspects = [entry for entry in suspects if not self._joins_pool(entry, window)]
         taken_over: set[Entry] = set()
         fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]
         if not fixtures or not suspects:
@@ -128,6 +136,22 @@ class Judge:
                     _give(taken, fixture)
                     taken_over.add(taken)
         return [entry for entry in suspects if entry not in taken_over]
+
+    def _joins_pool(self, entry: Entry, window: Owner) -> bool:
+        """Give a worker to whoever owns the pool that it has joined, by the first worker's owner."""
+        queue = _queue_of(entry)
+        if queue is None:
+            return False
+        for shelf in self._ledger.shelves:
+            if shelf.tracker is not entry.tracker:
+                continue
+            for other in shelf.entries.values():
+                owner = other.owner
+                lives = owner is None or not owner.closed
+                if lives and owner is not window and _queue_of(other) is queue:
+                    _give(entry, owner)
+                    return True
+        return False
 
     def _loops_of(self, owner: Owner) -> set[int]:
         """Return the ids of the event loops that an owner has made and that still live."""
@@ -250,6 +274,25 @@ class Judge:
             self._note_unless_grown(group, self._key(group))
             group.why = group.why or "made once by a library, which keeps it"
 
+    def _look_for_singleton_in_c(self, groups: list[Group], window: Owner) -> None:
+        """Excuse what C code opened for a singleton that has come in the same window."""
+        if not any(is_unseen(group.primary) for group in groups):
+            return
+        new = self._in_c.new_of(window)
+        unseen = [one for one in groups if is_unseen(one.primary) and one.severity == "fail"]
+        if not new or not unseen:
+            return
+        key = ("in C", *new[0].path)
+        grown = any(self._ledger.is_live(one) for one in self._made_once.get(key, ()))
+        for group in unseen:
+            group.holder = new[0]
+            self._made_once.setdefault(key, []).extend(group.entries)
+            if grown:
+                group.why = "made again for a singleton of a C extension: it grows"
+            else:
+                group.severity = "note"
+                group.why = "opened by C code for a singleton, which its library keeps"
+
     def _key(self, group: Group) -> tuple[object, ...]:
         made: object = None
         if group.primary.creation is None:
@@ -267,7 +310,7 @@ class Judge:
             group.severity = "note"
 
     def _is_held_by_library(self, group: Group) -> bool:
-        unseen = group.primary.creation is None and group.primary.tracker.kind in _MADE_IN_C
+        unseen = group.primary.creation is None and group.primary.tracker.kind in MADE_IN_C
         if not group.site and not unseen:
             return False
         code = group.primary.tracker.code(group.primary.key, group.primary.value)
@@ -297,13 +340,7 @@ def _gather_loose(groups: list[Group]) -> list[Group]:
     object behind them, they are a note like that object; if a Python thread came with them, they
     are part of its finding.
     """
-    loose = [
-        group
-        for group in groups
-        if group.primary.creation is None
-        and group.primary.change == "added"
-        and group.primary.tracker.kind in _MADE_IN_C
-    ]
+    loose = [group for group in groups if is_unseen(group.primary)]
     native = any(group.primary.tracker.kind == "native_threads" for group in loose)
     if not loose or not native:
         return groups
@@ -328,6 +365,20 @@ def _split_slots(members: list[Entry]) -> list[list[Entry]]:
     return list(slots.values())
 
 
+def _queue_of(entry: Entry) -> Any:
+    """Return the queue from which a worker of ``concurrent.futures`` takes its work, if it is one.
+
+    A worker refers to its executor weakly, so the queue is what the workers of a pool share:
+    ``Thread(target=_worker, args=(executor, queue, ...))``, CPython's Lib/concurrent/futures.
+    """
+    if entry.tracker.kind != "threads":
+        return None
+    arguments = getattr(entry.value, "_args", None)
+    if not isinstance(arguments, tuple):
+        return None
+    return next((one for one in arguments if type(one) is SimpleQueue), None)
+
+
 def _number(entry: Entry) -> int | None:
     value = entry.value
     if entry.change == "exceeded":
@@ -338,8 +389,9 @@ def _number(entry: Entry) -> int | None:
     return pid if isinstance(pid, int) else None
 
 
-def _give(entry: Entry, owner: Owner) -> None:
+def _give(entry: Entry, owner: Owner | None) -> None:
     if entry.owner is not None:
         entry.owner.held.pop(entry, None)
     entry.owner = owner
-    owner.held[entry] = None
+    if owner is not None:
+        owner.held[entry] = None

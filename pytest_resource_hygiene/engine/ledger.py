@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.entries import Entry, Shelf, same
 from pytest_resource_hygiene.errors import TrackerError
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Moment
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ class Ledger:
         self.failures: list[TrackerError] = []
         self.changed: list[Shelf] = []
         self.closed_for_others: list[Entry] = []
+        # Seats that were taken and are free: of what the session had open before any test, and of
+        # what was reported already, though nobody saw it opened.
+        self._vacant: Counter[tuple[Tracker, Hashable]] = Counter()
+        self._vacant_unseen: Counter[tuple[Tracker, Hashable]] = Counter()
         self._codes: dict[CodeType, list[Owner]] = {}
         # Kinds that ask the same question share one answer a test.
         sensors: dict[Callable[[], object], list[Shelf]] = {}
@@ -280,19 +286,51 @@ class Ledger:
             gone = self._add(shelf, key, None, entry, window, nodeid)
             gone.change = "removed"
             return [gone]
+        self._vacate(shelf.tracker, entry)
         foreign = entry.owner is not window and (entry.owner is None or not entry.owner.closed)
         if foreign and shelf.tracker.kind in _CLOSABLE:
             self.closed_for_others.append(entry)
         return []
 
+    def takes_seat(self, entry: Entry) -> bool:
+        """Return whether an entry replaces what the session had open; if so, it is the session's.
+
+        What the pool of the whole session closes between two tests and opens again in the next is
+        not the next one's, and will be closed and opened again.
+        """
+        seat = entry.tracker.seat(entry.key) if entry.change == "added" else None
+        place = entry.tracker, seat
+        seats = self._vacant if self._vacant[place] else self._vacant_unseen
+        if seat is None or not seats[place] or (seats is not self._vacant and entry.creation):
+            return False
+        seats[place] -= 1
+        _release(entry)
+        entry.owner = None
+        return True
+
+    def _vacate(self, tracker: Tracker, entry: Entry) -> None:
+        seat = tracker.seat(entry.key)
+        if seat is None:
+            return
+        owner = entry.owner
+        if owner is None or owner.info.type == "session":
+            self._vacant[tracker, seat] += 1
+        elif owner.closed and entry.creation is None:
+            self._vacant_unseen[tracker, seat] += 1
+
     def creation_of_descriptor(self, fd: int, path: str) -> Creation | None:
         """Return how a descriptor was made that an earlier look has found, by number or path."""
+        inode = _inode(fd)
         for shelf in self.shelves:
             if shelf.tracker.kind not in _CLOSABLE:
                 continue
             for entry in shelf.entries.values():
                 creation = entry.creation
-                if creation is not None and (entry.value == fd or (path and creation.what == path)):
+                if creation is None:
+                    continue
+                # The number alone may be that of something else by now, not looked at since.
+                same_number = entry.value == fd and inode in _parts(entry.key)
+                if same_number or (path and creation.what == path):
                     return creation
         return None
 
@@ -355,6 +393,17 @@ class _Cell:
         self.sensor = sensor
         self.shelves = shelves
         self.reading: object = self  # which no sensor ever returns
+
+
+def _inode(fd: int) -> int | None:
+    try:
+        return System.fstat(fd).st_ino if fd >= 0 else None
+    except OSError:
+        return None
+
+
+def _parts(key: Hashable) -> tuple[object, ...]:
+    return key if isinstance(key, tuple) else ()
 
 
 def _release(entry: Entry) -> None:

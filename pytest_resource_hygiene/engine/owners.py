@@ -34,8 +34,8 @@ class Owner:
     """
 
     __slots__ = (
-        "_handed_out", "_info", "_let_go", "_parts", "_place", "caught", "closed", "codes", "held",
-        "kept", "nodeid", "value",
+        "__weakref__", "_handed_out", "_info", "_let_go", "_parts", "_place", "caught", "closed",
+        "codes", "held", "kept", "nodeid", "value",
     )  # fmt: skip
 
     def __init__(

@@ -30,6 +30,9 @@ _PLACES: tuple[tuple[str, str, Habit], ...] = (
     # One thread per waited-for child, which ends with that child.
     ("asyncio/unix_events.py", "add_child_handler", "pool"),
     ("weakref.py", "__init__", "singleton"),
+    ("gevent/resolver/thread.py", "", "pool"),  # the hub's own workers, up to ten
+    ("gevent/os.py", "tp_read", "pool"),
+    ("gevent/os.py", "tp_write", "pool"),
     ("gevent/hub.py", "", "singleton"),
     ("tqdm/_monitor.py", "", "singleton"),
     ("joblib/_memmapping_reducer.py", "", "pool"),

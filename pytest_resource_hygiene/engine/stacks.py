@@ -48,12 +48,14 @@ class StackReader:
         return self.user_frame(creation.parent)
 
     def is_posted(self, creation: Creation | None) -> bool:
-        """Return whether one owner had it made in a thread of another, by ``call_soon_threadsafe``.
+        """Return whether one owner had it made by a loop, or in a thread of another.
 
-        The thread's stack then tells who started the thread, not who asked for this.
+        The stack then tells who runs the loop, or started the thread, not who asked for this.
         """
-        if creation is None or creation.parent is None or creation.owner is None:
+        if creation is None or creation.owner is None:
             return False
+        if creation.parent is None:
+            return self._is_of_loop(creation)
         if creation.parent.owner is creation.owner:
             return False
         return self.user_frame(creation._replace(parent=None)) is None
@@ -89,9 +91,22 @@ class StackReader:
         places = {self.places.of(code.co_filename) for code, _ in pairs(creation.stack)}
         if "user" in places:
             return "tool" in places and self._is_of_plugin(creation)
+        if creation.owner is not None and self._is_of_loop(creation):
+            # Whoever runs the loop only runs it: a connection that a server accepts in a callback
+            # of asyncio's own is of the context that was copied when the server was started.
+            return False
         if "tool" in places:
             return True
         return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
+
+    def _is_of_loop(self, creation: Creation) -> bool:
+        """Return whether an event loop made it in a callback of its own, such as one that accepts."""
+        for code, _ in pairs(creation.stack):
+            if code.co_name == "_run" and code.co_filename.endswith("/asyncio/events.py"):
+                return True
+            if self.places.of(code.co_filename) not in {"stdlib", "own", "frozen"}:
+                return False
+        return False
 
     def _is_of_plugin(self, creation: Creation) -> bool:
         """Return whether a plugin under development made it, with other files of its package."""

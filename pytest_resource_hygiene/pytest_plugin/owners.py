@@ -185,6 +185,7 @@ class Elsewhere:
     def __init__(self, fixturedef: Any, request: Any) -> None:
         """Remember what is bound before the setup."""
         function = _unwrapped(fixturedef.func)
+        self._class = request.cls if fixturedef.scope == "class" else None
         self._spaces: list[Mapping[str, Any]] = []
         if fixturedef.scope == "class":
             self._spaces.append(vars(request.cls))
@@ -205,7 +206,13 @@ class Elsewhere:
         self._before = []
 
     def values(self) -> list[Any]:
-        """Return what was bound by the setup and still is."""
+        """Return what was bound by the setup and still is, and what unittest ends with the class."""
+        return [
+            *getattr(self._class, "_class_cleanups", ()),  # those of ``addClassCleanup``
+            *self._still_bound(),
+        ]
+
+    def _still_bound(self) -> list[Any]:
         return [
             space[name]
             for space, bound in zip(self._spaces, self._bound or (), strict=False)
@@ -223,6 +230,7 @@ def _named(fixturedef: pytest.FixtureDef[Any], request: Any) -> tuple[str, list[
             written = [(name, function) for name, function in found if not _is_empty(function)]
             if written:
                 return written[0][0], [function for _, function in written]
+            return fixturedef.argname, []  # the runner's own function stands for nobody's
     return fixturedef.argname, [fixturedef.func]
 
 

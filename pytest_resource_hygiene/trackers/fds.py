@@ -6,19 +6,17 @@ one opened) is seen at the end of the module, when everything is listed.
 
 from __future__ import annotations
 
-import io
 import os
-import select
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import instances_of, referents_of_all
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
-from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno, target_of
+from pytest_resource_hygiene.trackers._descriptors import Descriptors, target_of
+from pytest_resource_hygiene.trackers._numbered import NumberedObjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -56,6 +54,7 @@ class FdTracker(Tracker):
         """Wait for `start`."""
         self._table: Descriptors | None = None
         self._loops: AsyncioTable | None = None
+        self._objects: NumberedObjects | None = None
         # Numbers that somebody else shifts around, such as a test runner that captures output.
         self.ignored: frozenset[int] = frozenset()
 
@@ -64,6 +63,11 @@ class FdTracker(Tracker):
         self._table = recorder.service(Descriptors)
         self._table.ignored = self.ignored
         self._loops = recorder.service(AsyncioTable)
+        self._objects = recorder.service(NumberedObjects)
+
+    def _objects_by_number(self) -> NumberedObjects:
+        assert self._objects is not None, "start() comes first"
+        return self._objects
 
     def _descriptors(self) -> Descriptors:
         assert self._table is not None, "start() comes first"
@@ -88,6 +92,7 @@ class FdTracker(Tracker):
     def forget(self) -> None:
         """Drop the records of openings."""
         self._descriptors().forget()
+        self._objects_by_number().forget()
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Find the opening by number, else by the path that the descriptor points to."""
@@ -103,11 +108,13 @@ class FdTracker(Tracker):
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the file or epoll object that owns the number, if there is one."""
         if "eventpoll" in target_of(value):
-            return _poller(value)
-        for obj in instances_of(io.FileIO):
-            if fileno(obj) == value:
-                return obj
-        return None
+            return self._objects_by_number().poller(value)
+        return self._objects_by_number().file(value)
+
+    def seat(self, key: Hashable) -> Hashable | None:
+        """Return device and inode of a regular file; pipes and the like are never the same again."""
+        is_file = isinstance(key, tuple) and key[3] == stat.S_IFREG
+        return key[1:4] if is_file and isinstance(key, tuple) else None
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say what the descriptor points to, and how it is open."""
@@ -140,14 +147,6 @@ class FdTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object]:
         """Open a pipe."""
         return _pipe()
-
-
-def _poller(fd: int) -> Any:
-    """Return the ``select.epoll`` of that number; the collector knows only who refers to it."""
-    for obj in referents_of_all():
-        if type(obj) is select.epoll and not obj.closed and obj.fileno() == fd:
-            return obj
-    return None
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import sys
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _PR_GET_CHILD_SUBREAPER = 37
+# Handlers at forks can never be taken back, so there is one, and it asks who is listening.
+_listening: weakref.WeakSet[ProcessTracker] = weakref.WeakSet()
+_at_fork_installed = False
 _STARTS = ("os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen", "os.system")
 
 
@@ -50,7 +54,8 @@ class ProcessTracker(Tracker):
         self._events = 0
         self._has_children = True
         self._made: dict[int, Creation] = {}
-        self._forks: list[Creation] = []
+        self._forks: list[Creation] = []  # those whose process ids are not known
+        self._before_fork: frozenset[int] = frozenset()
         self._own: set[Hashable] = set()
         self._listed_before = False
         self._recorder: Recorder | None = None
@@ -64,6 +69,7 @@ class ProcessTracker(Tracker):
         # Not os.fork: its warning about threads would name our wrapper as the place.
         for name in ("posix_spawn", "posix_spawnp"):
             recorder.wrap_result(os, name, self._note_pid)
+        _listen_at_forks(self)
         recorder.on("os.fork", self._note_fork)
         recorder.on("os.forkpty", self._note_fork)
         self._wrap_fork_exec(recorder)
@@ -80,6 +86,7 @@ class ProcessTracker(Tracker):
 
     def stop(self) -> None:
         """Adopt no longer."""
+        _listening.discard(self)
         if self._was_subreaper is not None:
             _set_subreaper(self._was_subreaper)
 
@@ -92,6 +99,15 @@ class ProcessTracker(Tracker):
     def _note_fork(self, args: tuple[Any, ...]) -> None:
         assert self._recorder is not None
         self._forks.append(self._recorder.creation(None))
+        self._before_fork = frozenset(_children_of_thread())
+
+    def after_fork(self) -> None:
+        """Learn the id of the child that this thread has just forked: no event tells it."""
+        if not self._forks:
+            return  # a fork of somebody who makes no event, or one within `subprocess`
+        new = set(_children_of_thread()) - self._before_fork
+        if len(new) == 1:  # else an orphan came at the same moment
+            self._note_pid(new.pop(), self._forks.pop())
 
     def _note_pid(self, pid: int, creation: Creation) -> None:
         if pid > 0:
@@ -120,7 +136,7 @@ class ProcessTracker(Tracker):
                 key = pid, start_time(f"/proc/{pid}/stat") if sys.platform == "linux" else 0
             except OSError:
                 continue
-            # A fork tells no process id, so what is new after one may be a child of our own.
+            # Where a fork told no process id, what is new after it may be a child of our own.
             if pid in self._made or self._forks or not self._listed_before:
                 self._own.add(key)
             orphan = key not in self._own
@@ -216,6 +232,26 @@ def _any_child() -> int | None:
     except (ChildProcessError, AttributeError):
         return None
     return status.si_pid if status is not None else 0
+
+
+def _listen_at_forks(tracker: ProcessTracker) -> None:
+    global _at_fork_installed  # noqa: PLW0603 - per process, for ever
+    _listening.add(tracker)
+    if not _at_fork_installed and hasattr(os, "register_at_fork"):
+        _at_fork_installed = True
+        os.register_at_fork(after_in_parent=_after_fork)
+
+
+def _after_fork() -> None:
+    for tracker in list(_listening):
+        tracker.after_fork()
+
+
+def _children_of_thread() -> list[int]:
+    try:
+        return [int(pid) for pid in System.read("/proc/thread-self/children").split()]
+    except OSError:
+        return []
 
 
 def _children() -> list[int]:

@@ -8,6 +8,7 @@ not analysed, so a handler that merely keeps an old one counts as well.
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import is_a, referents
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
@@ -40,6 +42,8 @@ _COMMON = tuple(
     if (number := getattr(signal, f"SIG{name}", None)) is not None
 )
 _MAX_WALK = 5_000
+_C_HANDLER = None  # what `signal.getsignal` says of a handler that Python did not set
+_C_FUNCTIONS = frozenset({"signal", "sigaction", "bsd_signal", "sysv_signal"})
 _MASK = "mask"
 _WAKEUP = "wakeup_fd"
 
@@ -62,6 +66,11 @@ class SignalTracker(Tracker):
         self._installed: dict[int, list[tuple[weakref.ref[Any], Creation]]] = {}
         self._recorder: Recorder | None = None
         self._loops: AsyncioTable | None = None
+        # Handlers set past `signal.signal`: by faulthandler, or by C functions that ctypes calls.
+        # Those of C libraries (libev's for SIGCHLD, a virtual machine's for SIGSEGV) are theirs.
+        self._past_python: set[int] = set()
+        self._caught_before: frozenset[int] = frozenset()
+        self._through_ctypes: Creation | None = None
 
     def start(self, recorder: Recorder) -> None:
         """Wrap the functions that change a slot; none of them raises an audit event."""
@@ -72,6 +81,11 @@ class SignalTracker(Tracker):
         recorder.wrap(signal, "signal", self._recording_signal)
         recorder.wrap(signal, "set_wakeup_fd", self._recording(lambda *_: _WAKEUP))
         recorder.wrap(signal, "pthread_sigmask", self._recording(lambda *_: _MASK))
+        if _caught():
+            # Not ``enable``: that is a setting of the whole process, most often the test runner's.
+            recorder.wrap(faulthandler, "register", self._past_signal)
+            recorder.wrap(faulthandler, "unregister", self._past_signal)
+            recorder.on("ctypes.dlsym", self._note_symbol)
 
     def _recording(self, key_of: Any) -> Any:
         def make(original: Any) -> Any:
@@ -84,6 +98,24 @@ class SignalTracker(Tracker):
             return wrapper
 
         return make
+
+    def _past_signal(self, original: Any) -> Any:
+        def wrapper(signum: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(signum, *args, **kwargs)
+            assert self._recorder is not None
+            self._changes += 1
+            self._past_python.add(int(signum))
+            self._changed[int(signum)] = self._recorder.creation(None)
+            return result
+
+        return wrapper
+
+    def _note_symbol(self, args: tuple[Any, ...]) -> None:
+        if args[1] in _C_FUNCTIONS:
+            assert self._recorder is not None
+            if self._through_ctypes is None:
+                self._caught_before = _caught() - self._past_python
+            self._through_ctypes = self._recorder.creation(None)
 
     def _recording_signal(self, original: Any) -> Any:
         def wrapper(signalnum: Any, handler: Any) -> Any:
@@ -119,21 +151,32 @@ class SignalTracker(Tracker):
             self._changes,
             loops.signal_handler_count() if loops.has_loops else 0,
             len(loops.caught_handlers),
+            _caught() if self._through_ctypes is not None else None,
         )
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask for the slots that can be set past the wrapped functions, all but those of loops."""
-        return (_slots,)
+        return (_slots, _caught) if self._through_ctypes is not None else (_slots,)
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List all slots, and the handlers that live loops keep."""
         slots: dict[Hashable, Any] = {number: _getsignal(number) for number in self._numbers}
+        if self._past_python or self._through_ctypes is not None:
+            for number in self._caught_in_c():
+                if slots.get(number) in (signal.SIG_DFL, signal.SIG_IGN):
+                    slots[number] = _C_HANDLER
         slots[_WAKEUP] = _wakeup_fd()
         if _sigmask is not None:
             slots[_MASK] = frozenset(map(int, _sigmask(_SIG_BLOCK, ())))
         if self._loops is not None:
             slots.update(self._loops.signal_handlers())
         return slots
+
+    def _caught_in_c(self) -> Collection[int]:
+        caught = _caught()
+        if self._through_ctypes is not None:
+            return caught - self._caught_before
+        return caught & self._past_python
 
     def drain(self) -> Collection[Captured]:
         """Return the handlers of loops that a runner was about to close."""
@@ -149,7 +192,8 @@ class SignalTracker(Tracker):
         """Return who changed the slot last."""
         if isinstance(key, tuple):
             return self._changed.get(key[2])
-        return self._changed.get(key)
+        seen = self._changed.get(key)
+        return self._through_ctypes if seen is None and value is _C_HANDLER else seen
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the handler, if it is an object."""
@@ -197,7 +241,9 @@ class SignalTracker(Tracker):
             summary=f"{name}: handler {details['old']} replaced by {new}{deep}",
             target=f"{name} {new}",
             details=details,
-            hint=f"keep what signal.signal(signal.{name}, ...) returned and set it again when done",
+            hint=f"call faulthandler.unregister(signal.{name}), or what undoes it in the C library"
+            if value is _C_HANDLER
+            else f"keep what signal.signal(signal.{name}, ...) returned and set it again when done",
         )
 
     def chain(self, number: int, handler: Any) -> int:
@@ -219,6 +265,8 @@ class SignalTracker(Tracker):
         elif key == _MASK:
             signal.pthread_sigmask(signal.SIG_SETMASK, old)
         elif isinstance(key, int) and old is not None:
+            if value is _C_HANDLER and key in self._past_python:
+                faulthandler.unregister(key)
             signal.signal(key, old)
         else:  # a handler that was set from C cannot be set from Python
             return False
@@ -261,6 +309,20 @@ class _Handler:
 
 def _ignore(number: int, frame: Any) -> None:
     """Stand in for a handler."""
+
+
+def _caught() -> frozenset[int]:
+    """Return the signals that a handler answers to, whoever set it; empty where none can tell.
+
+    The mask is that of Linux, ``proc_pid_status(5)``: bit 0 stands for signal 1.
+    """
+    try:
+        text = System.read("/proc/self/status")
+    except OSError:
+        return frozenset()
+    line = text.partition(b"\nSigCgt:")[2].partition(b"\n")[0]
+    mask = int(line, 16) if line.strip() else 0
+    return frozenset(number for number in range(1, 65) if mask >> (number - 1) & 1)
 
 
 def _slots() -> object:

@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import instances_of
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
-from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno
+from pytest_resource_hygiene.trackers._descriptors import Descriptors
+from pytest_resource_hygiene.trackers._numbered import NumberedObjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -42,11 +42,13 @@ class SocketTracker(Tracker):
     def __init__(self) -> None:
         """Wait for `start`."""
         self._table: Descriptors | None = None
+        self._objects: NumberedObjects | None = None
         self._by_psutil = not (Path("/proc/self/fd").is_dir() or Path("/dev/fd").is_dir())
 
     def start(self, recorder: Recorder) -> None:
         """Share the table of descriptors with the kind `fds`."""
         self._table = recorder.service(Descriptors)
+        self._objects = recorder.service(NumberedObjects)
 
     def _descriptors(self) -> Descriptors:
         assert self._table is not None, "start() comes first"
@@ -82,10 +84,7 @@ class SocketTracker(Tracker):
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the socket object that owns the number."""
-        for obj in instances_of(socket.socket):
-            if fileno(obj) == value:
-                return obj
-        return None
+        return self._objects.socket(value) if self._objects is not None else None
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say family, type, addresses and state."""

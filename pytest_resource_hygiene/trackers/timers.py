@@ -6,7 +6,9 @@ written in C (uvloop) cannot be listed from Python.
 
 from __future__ import annotations
 
+import faulthandler
 import functools
+import math
 import signal
 import sys
 import threading
@@ -51,6 +53,8 @@ class TimerTracker(Tracker):
         # Only ctypes can make POSIX timers from Python; nobody else pays for reading their list.
         self._posix_possible = False
         self._posix_creation: Creation | None = None
+        # faulthandler has one watchdog, a thread of its own that nothing lists: when it rings last.
+        self._watchdog: tuple[Creation, float] | None = None
 
     def start(self, recorder: Recorder) -> None:
         """Share the tables of threads and of asyncio's things; wrap what arms a clock."""
@@ -61,6 +65,8 @@ class TimerTracker(Tracker):
         recorder.wrap(signal, "setitimer", self._arming(lambda which, *_: ("clock", int(which))))
         recorder.wrap(signal, "alarm", self._arming(lambda *_: ("clock", int(signal.ITIMER_REAL))))
         recorder.on("ctypes.dlsym", self._note_symbol)
+        recorder.wrap(faulthandler, "dump_traceback_later", self._setting_watchdog)
+        recorder.wrap(faulthandler, "cancel_dump_traceback_later", self._stopping_watchdog)
 
     def _arming(self, key_of: Any) -> Any:
         def make(original: Any) -> Any:
@@ -75,6 +81,28 @@ class TimerTracker(Tracker):
             return wrapper
 
         return make
+
+    def _setting_watchdog(self, original: Any) -> Any:
+        def dump_traceback_later(timeout: Any, repeat: Any = False, **more: Any) -> Any:
+            result = original(timeout, repeat, **more)
+            assert self._recorder is not None
+            rings_last = math.inf if repeat else System.monotonic() + float(timeout)
+            self._watchdog = self._recorder.creation(None), rings_last
+            self._other_clocks += 1
+            return result
+
+        return dump_traceback_later
+
+    def _stopping_watchdog(self, original: Any) -> Any:
+        def cancel_dump_traceback_later() -> Any:
+            if self._watchdog is not None:
+                assert self._recorder is not None
+                self._watchdog = None
+                self._other_clocks += 1
+                self._recorder.stir()
+            return original()
+
+        return cancel_dump_traceback_later
 
     def _note_symbol(self, args: tuple[Any, ...]) -> None:
         if args[1] == "timer_create":
@@ -113,6 +141,8 @@ class TimerTracker(Tracker):
         found.update(self._loops.timers())
         found.update({("clock", number): number for number in _armed_clocks()})
         found.update({("posix", number): number for number in _posix_timers()})
+        if self._watchdog is not None and System.monotonic() < self._watchdog[1]:
+            found["watchdog", id(self._watchdog)] = self._watchdog
         return found
 
     def forget(self) -> None:
@@ -123,6 +153,8 @@ class TimerTracker(Tracker):
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return who started, scheduled or armed it."""
         if isinstance(key, tuple):
+            if key[0] == "watchdog":
+                return value[0] if value is not None else None
             return self._posix_creation if key[0] == "posix" else self._armed.get(key)
         if isinstance(value, threading.Thread):
             return self._recorder.threads.get(value) if self._recorder else None
@@ -175,6 +207,9 @@ class TimerTracker(Tracker):
         if isinstance(key, tuple) and key[0] == "clock":
             signal.setitimer(key[1], 0)
             return True
+        if isinstance(key, tuple) and key[0] == "watchdog" and value is self._watchdog:
+            faulthandler.cancel_dump_traceback_later()
+            return True
         return False
 
     def blind_spot(self) -> str | None:
@@ -219,6 +254,13 @@ def _posix_timers() -> tuple[str, ...]:
 def _describe_clock(form: str, value: Any) -> Description:
     if form == "posix":
         return Description(summary="POSIX timer", target="timer_create", hint="call timer_delete()")
+    if form == "watchdog":
+        again = ", again and again" if value[1] == math.inf else ""
+        return Description(
+            summary=f"faulthandler's watchdog, to print all stacks{again}",
+            target="faulthandler.dump_traceback_later",
+            hint="call faulthandler.cancel_dump_traceback_later()",
+        )
     name = _CLOCKS[value]
     left, interval = signal.getitimer(value)
     return Description(

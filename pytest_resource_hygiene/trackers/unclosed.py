@@ -114,6 +114,7 @@ class UnclosedTracker(Tracker):
 
     def _made_by(self, text: str) -> Creation | None:
         assert self._table is not None
+        assert self._recorder is not None
         number = _FD.search(text)
         name = _NAME.search(text)
         if number:
@@ -125,7 +126,9 @@ class UnclosedTracker(Tracker):
         if name and name[1] is not None:
             for record in reversed(self._table.opened):
                 if str(record[4]) == name[1]:
-                    return Creation(*record)
+                    creation = Creation(*record)
+                    if not self._recorder.is_foreign(creation):  # who shows a source closes it
+                        return creation
             return self._known(-1, name[1])
         if name:
             made = self._table.made.get(int(name[2]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 from support.inner import Project, brief
@@ -1217,3 +1218,221 @@ def test_repeating_finds_what_grows_every_time(project: Project) -> None:
     run = project.run("--resource-hygiene-repeat=3")
 
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_grows"}, run.text
+
+
+def test_what_was_reported_is_not_told_again_when_it_is_dropped(project: Project) -> None:
+    """A leak's own warning, when the last reference goes, is no second finding; others' warnings are."""
+    _suite(
+        project,
+        """
+        import subprocess
+        @pytest.fixture
+        def file(): return open(__file__)
+        @pytest.fixture
+        def sock(): return socket.socket()
+        @pytest.fixture
+        def loop(): return asyncio.new_event_loop()
+        def test_file(file): pass
+        def test_sock(sock): pass
+        def test_loop(loop): pass
+        def test_child(): KEEP.append(subprocess.Popen(["sleep", "30"]))
+        def test_later():
+            child = KEEP.pop(); number = child.pid; del child
+            os.kill(number, signal.SIGKILL); os.waitpid(number, 0)
+        def test_another():
+            open(__file__)
+        """,
+    )
+    run = project.run("-W", "ignore", grace=0.05)
+
+    told = {one["nodeid"].partition("::")[2]: one["kind"] for one in run.failing}
+    assert told == {
+        "test_file": "fds", "test_sock": "sockets", "test_loop": "loops", "test_child": "processes",
+    }, run.text  # fmt: skip
+    dropped = [one for one in run.findings if one["kind"] == "unclosed"]
+    assert [one["nodeid"] for one in dropped] == ["test_it.py::test_another"], run.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which signals are caught")
+def test_handlers_and_watchdogs_that_c_code_sets_are_seen(project: Project) -> None:
+    """``signal.getsignal`` knows nothing of faulthandler's handlers, nor of those set by ctypes."""
+    _suite(
+        project,
+        """
+        import ctypes, faulthandler
+        @ctypes.CFUNCTYPE(None, ctypes.c_int)
+        def in_c(number): pass
+        def set_in_c(handler):
+            function = ctypes.CDLL(None).signal
+            function.restype, function.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+            return function(int(signal.SIGUSR2), ctypes.cast(handler, ctypes.c_void_p))
+        def test_registers(): faulthandler.register(signal.SIGUSR1)
+        def test_registers_again(): faulthandler.register(signal.SIGUSR1)
+        def test_undoes():
+            faulthandler.register(signal.SIGUSR1); faulthandler.unregister(signal.SIGUSR1)
+        def test_sets_in_c(): set_in_c(in_c)
+        def test_undoes_in_c(): set_in_c(set_in_c(in_c))
+        def test_watchdog(): faulthandler.dump_traceback_later(60, repeat=True)
+        def test_no_watchdog():
+            faulthandler.dump_traceback_later(60); faulthandler.cancel_dump_traceback_later()
+        """,
+    )
+    run = project.run("-o", "faulthandler_timeout=50", grace=0.05)
+
+    found = {one["nodeid"].partition("::")[2]: one["summary"] for one in run.failing}
+    assert found == {
+        "test_registers": "SIGUSR1: handler SIG_DFL replaced by a handler set from C",
+        "test_registers_again": "SIGUSR1: handler SIG_DFL replaced by a handler set from C",
+        "test_sets_in_c": "SIGUSR2: handler SIG_DFL replaced by a handler set from C",
+        "test_watchdog": "faulthandler's watchdog, to print all stacks, again and again",
+    }, run.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans come to us on Linux only")
+def test_an_orphan_that_ends_is_not_taken_for_a_child_that_the_test_forked(
+    project: Project,
+) -> None:
+    """A fork tells no process id; the child it made is known all the same, and the orphan is not it."""
+    _suite(
+        project,
+        """
+        def wait_for(path):
+            while not os.path.exists(path): time.sleep(0.005)
+        def test_grandchild_ends_by_itself(tmp_path):
+            pid = os.fork()
+            if not pid:
+                os.execv("/bin/sh", ["sh", "-c", f"(sleep 0.05; : > {tmp_path}/done) & exit 0"])
+            os.waitpid(pid, 0); wait_for(tmp_path / "done")
+        def test_zombie():
+            if not os.fork(): os._exit(0)
+        """,
+    )
+    run = project.run()
+
+    assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_zombie"], run.text
+
+
+def test_a_connection_of_the_session_that_is_opened_again_is_no_leak(project: Project) -> None:
+    """What was open before any test, is closed between two, and opened again, has not grown."""
+    project.write("conftest.py", """
+        import sqlite3, pytest
+        class Pool:
+            def __init__(self, path): self.path = path; self.connection = None
+            def query(self):
+                if self.connection is None:
+                    self.connection = sqlite3.connect(":memory:")
+                    self.connection.execute(f"ATTACH DATABASE '{self.path}' AS extra")
+                return self.connection.execute("SELECT 1").fetchone()
+            def dispose(self): self.connection.close(); self.connection = None
+        POOL = Pool("pool.db")
+        POOL.query()
+        @pytest.fixture(scope="class", autouse=True)
+        def between():
+            yield
+            POOL.dispose()
+        """)  # fmt: skip
+    _suite(
+        project,
+        """
+        from conftest import POOL
+        class TestA:
+            def test_one(self): POOL.query()
+        class TestB:
+            def test_two(self): KEEP.append(os.pipe()); os.close(KEEP[-1][0]); os.close(KEEP[-1][1])
+            def test_three(self): KEEP.append(open(__file__)); POOL.query()
+        class TestC:
+            def test_four(self): KEEP.append(open("pool.db")); POOL.query()
+        """,
+    )
+    run = project.run()
+
+    leaked = sorted(one["nodeid"].rpartition("::")[2] for one in run.failing)
+    assert leaked == ["test_four", "test_three"], run.text
+    assert all(one["count"] == 1 for one in run.failing), run.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="eventfd is Linux's")
+def test_the_singleton_of_a_c_extension_is_a_note_until_it_grows(project: Project) -> None:
+    """What C code opens for a new global of its package is excused once, and nothing else is."""
+    project.write("conftest.py", """
+        import ctypes, os, sys, types
+        native, package = types.ModuleType("fakeq._native"), types.ModuleType("fakeq")
+        native.__file__ = "/x/site-packages/fakeq/_native.cpython-311-x86_64-linux-gnu.so"
+        package.__file__ = "/x/site-packages/fakeq/__init__.py"
+        for suffix in __import__("importlib.machinery").machinery.EXTENSION_SUFFIXES[:1]:
+            native.__file__ = "/x/site-packages/fakeq/_native" + suffix
+        class Context:
+            _instance = None
+            def __init__(self): self._number = str(ctypes.CDLL(None).eventfd(0, 0))  # as C keeps it
+            def term(self): os.close(int(self._number))
+            @classmethod
+            def instance(cls):
+                cls._instance = cls._instance or cls()
+                return cls._instance
+        Context.__module__ = "fakeq._native"
+        native.Context = package.Context = Context
+        sys.modules.update({"fakeq": package, "fakeq._native": native})
+        """)  # fmt: skip
+    _suite(
+        project,
+        """
+        import fakeq
+        def test_own_before(): KEEP.append(fakeq.Context())
+        def test_singleton(): fakeq.Context.instance()
+        def test_uses_it(): fakeq.Context.instance()
+        def test_own_after(): KEEP.append(fakeq.Context())
+        def test_closed(): fakeq.Context().term()
+        def test_grows():
+            KEEP.append(fakeq.Context._instance); fakeq.Context._instance = None
+            fakeq.Context.instance()
+        """,
+    )
+    run = project.run(grace=0.02)
+
+    leaked = [one["nodeid"].partition("::")[2] for one in run.failing]
+    assert sorted(leaked) == ["test_grows", "test_own_after", "test_own_before"], run.text
+    (note,) = [one for one in run.notes if one["kind"] == "fds"]
+    assert note["nodeid"] == "test_it.py::test_singleton"
+    assert note["held_by"][-1] == "Context._instance"
+
+
+def test_a_worker_belongs_to_the_owner_of_the_pool_that_it_joins(project: Project) -> None:
+    """A pool of the module, begun and ended by a fixture that hands out nothing, may grow in a test."""
+    _suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        POOL, OTHER = ThreadPoolExecutor(4), ThreadPoolExecutor(4)
+        @pytest.fixture(scope="module", autouse=True)
+        def pool():
+            POOL.submit(int).result()
+            yield
+            POOL.shutdown()
+        def busy(pool):
+            gate = threading.Barrier(3)
+            for one in [pool.submit(gate.wait) for _ in range(2)]: one
+            gate.wait()
+        def test_grows(): busy(POOL)
+        def test_other(): busy(OTHER)
+        """,
+    )
+    run = project.run(grace=0.1)
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_other"}, run.text
+
+
+def test_what_unittest_ends_with_the_class_is_the_class_s(project: Project) -> None:
+    """``addClassCleanup`` and ``enterClassContext`` in a test keep things for the whole class."""
+    _suite(
+        project,
+        """
+        class TestIt(unittest.TestCase):
+            def test_one(self):
+                file = open(__file__); self.addClassCleanup(file.close)
+                self.enterClassContext(open(__file__))
+            def test_two(self): KEEP.append(open(__file__))
+        """,
+    )
+    run = project.run()
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::TestIt::test_two"}, run.text

@@ -531,3 +531,30 @@ def test_a_timers_of_pytest_timeout_is_its_own(project: Project, method: str) ->
 
     assert run.one("test_leaks")["kind"] == "timers"
     assert run.outcomes == {"passed": 1, "leaked": 1}
+
+
+def test_a_connection_that_a_server_of_the_test_accepts_is_the_tests(project: Project) -> None:
+    """pytest-asyncio only runs the loop: what asyncio accepts in a callback is of who listens."""
+    project.write("test_it.py", """
+        import asyncio, pytest
+        KEEP = []
+        @pytest.mark.asyncio
+        async def test_leaks():
+            server = await asyncio.start_server(lambda r, w: KEEP.append(w), "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            while not KEEP: await asyncio.sleep(0)
+            writer.close(); server.close()
+        @pytest.mark.asyncio
+        async def test_closes():
+            gone = asyncio.Event()
+            async def serve(reader, writer):
+                await reader.read(); writer.close(); await writer.wait_closed(); gone.set()
+            server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.close(); await gone.wait(); server.close()
+        """)  # fmt: skip
+    run = project.run(plugins=("asyncio",))
+
+    finding = run.one("test_leaks", kind="sockets")
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
+    assert finding["origin"]["file"] == "test_it.py"

@@ -1,0 +1,133 @@
+"""Singletons of C extensions: what a library keeps for the process, and C code opened things for.
+
+``zmq.Context.instance()`` opens five eventfds, two epolls and two threads in C. No Python object
+has their numbers, so no reference leads from them to who keeps them. What does tell is the object
+itself: an instance of a class written in C, with a way to close it, that an installed package has
+put into a global or a class attribute *in the very window* in which the descriptors appeared.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.engine.holders import Holder
+from pytest_resource_hygiene.objects import is_a
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.places import Places
+
+__all__ = ["MADE_IN_C", "SingletonsInC", "is_unseen"]
+
+MADE_IN_C = frozenset({"fds", "sockets", "native_threads"})
+
+_SUFFIXES = tuple(EXTENSION_SUFFIXES)
+_PLAIN = frozenset({str, int, float, bytes, bool, dict, list, tuple, set, frozenset, type(None)})
+_PLAIN |= {FunctionType, BuiltinFunctionType, ModuleType}
+_WAYS_TO_END = ("close", "term", "terminate", "destroy", "shutdown", "stop", "release", "quit")
+
+
+class SingletonsInC:
+    """Tells which singletons are new since it was last asked.
+
+    Args:
+        places: to tell installed packages from the user's own code.
+    """
+
+    def __init__(self, places: Places) -> None:
+        """Take what exists as given."""
+        self._places = places
+        self._known: dict[int, weakref.ref[Any]] = {}
+        self._of_setups: weakref.WeakKeyDictionary[Owner, list[Holder]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self.take_new()
+
+    def take_new(self) -> list[Holder]:
+        """Return who keeps those that have come since the last call."""
+        new = []
+        for holder, obj in self._iter_singletons():
+            known = self._known.get(id(obj))
+            if known is not None and known() is obj:
+                continue
+            self._known[id(obj)] = weakref.ref(obj)
+            new.append(holder)
+        return new
+
+    def setup_ended(self, fixture: Owner) -> None:
+        """Remember what came while a fixture was set up, if C code opened anything meanwhile."""
+        if any(is_unseen(entry) for entry in fixture.held):
+            self._of_setups[fixture] = self.take_new()
+
+    def new_of(self, owner: Owner) -> list[Holder]:
+        """Return who keeps what has come in the window of an owner that is being judged."""
+        return [*self._of_setups.pop(owner, ()), *self.take_new()]
+
+    def _iter_singletons(self) -> Iterator[tuple[Holder, Any]]:
+        packages = self._packages_with_c()
+        classes: set[int] = set()
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] not in packages or not is_a(module, ModuleType):
+                continue
+            for attribute, value in list(vars(module).items()):
+                if is_a(value, type):
+                    if id(value) not in classes and _package_of(value) in packages:
+                        classes.add(id(value))
+                        yield from _in_class(name, value)
+                elif _may_own(value):
+                    yield Holder(name, (f"module {name}", f"{name}.{attribute}")), value
+
+    def _packages_with_c(self) -> set[str]:
+        found = set()
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None) if is_a(module, ModuleType) else None
+            if isinstance(file, str) and file.endswith(_SUFFIXES):
+                top = name.partition(".")[0]
+                if top not in sys.stdlib_module_names and self._places.is_library_module(name):
+                    found.add(top)
+        return found
+
+
+def is_unseen(entry: Entry) -> bool:
+    """Return whether C code made something and nobody saw it."""
+    return entry.creation is None and entry.change == "added" and entry.tracker.kind in MADE_IN_C
+
+
+def _package_of(cls: type) -> str:
+    name: object = cls.__module__  # which a class with slots may have replaced by anything
+    return name.partition(".")[0] if isinstance(name, str) else ""
+
+
+def _in_class(module: str, cls: type) -> Iterator[tuple[Holder, Any]]:
+    for attribute, value in list(vars(cls).items()):
+        if _may_own(value):
+            path = (
+                f"module {module}",
+                f"class {cls.__qualname__}",
+                f"{cls.__qualname__}.{attribute}",
+            )
+            yield Holder(module, path), value
+
+
+def _may_own(obj: Any) -> bool:
+    """Return whether an object is one that C code may have opened things for."""
+    cls = type(obj)
+    if cls in _PLAIN or issubclass(cls, type):
+        return False
+    if not any(hasattr(cls, name) for name in _WAYS_TO_END) or cls.__weakrefoffset__ == 0:
+        return False
+    return any(_is_written_in_c(base) for base in cls.__mro__[:-1])
+
+
+def _is_written_in_c(cls: type) -> bool:
+    name: object = cls.__module__
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and file.endswith(_SUFFIXES)

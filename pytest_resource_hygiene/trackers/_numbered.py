@@ -1,0 +1,116 @@
+"""Which Python object owns a descriptor: one walk over everything answers for all of them.
+
+The kernel knows numbers, the collector knows objects, and nothing leads from one to the other but
+asking every object. In a large process that takes tens of milliseconds, and a test that leaks
+thirty descriptors would pay it thirty times: so a walk remembers what it saw, weakly, until the
+records are forgotten, and whatever it remembers is asked again before it is believed.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import select
+import socket
+import weakref
+from selectors import BaseSelector
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.objects import attributes_of, referents_of_all
+
+if TYPE_CHECKING:
+    from pytest_resource_hygiene.recorder import Recorder
+
+__all__ = ["NumberedObjects"]
+
+_OWNERS = frozenset({io.FileIO, socket.socket, BaseSelector})
+_EPOLL: Any = getattr(select, "epoll", ())
+
+
+class NumberedObjects:
+    """Finds files, sockets and epolls by their number; one instance serves all kinds."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Know nothing; the recorder tells whether anything was made since the last walk."""
+        self._recorder = recorder
+        self._pulse: object = None
+        self._seen: dict[int, list[weakref.ref[Any]]] | None = None
+        self._without_poller: set[int] = set()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what was seen: it is asked for within one judgement, and never again."""
+        self._seen = None
+        self._without_poller.clear()
+
+    def file(self, fd: int) -> Any:
+        """Return the raw file of that number, or None."""
+        return self._find(fd, io.FileIO)
+
+    def socket(self, fd: int) -> Any:
+        """Return the socket of that number, or None."""
+        return self._find(fd, socket.socket)
+
+    def poller(self, fd: int) -> Any:
+        """Return the ``select.epoll`` of that number, or None.
+
+        It has no weak references and the collector knows only who refers to it, which is a selector
+        most of the time. For the others everything that anything refers to has to be looked at.
+        """
+        selector = self._find(fd, BaseSelector)
+        if selector is not None:
+            return _poller_of(selector)
+        if fd in self._without_poller:
+            return None
+        for obj in referents_of_all():
+            if type(obj) is _EPOLL and _number(obj) == fd:
+                return obj
+        self._without_poller.add(fd)
+        return None
+
+    def _find(self, fd: int, cls: type) -> Any:
+        if self._seen is None or self._pulse is not self._recorder.pulse:
+            self._pulse = self._recorder.pulse
+            self._without_poller.clear()
+            self._seen = _look()
+        for ref in self._seen.get(fd, ()):
+            obj = ref()
+            if obj is not None and cls in type(obj).__mro__ and _number(obj) == fd:
+                return obj
+        return None
+
+
+def _look() -> dict[int, list[weakref.ref[Any]]]:
+    seen: dict[int, list[weakref.ref[Any]]] = {}
+    owns: dict[type, bool] = {}  # asking the abstract class itself runs Python code each time
+    for obj in gc.get_objects():
+        cls = type(obj)
+        if cls not in owns:
+            owns[cls] = not _OWNERS.isdisjoint(cls.__mro__)
+        if owns[cls]:
+            number = _number(obj)
+            if number >= 0:
+                try:
+                    seen.setdefault(number, []).append(weakref.ref(obj))
+                except TypeError:  # a class with slots of its own and no weak references
+                    continue
+    return seen
+
+
+def _poller_of(selector: Any) -> Any:
+    return attributes_of(selector).get("_selector")
+
+
+def _number(obj: Any) -> int:
+    """Return the number of an object, or -1 if it has none any more."""
+    if BaseSelector in type(obj).__mro__:
+        obj = _poller_of(obj)
+    if obj is None or (type(obj) is _EPOLL and obj.closed):
+        return -1
+    try:
+        return int(obj.fileno())
+    except Exception:  # noqa: BLE001 - closed, or a subclass that may do anything here
+        return -1
