@@ -28,13 +28,14 @@ from claude_wrapper.shutdown import (
     SignalHub,
     Verifier,
     Watchdog,
+    hold_signals,
     write_report,
 )
 
 if TYPE_CHECKING:
     import signal
     import socket
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from claude_wrapper.settings import WrapperSettings
 
@@ -66,12 +67,21 @@ class WrapperServer:
         settings: What it was told.
         demo: Use the fake CLI that ships with the package.
         arguments: The words it was started with, kept for `restart`.
+        owns_process: The process ends with the server: signals that come in the last step are for
+            nobody. Otherwise they are delivered when `run` is over.
     """
 
     def __init__(
-        self, settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[str] = ()
+        self,
+        settings: WrapperSettings,
+        *,
+        demo: bool = False,
+        arguments: Sequence[str] = (),
+        owns_process: bool = False,
     ) -> None:
         self._arguments = arguments
+        self._owns_process = owns_process
+        self._release_signals: Callable[[], None] = lambda: None
         self._settings = settings
         self._demo = demo
         self._tracker = ResourceTracker()
@@ -122,6 +132,9 @@ class WrapperServer:
                     record.remove(settings.state_path)
             # The log goes before the verification, which would find its thread and its file.
             logs.stop()
+            # Only now: a signal held in this thread is given to any other one.
+            self._release_signals = hold_signals()
+            self._signals.restore()
             self.report = await _verified(report, verifier)
             _keep(self.report, settings, logs)
             return self._exit_code(self.report)
@@ -129,6 +142,8 @@ class WrapperServer:
             loop_errors.restore()
             self._signals.restore()
             logs.stop()
+            if not self._owns_process:
+                self._release_signals()
 
     def _exit_code(self, report: ShutdownReport) -> int:
         if self._force.is_set():
@@ -212,7 +227,6 @@ class WrapperServer:
         if self._force.is_set():
             self._closing.hurry()
         report = await self._closing.run()
-        self._signals.restore()
         watchdog.call_off()
         return report
 
@@ -226,7 +240,8 @@ def serve(settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[
     """
 
     async def main() -> int:
-        return await WrapperServer(settings, demo=demo, arguments=arguments).run()
+        server = WrapperServer(settings, demo=demo, arguments=arguments, owns_process=True)
+        return await server.run()
 
     return asyncio.run(main())
 
