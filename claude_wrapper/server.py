@@ -200,6 +200,8 @@ class WrapperServer:
             create_app(services), log_config=None, access_log=False, lifespan="off",
             server_header=False, http=HttpProtocol, ws="none", backlog=BACKLOG,
             timeout_graceful_shutdown=1, timeout_keep_alive=75,
+            # By default whoever connects from loopback could name any address and scheme.
+            proxy_headers=False,
         )  # fmt: skip
         self._http = _UvicornServer(config)
         self._serving = self._tracker.spawn(self._http.serve([listener]), name="http-server")

@@ -16,7 +16,7 @@ import psutil
 
 from claude_wrapper.claude.command import ClaudeCommand, Workspace, build_command
 from claude_wrapper.claude.descendants import end_descendants
-from claude_wrapper.claude.identity import is_alive
+from claude_wrapper.claude.identity import is_alive, is_stopped
 from claude_wrapper.claude.process import ClaudeProcess, signal_group, start_process
 from claude_wrapper.errors import CliFailedError, ShuttingDownError
 
@@ -60,6 +60,11 @@ class Child:
     def pid(self) -> int:
         """Process and group id."""
         return self.process.pid
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it: it answers nobody until another one comes."""
+        return is_stopped(self.pid)
 
     def rss(self) -> int:
         """Resident memory in bytes; 0 when it is gone, or there is no descriptor to look."""

@@ -27,6 +27,8 @@ what the demo shows::
     [[stranger]]                as before, and with an empty environment
     [[pid]]                     answer with the own pid
 
+A directive that makes no sense is answered as an API error 400 that says why.
+
 Options before the real ones, for a script that wraps this one: `--fake-crash` (die at start),
 `--fake-short-life` (die after the handshake), `--fake-deaf` (never answer), `--fake-chatter` (print
 without being asked, without end), `--fake-delay SECONDS` (before each word of an answer without
@@ -191,6 +193,8 @@ class _FakeClaude:
         self.is_connected = True
 
     async def obey(self, script: Script) -> None:
+        if script.mistake:
+            return self.speech.api_error(400, script.mistake)
         if "status" in script:
             return self.speech.api_error(int(script.flags["status"]))
         self.misbehave(script)
