@@ -15,6 +15,7 @@ from claude_wrapper.app import create_app
 from claude_wrapper.claude.ledger import open_ledger
 from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_version
 from claude_wrapper.claude.orphans import reap_orphans
+from claude_wrapper.claude.subreaper import become_subreaper
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.http_protocol import HttpProtocol
@@ -81,6 +82,7 @@ class WrapperServer:
     ) -> None:
         self._arguments = arguments
         self._owns_process = owns_process
+        self._is_subreaper = False
         self._release_signals: Callable[[], None] = lambda: None
         self._settings = settings
         self._demo = demo
@@ -109,6 +111,7 @@ class WrapperServer:
         """
         # Before anything of ours exists: what is new at the end was ours.
         verifier, others = Verifier(), Baseline.now()
+        self._is_subreaper = self._owns_process and become_subreaper()
         settings = self._settings
         logs = start_logging(self._tracker, settings.log_level, settings.log_file, settings.api_key)
         loop_errors = LoopErrors()
@@ -121,6 +124,8 @@ class WrapperServer:
             with contextlib.closing(listener):
                 services = await self._build(binary)
                 services.logs = logs
+                if self._is_subreaper:
+                    services.table.adopt_orphans()
                 services.monitoring.auditor.accept(others)
                 self.port = listener.getsockname()[1]
                 record = self._record(services)

@@ -25,6 +25,7 @@ what the demo shows::
     [[grandchild]]              start a process in the same group; the answer is its pid
     [[escapee]]                 as before, in a session of its own and holding our output open
     [[stranger]]                as before, and with an empty environment
+    [[hidden]]                  as before, in another folder, without our output
     [[pid]]                     answer with the own pid
 
 A directive that makes no sense is answered as an API error 400 that says why.

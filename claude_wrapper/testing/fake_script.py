@@ -46,7 +46,7 @@ class Script:
         flags = self.flags
         if "pid" in flags:
             return [str(os.getpid())]
-        if {"grandchild", "escapee", "stranger"} & flags.keys():
+        if {"grandchild", "escapee", "stranger", "hidden"} & flags.keys():
             return [str(self._start_process())]
         if "huge" in flags:
             return ["x" * int(flags["huge"])]
@@ -66,6 +66,10 @@ class Script:
         """Start what outlives us when nobody looks after it; its pid."""
         if "grandchild" in self.flags:
             return subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL).pid
+        if "hidden" in self.flags:
+            return subprocess.Popen(
+                SLEEPER, start_new_session=True, env={}, cwd="/", stdout=subprocess.DEVNULL
+            ).pid
         env: dict[str, str] | None = {} if "stranger" in self.flags else None
         return subprocess.Popen(SLEEPER, start_new_session=True, env=env).pid
 
