@@ -15,7 +15,7 @@ from claude_wrapper.app import create_app
 from claude_wrapper.claude.ledger import open_ledger
 from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_version
 from claude_wrapper.claude.orphans import reap_orphans
-from claude_wrapper.claude.subreaper import become_subreaper
+from claude_wrapper.claude.subreaper import become_subreaper, retire_subreaper
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.http_protocol import HttpProtocol
@@ -111,7 +111,6 @@ class WrapperServer:
         """
         # Before anything of ours exists: what is new at the end was ours.
         verifier, others = Verifier(), Baseline.now()
-        self._is_subreaper = self._owns_process and become_subreaper()
         settings = self._settings
         logs = start_logging(self._tracker, settings.log_level, settings.log_file, settings.api_key)
         loop_errors = LoopErrors()
@@ -119,6 +118,7 @@ class WrapperServer:
         self._signals.install()
         self._signals.subscribe(self._on_signal)
         try:
+            self._is_subreaper = self._owns_process and become_subreaper()
             binary = demo_cli() if self._demo else find_cli(settings.cli_path)
             listener = bind(settings)
             with contextlib.closing(listener):
@@ -147,6 +147,8 @@ class WrapperServer:
             loop_errors.restore()
             self._signals.restore()
             logs.stop()
+            if self._is_subreaper:
+                retire_subreaper()
             if not self._owns_process:
                 self._release_signals()
 
@@ -239,7 +241,9 @@ class WrapperServer:
 
 
 def serve(settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[str] = ()) -> int:
-    """Run a server until a signal stops it; the exit code.
+    """Run a server until a signal stops it; the exit code. The process is to end with it.
+
+    After a server has run, SIGINT, SIGTERM and SIGHUP stay held: the exit code must get out.
 
     Raises:
         SettingsError: A setting cannot be used.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from claude_wrapper.lifecycle import ResourceTracker
     from claude_wrapper.lifecycle.tracker import Tracking
 
-__all__ = ["Subreaper", "become_subreaper"]
+__all__ = ["Subreaper", "become_subreaper", "retire_subreaper"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +42,21 @@ INTERVAL = 5.0
 def become_subreaper() -> bool:
     """Have the kernel give us what our descendants orphan; False where that cannot be told apart.
 
-    It holds until the process ends: call it only where the process ends with the server.
+    `retire_subreaper` is the undo.
     """
     if sys.platform != "linux" or os.getpid() == 1 or child_pids():
         return False
+    return _set_subreaper(1)
+
+
+def retire_subreaper() -> None:
+    """Orphans go to whoever would have had them without us."""
+    _set_subreaper(0)
+
+
+def _set_subreaper(value: int) -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
-    return bool(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    return bool(libc.prctl(PR_SET_CHILD_SUBREAPER, value, 0, 0, 0) == 0)
 
 
 class Subreaper:
