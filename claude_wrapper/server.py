@@ -15,6 +15,7 @@ from claude_wrapper.app import create_app
 from claude_wrapper.claude.ledger import open_ledger
 from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_version
 from claude_wrapper.claude.orphans import reap_orphans
+from claude_wrapper.claude.subreaper import become_subreaper, retire_subreaper
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.http_protocol import HttpProtocol
@@ -28,13 +29,14 @@ from claude_wrapper.shutdown import (
     SignalHub,
     Verifier,
     Watchdog,
+    hold_signals,
     write_report,
 )
 
 if TYPE_CHECKING:
     import signal
     import socket
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from claude_wrapper.settings import WrapperSettings
 
@@ -66,12 +68,22 @@ class WrapperServer:
         settings: What it was told.
         demo: Use the fake CLI that ships with the package.
         arguments: The words it was started with, kept for `restart`.
+        owns_process: The process ends with the server: signals that come in the last step are for
+            nobody. Otherwise they are delivered when `run` is over.
     """
 
     def __init__(
-        self, settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[str] = ()
+        self,
+        settings: WrapperSettings,
+        *,
+        demo: bool = False,
+        arguments: Sequence[str] = (),
+        owns_process: bool = False,
     ) -> None:
         self._arguments = arguments
+        self._owns_process = owns_process
+        self._is_subreaper = False
+        self._release_signals: Callable[[], None] = lambda: None
         self._settings = settings
         self._demo = demo
         self._tracker = ResourceTracker()
@@ -106,11 +118,14 @@ class WrapperServer:
         self._signals.install()
         self._signals.subscribe(self._on_signal)
         try:
+            self._is_subreaper = self._owns_process and become_subreaper()
             binary = demo_cli() if self._demo else find_cli(settings.cli_path)
             listener = bind(settings)
             with contextlib.closing(listener):
                 services = await self._build(binary)
                 services.logs = logs
+                if self._is_subreaper:
+                    services.table.adopt_orphans()
                 services.monitoring.auditor.accept(others)
                 self.port = listener.getsockname()[1]
                 record = self._record(services)
@@ -122,6 +137,9 @@ class WrapperServer:
                     record.remove(settings.state_path)
             # The log goes before the verification, which would find its thread and its file.
             logs.stop()
+            # Only now: a signal held in this thread is given to any other one.
+            self._release_signals = hold_signals()
+            self._signals.restore()
             self.report = await _verified(report, verifier)
             _keep(self.report, settings, logs)
             return self._exit_code(self.report)
@@ -129,6 +147,10 @@ class WrapperServer:
             loop_errors.restore()
             self._signals.restore()
             logs.stop()
+            if self._is_subreaper:
+                retire_subreaper()
+            if not self._owns_process:
+                self._release_signals()
 
     def _exit_code(self, report: ShutdownReport) -> int:
         if self._force.is_set():
@@ -185,6 +207,8 @@ class WrapperServer:
             create_app(services), log_config=None, access_log=False, lifespan="off",
             server_header=False, http=HttpProtocol, ws="none", backlog=BACKLOG,
             timeout_graceful_shutdown=1, timeout_keep_alive=75,
+            # By default whoever connects from loopback could name any address and scheme.
+            proxy_headers=False,
         )  # fmt: skip
         self._http = _UvicornServer(config)
         self._serving = self._tracker.spawn(self._http.serve([listener]), name="http-server")
@@ -212,13 +236,14 @@ class WrapperServer:
         if self._force.is_set():
             self._closing.hurry()
         report = await self._closing.run()
-        self._signals.restore()
         watchdog.call_off()
         return report
 
 
 def serve(settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[str] = ()) -> int:
-    """Run a server until a signal stops it; the exit code.
+    """Run a server until a signal stops it; the exit code. The process is to end with it.
+
+    After a server has run, SIGINT, SIGTERM and SIGHUP stay held: the exit code must get out.
 
     Raises:
         SettingsError: A setting cannot be used.
@@ -226,7 +251,8 @@ def serve(settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[
     """
 
     async def main() -> int:
-        return await WrapperServer(settings, demo=demo, arguments=arguments).run()
+        server = WrapperServer(settings, demo=demo, arguments=arguments, owns_process=True)
+        return await server.run()
 
     return asyncio.run(main())
 

@@ -17,6 +17,7 @@ from claude_wrapper.monitoring.monitoring import (
 )
 from claude_wrapper.probes import Probes
 from claude_wrapper.sessions import (
+    FallbackStore,
     MemoryStore,
     ResponseStore,
     SessionLimits,
@@ -150,7 +151,8 @@ def _store(
     if settings.session_store == "memory":
         return MemoryStore(limits, on_removed=drop)
     if kind == "sqlite" and path:
-        return SqliteStore(path, limits, tracker, on_removed=drop)
+        store = SqliteStore(path, limits, tracker, on_removed=drop)
+        return FallbackStore(store, limits, on_removed=drop)
     raise SettingsError(
         f"--session-store is {settings.session_store!r}; valid are memory and sqlite:PATH"
     )

@@ -20,7 +20,7 @@ from claude_wrapper.claude.identity import RUN_VARIABLE, is_zombie
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["end_descendants"]
+__all__ = ["belongs", "end_descendants"]
 
 PROC = Path("/proc")
 # One that forks while we look is found by the next look.
@@ -40,7 +40,7 @@ def end_descendants(mark: str, folder: Path) -> tuple[int, ...]:
     ended: set[int] = set()
     for _ in range(LOOKS):
         found = {
-            pid for pid in _others() if _belongs(pid, mark, folder) and _kill(pid, mark, folder)
+            pid for pid in _others() if belongs(pid, mark, folder) and _kill(pid, mark, folder)
         }
         if not found - ended:
             break
@@ -52,7 +52,8 @@ def _others() -> Iterator[int]:
     yield from (pid for pid in psutil.pids() if pid != os.getpid())
 
 
-def _belongs(pid: int, mark: str, folder: Path) -> bool:
+def belongs(pid: int, mark: str, folder: Path) -> bool:
+    """Whether a process carries the mark, or works in the folder."""
     if (PROC / "self" / "environ").exists():
         return _has_mark(pid, mark) or _is_inside(pid, folder)
     with suppress(psutil.Error, OSError):
@@ -92,7 +93,7 @@ def _kill(pid: int, mark: str, folder: Path) -> bool:
         return False
     try:
         # The descriptor is held before the last look: what is seen is what is hit.
-        if is_zombie(pid) or not _belongs(pid, mark, folder):
+        if is_zombie(pid) or not belongs(pid, mark, folder):
             return False
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
     except OSError:

@@ -14,6 +14,7 @@ __all__ = [
     "identify",
     "is_alive",
     "is_running",
+    "is_stopped",
     "is_zombie",
 ]
 
@@ -44,11 +45,8 @@ def started(pid: int) -> str:
     On Linux the ticks since boot, because the wall-clock figure moves when the clock is set.
     """
     if Path("/proc/self/stat").exists():
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-        return stat.rpartition(")")[2].split()[19]
+        fields = _stat(pid)
+        return fields[19] if fields else ""
     try:
         return f"{psutil.Process(pid).create_time():.3f}"
     except (psutil.Error, OSError):
@@ -78,3 +76,22 @@ def is_zombie(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
         return False
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal, and so answers nobody."""
+    if Path("/proc/self/stat").exists():
+        return _stat(pid)[:1] in (["T"], ["t"])
+    try:
+        return psutil.Process(pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
+    except (psutil.Error, OSError):
+        return False
+
+
+def _stat(pid: int) -> list[str]:
+    """What Linux says of a process, from its state on; nothing when there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return stat.rpartition(")")[2].split()

@@ -156,12 +156,21 @@ class Pool:
             if not ticket.is_waiting:
                 self._queue.remove(ticket)
                 continue
-            worker = self.roster.choose(ticket.wanted, most=self.limits.most)
+            worker = self._choose(ticket)
             if worker is not None:
                 self._queue.remove(ticket)
                 self.roster.take(worker)
                 ticket.worker.set_result(worker)
         self._start_what_is_missing()
+
+    def _choose(self, ticket: Ticket) -> Worker | None:
+        worker = self.roster.choose(ticket.wanted, most=self.limits.most)
+        while worker is not None and worker.child.is_stopped:
+            # It would be noticed in the end, by its silence, and at the cost of the request's time.
+            logger.warning("process %d was stopped by a signal; it is replaced", worker.child.pid)
+            self._retire(worker)
+            worker = self.roster.choose(ticket.wanted, most=self.limits.most)
+        return worker
 
     def _start_what_is_missing(self) -> None:
         waiting = self._waiting()
@@ -290,6 +299,7 @@ class Pool:
         return (
             worker.has_ended
             or worker.is_doomed
+            or worker.child.is_stopped
             or worker.turns >= self.limits.max_turns
             or self._clock() - worker.born >= self.limits.max_age
             or worker.child.rss() >= self.limits.max_rss

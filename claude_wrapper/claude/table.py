@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import psutil
 
 from claude_wrapper.claude.command import ClaudeCommand, Workspace, build_command
-from claude_wrapper.claude.descendants import end_descendants
-from claude_wrapper.claude.identity import is_alive
+from claude_wrapper.claude.descendants import belongs, end_descendants
+from claude_wrapper.claude.identity import is_alive, is_stopped
 from claude_wrapper.claude.process import ClaudeProcess, signal_group, start_process
+from claude_wrapper.claude.subreaper import Subreaper
 from claude_wrapper.errors import CliFailedError, ShuttingDownError
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ class Child:
         """Process and group id."""
         return self.process.pid
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it: it answers nobody until another one comes."""
+        return is_stopped(self.pid)
+
     def rss(self) -> int:
         """Resident memory in bytes; 0 when it is gone, or there is no descriptor to look."""
         try:
@@ -100,11 +106,18 @@ class ProcessTable:
         self.killed_total = 0
         self.crashed_total = 0
         self.last_crash_at: float | None = None
+        self._subreaper: Subreaper | None = None
 
     @property
     def children(self) -> tuple[Child, ...]:
         """Those not reaped yet."""
         return tuple(self._children.values())
+
+    def adopt_orphans(self) -> None:
+        """Look after what the kernel gives us; see `become_subreaper`."""
+        run, folder = self._ledger.run_id, self._ledger.work_folder
+        self._subreaper = Subreaper(self._tracker, lambda pid: belongs(pid, run, folder))
+        self._subreaper.start()
 
     async def spawn(self) -> Child:
         """Start a child.
@@ -180,13 +193,14 @@ class ProcessTable:
     async def _end_all_descendants(self) -> None:
         """End what our children started and moved out of their group."""
         strays = await self._tracker.in_thread(self._kill_descendants_now, name="stray-finder")
-        if not strays:
-            return
-        logger.warning("ended %d processes that had left their group", len(strays))
+        if strays:
+            logger.warning("ended %d processes that had left their group", len(strays))
         with suppress(TimeoutError):
             async with asyncio.timeout(KILL_PATIENCE):
                 while any(map(is_alive, strays)):
                     await asyncio.sleep(BIRTH_INTERVAL)
+        if self._subreaper is not None:
+            await self._subreaper.look()
 
     def kill_all_now(self) -> None:
         """Kill every group without waiting for anything: the last resort before an exit."""
@@ -197,6 +211,8 @@ class ProcessTable:
         """Kill every group, and then what had left them; it may take some tens of milliseconds."""
         self.kill_all_now()
         self._kill_descendants_now()
+        if self._subreaper is not None:
+            self._subreaper.kill_now()
 
     def _kill_descendants_now(self) -> tuple[int, ...]:
         return end_descendants(self._ledger.run_id, self._ledger.work_folder)
@@ -268,3 +284,5 @@ class ProcessTable:
         )
         if strays:
             logger.warning("ended %d processes that process %d left behind", len(strays), child.pid)
+        if self._subreaper is not None:
+            await self._subreaper.look()

@@ -78,10 +78,12 @@ def audit(
         folders: Those that belong there now.
     """
     before = known or Baseline()
+    # A child is listed under what it is and its pid.
+    children = {item.name.rpartition(" ")[2]: item.name for item in tracker.list("child")}
     seen = {
         "task": _tasks() - before.tasks,
         "thread": _threads() - before.threads,
-        "child": {f"cli {pid}" for pid in child_pids()},
+        "child": {children.get(str(pid), f"cli {pid}") for pid in child_pids()},
     }
     listed = {kind: {item.name for item in tracker.list(kind)} for kind in (*seen, "temp_folder")}
     strangers = {f"{kind} {name}" for kind in seen for name in seen[kind] - listed[kind]}

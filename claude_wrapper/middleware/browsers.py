@@ -27,7 +27,10 @@ __all__ = ["BrowserGuardMiddleware"]
 ANY = "*"
 METHODS = "GET, POST, DELETE"
 # What a page may read of an answer beside its body.
-EXPOSED = "x-request-id, request-id, x-session-id, x-claude-wrapper-ignored-params, retry-after"
+EXPOSED = (
+    "x-request-id, request-id, x-session-id, x-claude-wrapper-ignored-params, "
+    "x-claude-wrapper-session-stored, retry-after"
+)
 PREFLIGHT_SECONDS = "600"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -24,6 +24,10 @@ class MeasureMiddleware:
     A route counts under its template, never under a raw path. The endpoint may put `model` and
     `first_event_at` (a reading of `time.perf_counter`) into the request's state.
 
+    A request has two times: the whole, and the time until its answer began. For an answer of the
+    model that is its first piece, streamed or not: how long the rest takes is a matter of what was
+    asked for, and says nothing about the server.
+
     Args:
         app: What comes after.
         monitoring: Where the figures go.
@@ -71,11 +75,12 @@ class MeasureMiddleware:
         model = metrics.model_label(state.get("model", ""))
         metrics.requests.labels(route, model, str(status)).inc()
         metrics.seconds.labels(route).observe(seconds)
-        first = state.get("first_event_at")
-        if first is not None:
-            metrics.ttft.labels(route).observe(first - began)
-            self._monitoring.performance.record(f"{route} first", first - began)
         is_ok = status < 500
-        self._monitoring.requests.record(status, seconds)
+        first = state.get("first_event_at")
+        response = None if first is None else first - began
+        if response is not None:
+            metrics.ttft.labels(route).observe(response)
+            self._monitoring.performance.record(f"{route} first", response)
+        self._monitoring.requests.record(status, seconds, response=response)
         self._monitoring.performance.record(route, seconds, ok=is_ok)
         self._monitoring.production.record_operation(route, seconds, ok=is_ok)

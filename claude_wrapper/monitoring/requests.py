@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["RequestFigures", "RequestStats"]
 
@@ -23,6 +23,7 @@ class _Minute:
     count: int = 0
     errors: int = 0
     seconds: float = 0.0
+    response_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class RequestFigures:
 
     Attributes:
         per_minute: Requests in the last five minutes, per minute.
-        average_seconds: Mean time of an answer in the last five minutes; 0 without any.
+        average_seconds: Mean time of a whole request in the last five minutes; 0 without any.
+        average_response_seconds: Mean time until its answer began.
         error_rate: Share of answers with status 500 or more in the last five minutes, 0 to 1.
     """
 
@@ -40,6 +42,7 @@ class RequestFigures:
     failed: int
     per_minute: float
     average_seconds: float
+    average_response_seconds: float
     error_rate: float
     errors_last_minute: int
     errors_last_day: int
@@ -57,8 +60,14 @@ class RequestStats:
         self._minutes: deque[_Minute] = deque(maxlen=MINUTES)
         self._total = self._failed = 0
 
-    def record(self, status: int, seconds: float) -> None:
-        """One request is over."""
+    def record(self, status: int, seconds: float, *, response: float | None = None) -> None:
+        """One request is over.
+
+        Args:
+            status: HTTP status of its answer.
+            seconds: From its beginning to the end of its answer.
+            response: Seconds until the answer began; None where it came in one piece.
+        """
         number = int(self._clock() // 60)
         if not self._minutes or self._minutes[-1].number != number:
             self._minutes.append(_Minute(number))
@@ -67,6 +76,7 @@ class RequestStats:
         minute.count += 1
         minute.errors += failed
         minute.seconds += seconds
+        minute.response_seconds += seconds if response is None else response
         self._total += 1
         self._failed += failed
 
@@ -81,7 +91,8 @@ class RequestStats:
             ok=self._total - self._failed,
             failed=self._failed,
             per_minute=count / AVERAGED,
-            average_seconds=sum(minute.seconds for minute in recent) / count if count else 0.0,
+            average_seconds=_mean((minute.seconds for minute in recent), count),
+            average_response_seconds=_mean((minute.response_seconds for minute in recent), count),
             error_rate=errors / count if count else 0.0,
             errors_last_minute=sum(minute.errors for minute in self._since(now - 1)),
             errors_last_day=sum(minute.errors for minute in self._since(now - MINUTES)),
@@ -89,3 +100,7 @@ class RequestStats:
 
     def _since(self, number: int) -> list[_Minute]:
         return [minute for minute in self._minutes if minute.number > number]
+
+
+def _mean(values: Iterable[float], count: int) -> float:
+    return sum(values) / count if count else 0.0

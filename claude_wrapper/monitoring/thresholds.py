@@ -20,7 +20,7 @@ class Thresholds:
     """The largest values that are still well.
 
     Attributes:
-        response_seconds: Mean time of an answer over five minutes.
+        response_seconds: Mean time until an answer begins, over five minutes.
         error_percent: Share of failed requests over five minutes.
         memory_percent: Resident memory of the server, of `memory_limit`.
         memory_limit: Bytes; 0 turns the check off.
@@ -66,8 +66,8 @@ def _measured(
     memory = 100.0 * process.rss / limits.memory_limit if limits.memory_limit else 0.0
     cpu = process.cpu_percent / max(1, limits.cpus)
     yield (
-        "response_time", "the mean time of an answer",
-        requests.average_seconds, limits.response_seconds, "s",
+        "response_time", "the mean time until an answer begins",
+        requests.average_response_seconds, limits.response_seconds, "s",
     )  # fmt: skip
     yield (
         "error_rate", "the share of failed requests",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
+
+from claude_wrapper.monitoring.resolver import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,14 +52,10 @@ async def post_json(
 async def _exchange(parts: SplitResult, body: bytes, tracker: ResourceTracker) -> int:
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    # The loop would resolve names in its executor, whose threads stay until the end.
-    found = await tracker.in_thread(
-        lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), name="webhook-resolver"
-    )
-    address = found[0][4]
+    address = await resolve(host, port, tracker)
     secure = ssl.create_default_context() if parts.scheme == "https" else None
     reader, writer = await asyncio.open_connection(
-        str(address[0]), port, ssl=secure, server_hostname=host if secure else None
+        address, port, ssl=secure, server_hostname=host if secure else None
     )
     try:
         writer.write(_request(parts, body))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["answer_turn"]
 
 SESSION_HEADER = "x-session-id"
+STORED_HEADER = "x-claude-wrapper-session-stored"
 MOST_NAMES = 50
 LONGEST_NAME = 64
 
@@ -73,6 +74,8 @@ async def _whole(
             pass
         if conversation.end is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
+        if not conversation.is_stored:
+            headers[STORED_HEADER] = "false"
         return JsonAnswer(document(conversation), headers=headers)
 
 

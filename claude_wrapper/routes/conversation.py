@@ -43,6 +43,10 @@ class Conversation:
 
     Use as an async context manager: whatever happens, the turn is abandoned and the session freed
     on the way out, without waiting for anything.
+
+    Attributes:
+        end: How the turn ended, once it has.
+        is_stored: False when the store did not take the session, which goes on from memory.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Conversation:
         self._new = new
         self._session = session
         self.end: TurnEnd | None = None
+        self.is_stored = True
         self.meter: Callable[[TurnEvent | None], None] = lambda _event: None
 
     @property
@@ -109,7 +114,9 @@ class Conversation:
         if self._session is not None:
             request = self._turn.request
             messages = (*self._new, self.answer)
-            await self._session.commit(messages, model=request.model, system=request.system)
+            self.is_stored = await self._session.commit(
+                messages, model=request.model, system=request.system
+            )
 
 
 async def begin(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.responses import Response
 
 from claude_wrapper.errors import WrapperError
-from claude_wrapper.wire.sse import SSE_HEADERS
+from claude_wrapper.wire.sse import NOT_STORED, SSE_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +101,7 @@ class EventStream(Response):
 
     async def _pass_on(self, event: TurnEvent | None) -> None:
         if event is not None:
-            await self._write(self._dialect.event(event))
+            await self._write_event(event)
         while self._conversation.end is None:
             try:
                 async with asyncio.timeout(self._heartbeat):
@@ -112,8 +112,14 @@ class EventStream(Response):
             if event is None:
                 # Abandoned: the client is gone, and nobody reads an ending.
                 return
-            await self._write(self._dialect.event(event))
+            await self._write_event(event)
         await self._write(self._dialect.finish())
+
+    async def _write_event(self, event: TurnEvent) -> None:
+        if not self._conversation.is_stored:
+            # Headers are gone long ago, and an error would spoil an answer that is whole.
+            await self._write(NOT_STORED)
+        await self._write(self._dialect.event(event))
 
     async def _write(self, body: bytes) -> None:
         if body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claude_wrapper.sessions.fallback_store import FallbackStore
 from claude_wrapper.sessions.memory_store import MemoryStore
 from claude_wrapper.sessions.record import Session, SessionLimits, SessionStats
 from claude_wrapper.sessions.responses import ResponseStore, StoredResponse
@@ -10,6 +11,7 @@ from claude_wrapper.sessions.sqlite_store import SqliteStore
 from claude_wrapper.sessions.store import SessionStore
 
 __all__ = [
+    "FallbackStore",
     "MemoryStore",
     "ResponseStore",
     "Session",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import ConflictError, NotFoundError
+from claude_wrapper.sessions.fallback_store import NotStoredError
 from claude_wrapper.sessions.line import SessionLines
 from claude_wrapper.sessions.record import SWEEP_BATCH, Session, SessionLimits
 
@@ -44,10 +45,19 @@ class SessionTurn:
         self.stop: Callable[[], None] = lambda: None
         self.is_deleted = False
 
-    async def commit(self, messages: tuple[Message, ...], *, model: str, system: str) -> None:
-        """The turn succeeded: keep what was said, unless the session was deleted meanwhile."""
-        if not self.is_deleted:
+    async def commit(self, messages: tuple[Message, ...], *, model: str, system: str) -> bool:
+        """The turn succeeded: keep what was said, unless the session was deleted meanwhile.
+
+        Returns:
+            False when it is kept in memory only, because the store did not take it.
+        """
+        if self.is_deleted:
+            return True
+        try:
             await self._service.save(self.session, messages, model=model, system=system)
+        except NotStoredError:
+            return False
+        return True
 
     def release(self) -> None:
         """The next turn may come."""

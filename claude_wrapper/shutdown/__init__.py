@@ -9,7 +9,7 @@ from claude_wrapper.shutdown.sequence import (
     StepOutcome,
     run_steps,
 )
-from claude_wrapper.shutdown.signals import SignalHub
+from claude_wrapper.shutdown.signals import SignalHub, hold_signals
 from claude_wrapper.shutdown.verify import Verifier
 from claude_wrapper.shutdown.watchdog import Watchdog
 
@@ -20,6 +20,7 @@ __all__ = [
     "StepOutcome",
     "Verifier",
     "Watchdog",
+    "hold_signals",
     "read_report",
     "run_steps",
     "write_report",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-__all__ = ["SignalHub"]
+__all__ = ["SignalHub", "hold_signals"]
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -28,6 +28,22 @@ HANGUPS = frozenset(getattr(signal, name) for name in ("SIGHUP",) if hasattr(sig
 # `timeout` and some supervisors signal the process and then its group: the same signal again
 # within this many seconds is an echo, not impatience.
 ECHO = 0.1
+
+
+def hold_signals() -> Callable[[], None]:
+    """Let the signals of the hub wait, whoever handles them; the undo delivers what came.
+
+    For the last step of a shutdown: the handlers must be back to be compared, and a signal that
+    meets the default one would end the process before it has said what it found.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        return lambda: None
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    def undo() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    return undo
 
 
 class SignalHub:

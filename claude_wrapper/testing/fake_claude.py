@@ -25,7 +25,10 @@ what the demo shows::
     [[grandchild]]              start a process in the same group; the answer is its pid
     [[escapee]]                 as before, in a session of its own and holding our output open
     [[stranger]]                as before, and with an empty environment
+    [[hidden]]                  as before, in another folder, without our output
     [[pid]]                     answer with the own pid
+
+A directive that makes no sense is answered as an API error 400 that says why.
 
 Options before the real ones, for a script that wraps this one: `--fake-crash` (die at start),
 `--fake-short-life` (die after the handshake), `--fake-deaf` (never answer), `--fake-chatter` (print
@@ -191,6 +194,8 @@ class _FakeClaude:
         self.is_connected = True
 
     async def obey(self, script: Script) -> None:
+        if script.mistake:
+            return self.speech.api_error(400, script.mistake)
         if "status" in script:
             return self.speech.api_error(int(script.flags["status"]))
         self.misbehave(script)

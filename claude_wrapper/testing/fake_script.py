@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Script"]
 
 DIRECTIVE = re.compile(r"\[\[([\w-]+)(?::(.*?))?\]\](?!\])", re.DOTALL)
+# What must be a number, and how it is made.
+NUMBERS = {"status": int, "chunks": int, "huge": int, "stderr": int, "delay": float}
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 
 
@@ -19,6 +27,7 @@ class Script:
     Attributes:
         flags: Each by its name; of several with one name the last.
         calls: The tool calls to make, in order.
+        mistake: What is wrong with them, or "".
     """
 
     def __init__(self, text: str) -> None:
@@ -26,6 +35,8 @@ class Script:
         self._text = text.strip()
         self.flags: dict[str, str] = dict(found)
         self.calls = [value for name, value in found if name == "tool"]
+        mistakes = (_mistake(name, value) for name, value in found)
+        self.mistake = next((mistake for mistake in mistakes if mistake), "")
 
     def __contains__(self, name: str) -> bool:
         return name in self.flags
@@ -35,7 +46,7 @@ class Script:
         flags = self.flags
         if "pid" in flags:
             return [str(os.getpid())]
-        if {"grandchild", "escapee", "stranger"} & flags.keys():
+        if {"grandchild", "escapee", "stranger", "hidden"} & flags.keys():
             return [str(self._start_process())]
         if "huge" in flags:
             return ["x" * int(flags["huge"])]
@@ -55,6 +66,10 @@ class Script:
         """Start what outlives us when nobody looks after it; its pid."""
         if "grandchild" in self.flags:
             return subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL).pid
+        if "hidden" in self.flags:
+            return subprocess.Popen(
+                SLEEPER, start_new_session=True, env={}, cwd="/", stdout=subprocess.DEVNULL
+            ).pid
         env: dict[str, str] | None = {} if "stranger" in self.flags else None
         return subprocess.Popen(SLEEPER, start_new_session=True, env=env).pid
 
@@ -66,3 +81,28 @@ class Script:
                 "Start the server without --demo to talk to Claude."
             ),
         )
+
+
+def _mistake(name: str, value: str) -> str:
+    """What is wrong with one directive, or "": without this it would end in silence."""
+    said = f"[[{name}:{value}]]" if value else f"[[{name}]]"
+    if name in NUMBERS and not _is_number(NUMBERS[name], value):
+        return f"the directive {said} needs a number from 0 on: [[{name}:2]]"
+    if name == "tool" and not value.split(" ", maxsplit=1)[0]:
+        return f"the directive {said} needs the name of a tool: " + '[[tool:NAME {"a": 1}]]'
+    if name in {"tool", "json"}:
+        text = value.partition(" ")[2] if name == "tool" else value
+        try:
+            is_object = isinstance(json.loads(text or "{}"), dict)
+        except (ValueError, RecursionError) as error:
+            return f"the directive {said} holds no JSON: {error}"
+        if name == "tool" and not is_object:
+            return f"the directive {said} needs an object as arguments, not {text}"
+    return ""
+
+
+def _is_number(kind: Callable[[str], float], text: str) -> bool:
+    try:
+        return 0 <= kind(text) < math.inf
+    except ValueError:
+        return False

@@ -57,14 +57,14 @@ class Speech:
         self._wire.event("message_delta", delta=delta, usage={"output_tokens": 5})
         self._wire.event("message_stop")
 
-    def api_error(self, status: int) -> None:
-        """The API refused."""
+    def api_error(self, status: int, text: str = "fake error") -> None:
+        """The API refused, with these words."""
         if status == 429:
             self._wire.send(type="rate_limit_event", rate_limit_info={"status": "rejected"})
         self._conversation.add("assistant", [{"type": "text", "text": f"API Error: {status}"}])
         self._wire.result(
             is_error=True,
             api_error_status=status,
-            text=f"API Error: {status} fake error",
+            text=f"API Error: {status} {text}",
             terminal_reason="api_error",
         )

@@ -6,10 +6,11 @@ from typing import Any
 
 from claude_wrapper.wire.json_answer import encode_json
 
-__all__ = ["DONE", "HEARTBEAT", "SSE_HEADERS", "data", "event"]
+__all__ = ["DONE", "HEARTBEAT", "NOT_STORED", "SSE_HEADERS", "data", "event"]
 
 DONE = b"data: [DONE]\n\n"
 HEARTBEAT = b": heartbeat\n\n"
+NOT_STORED = b": the session could not be stored and would not survive a restart\n\n"
 SSE_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",

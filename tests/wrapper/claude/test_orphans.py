@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
+import psutil
 import pytest
 from wrapper.support.servers import is_alive, running_server, wait_until
 
@@ -108,6 +110,65 @@ def test_one_that_cleared_its_environment_is_found_by_its_folder(tmp_path: Path)
         for process in (ours, other):
             process.kill()
             process.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel gives us orphans on Linux only")
+def test_one_that_hides_wholly_goes_with_its_process(tmp_path: Path) -> None:
+    """Another group, no environment, another folder: only the kernel knows whose it is."""
+
+    def hide(session: str) -> int:
+        body = {"model": "sonnet", "messages": [{"role": "user", "content": "[[hidden]]"}]}
+        url = f"{server.url}/v1/chat/completions"
+        answer = httpx.post(url, json=body, headers={"x-session-id": session}, timeout=20)
+        return int(answer.json()["choices"][0]["message"]["content"])
+
+    with running_server(tmp_path) as server:
+        first, second = hide("first"), hide("second")
+        assert is_alive(first)
+        httpx.delete(f"{server.url}/v1/sessions/first")
+        wait_until(lambda: not psutil.pid_exists(first), what="it is gone, and was collected")
+        assert is_alive(second)
+        assert server.stop() == 0
+        assert not psutil.pid_exists(second)
+    log = (tmp_path / "server.log").read_text()
+    assert f"process {first} hid itself and lost its parent; it is ended" in log
+    assert log.splitlines()[-1].endswith(": nothing left")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel gives us orphans on Linux only")
+def test_children_that_were_there_before_the_server_are_left_alone(tmp_path: Path) -> None:
+    """As of a script that starts something and then becomes the server; and what they orphan."""
+    code = (
+        "import os, subprocess, sys\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "start = 'import subprocess, sys, time; p = subprocess.Popen(sys.argv[1:]);'\n"
+        "start += 'print(p.pid, flush=True); time.sleep(600)'\n"
+        "command = [sys.executable, '-c', start, *sleep]\n"
+        "two = subprocess.Popen(command, env={}, cwd='/', stdout=subprocess.PIPE)\n"
+        "print(two.pid, int(two.stdout.readline()), flush=True)\n"
+        "os.execv(sys.executable, [sys.executable, '-m', 'claude_wrapper', *sys.argv[1:]])\n"
+    )
+    words = ["serve", "-p", "0", "--demo", "--state-dir", str(tmp_path)]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    assert server.stdout is not None
+    parent, child = map(int, server.stdout.readline().split())
+    try:
+        assert "claude-wrapper" in server.stdout.readline()
+        os.kill(parent, signal.SIGKILL)
+        wait_until(lambda: psutil.Process(child).ppid() != parent, what="it is an orphan")
+        assert psutil.Process(child).ppid() != server.pid
+        server.terminate()
+        assert server.wait(20) == 0
+        assert is_alive(child)
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 def test_the_run_of_a_living_server_is_left_alone(tmp_path: Path) -> None:

@@ -270,6 +270,21 @@ async def test_a_process_counts_against_the_bound_until_it_is_gone(tmp_path: Pat
         assert cli.table.killed_total == 1
 
 
+@pytest.mark.parametrize("most", [1, 2])
+async def test_a_stopped_process_is_replaced_before_it_is_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, most: int
+) -> None:
+    """Its silence alone would cost the next turn two seconds, or all its time."""
+    async with engine(tmp_path, PoolLimits(warm=1, most=most, queue=4)) as cli:
+        await cli.text(user("[[text:x]]"))
+        [old] = cli.table.children
+        suspend(old.pid)
+        assert await cli.text(user("[[text:y]]")) == "y"
+        await old.gone.wait()
+        assert f"process {old.pid} was stopped by a signal; it is replaced" in caplog.text
+        assert old.pid not in [child.pid for child in cli.table.children]
+
+
 async def test_a_client_that_does_not_read_holds_its_process_back(tmp_path: Path) -> None:
     """Neither our queues nor our memory grow: the process itself waits in a write."""
     async with engine(tmp_path, ONE) as cli:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from wrapper.support.clock import FakeClock
+from wrapper.support.servers import is_alive
 
-from claude_wrapper.lifecycle import ResourceTracker
+from claude_wrapper.lifecycle import Baseline, ResourceTracker, audit
 from claude_wrapper.monitoring import channels
 from claude_wrapper.monitoring.alerts import Alert, AlertCenter
 from claude_wrapper.monitoring.channels import (
@@ -19,6 +21,7 @@ from claude_wrapper.monitoring.channels import (
     LogChannel,
     WebhookChannel,
 )
+from claude_wrapper.monitoring.resolver import resolve
 from claude_wrapper.monitoring.webhook import post_json
 
 if TYPE_CHECKING:
@@ -160,6 +163,30 @@ async def test_a_webhook_that_refuses_or_hangs_is_dropped(
         await asyncio.sleep(0.001)
     assert "did not reach the webhook" in caplog.text
     await gone.close()
+
+
+async def test_a_name_server_that_hangs_leaves_nothing() -> None:
+    tracker, known = ResourceTracker(), Baseline.now()
+    hang = (sys.executable, "-c", "import time; time.sleep(600)")
+    looking = asyncio.ensure_future(resolve("hook.example", 443, tracker, helper=hang))
+    while tracker.count("child") == 0:
+        await asyncio.sleep(0.001)
+    [child] = tracker.list("child")
+    # Whoever compares the children with the list does not take it for a stranger.
+    assert [one for one in audit(tracker, known).strangers if one.startswith("child")] == []
+    looking.cancel()
+    await asyncio.wait([looking])
+    assert not is_alive(int(child.name.split()[1]))
+    assert tracker.list() == ()
+
+
+async def test_names_and_addresses_are_looked_up() -> None:
+    tracker = ResourceTracker()
+    assert await resolve("127.0.0.1", 80, tracker) == "127.0.0.1"
+    assert await resolve("localhost", 80, tracker) in {"127.0.0.1", "::1"}
+    with pytest.raises(OSError, match=r"^x{70}: .*label"):
+        await resolve("x" * 70, 80, tracker)
+    assert tracker.list() == ()
 
 
 async def test_an_address_that_is_none_is_refused() -> None:

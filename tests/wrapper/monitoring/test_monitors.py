@@ -211,18 +211,20 @@ async def test_thresholds_of_the_process(
 
 
 @pytest.mark.parametrize(
-    ("failed", "seconds", "names"),
+    ("failed", "seconds", "response", "names"),
     [
-        pytest.param(5, 5.0, [], id="on both thresholds"),
-        pytest.param(6, 5.0, ["error_rate"], id="too many errors"),
-        pytest.param(5, 5.1, ["response_time"], id="too slow"),
+        pytest.param(5, 5.0, None, [], id="on both thresholds"),
+        pytest.param(6, 5.0, None, ["error_rate"], id="too many errors"),
+        pytest.param(5, 5.1, None, ["response_time"], id="too slow"),
+        pytest.param(5, 90.0, 5.0, [], id="long streams that begin in time"),
+        pytest.param(5, 90.0, 5.1, ["response_time"], id="streams that begin too late"),
     ],
 )
 async def test_thresholds_of_the_requests(
-    stage: Stage, failed: int, seconds: float, names: list[str]
+    stage: Stage, failed: int, seconds: float, response: float | None, names: list[str]
 ) -> None:
     for number in range(100):
-        stage.requests.record(500 if number < failed else 200, seconds)
+        stage.requests.record(500 if number < failed else 200, seconds, response=response)
     monitor = stage.system()
     await monitor.sample()
     assert [alert.name for alert in stage.sent] == names

@@ -259,7 +259,7 @@ def test_a_stopped_process_is_replaced_and_does_not_hold_up_the_end(
     binary: Path, api: FakeApi, tmp_path: Path
 ) -> None:
     env = {"ANTHROPIC_API_KEY": "sk-ant-dummy", "ANTHROPIC_BASE_URL": api.url}
-    flags = ("--max-concurrency", "1", "--pool-size", "1", "--request-timeout", "3s")
+    flags = ("--max-concurrency", "1", "--pool-size", "1", "--request-timeout", "20s")
     messages = [{"role": "user", "content": "x"}]
     body = {"model": MODEL, "messages": messages}
     with running_server(tmp_path, *flags, cli=binary, **env) as server:
@@ -267,10 +267,8 @@ def test_a_stopped_process_is_replaced_and_does_not_hold_up_the_end(
         assert httpx.post(url, json=body, timeout=30).status_code == 200
         [child] = server.children()
         suspend(child.pid)
-        # Replaced in time, or not before the request has used up its own: both are an honest end.
-        assert httpx.post(url, json=body, timeout=30).status_code in {200, 504}
+        assert httpx.post(url, json=body, timeout=30).status_code == 200
         wait_until(lambda: not is_alive(child.pid), what="the stopped process is gone")
-        wait_until(lambda: httpx.post(url, json=body, timeout=30).status_code == 200, what="fine")
         [child] = server.children()
         suspend(child.pid)
         assert server.stop() == 0

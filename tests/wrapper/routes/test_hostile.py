@@ -242,3 +242,47 @@ def test_the_error_is_that_of_the_variant_that_was_meant(
     answer = http.post("/v1/responses", json={"model": "sonnet", "input": given})
     assert answer.status_code == 400
     assert answer.json()["error"]["message"].startswith(words)
+
+
+def test_nobody_forges_where_a_request_comes_from(
+    server: RunningServer, http: httpx.Client
+) -> None:
+    """Who connects from loopback is no trusted proxy: neither log nor origin believe its words."""
+    forged = {
+        "x-forwarded-for": "203.0.113.66",
+        "x-forwarded-proto": "https",
+        "x-forwarded-host": "page.example",
+        "forwarded": "for=203.0.113.66;proto=https;host=page.example",
+        "x-request-id": "forged-request",
+    }
+    assert http.post(CHAT, json=body(), headers=forged).status_code == 200
+    # Were the scheme believed, this page, on another port, would be one of ours.
+    page = {**forged, "host": "localhost", "origin": "https://localhost"}
+    answer = http.post(CHAT, json=body(), headers=page)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden_origin")
+    wait_until(lambda: server.log.read_text().count("forged-request") == 2, what="it is logged")
+    assert "203.0.113.66" not in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("directive", "words"),
+    [
+        ("[[tool:f {]]", "holds no JSON"),
+        ("[[tool:f [1]]]", "needs an object"),
+        ("[[tool]]", "needs the name of a tool"),
+        ("[[json:{]]", "holds no JSON"),
+        ("[[chunks:many]]", "needs a number"),
+        ("[[delay:-1]]", "needs a number"),
+        ("[[delay:nan]]", "needs a number"),
+        ("[[status]]", "needs a number"),
+    ],
+)
+def test_a_directive_that_makes_no_sense_is_answered(
+    http: httpx.Client, directive: str, words: str
+) -> None:
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    messages = [{"role": "user", "content": directive}]
+    answer = http.post(CHAT, json={"model": "sonnet", "messages": messages, "tools": tools})
+    assert answer.status_code == 400
+    assert directive in answer.json()["error"]["message"]
+    assert words in answer.json()["error"]["message"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -68,3 +71,16 @@ def test_a_second_server_does_not_take_the_place_of_the_first(tmp_path: Path) ->
             assert "previous run: clean" in beside.announcement
         assert httpx.get(f"{server.url}/health/live").status_code == 200
     assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+def test_signals_that_go_on_to_the_end_leave_an_exit_code_and_a_report(tmp_path: Path) -> None:
+    """Also those that come while the process is compared, and while the interpreter ends."""
+    with running_server(tmp_path) as server:
+        numbers = itertools.cycle((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        while server.process.poll() is None:
+            server.process.send_signal(next(numbers))
+            time.sleep(0.002)
+        assert server.process.returncode == 1
+    assert "stopped in" in (tmp_path / "server.log").read_text().splitlines()[-1]
+    report = json.loads((tmp_path / "state" / "last-shutdown.json").read_text())
+    assert report["left"] == []
