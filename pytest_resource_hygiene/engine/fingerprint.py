@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fingerprint", "relative", "without_parameters"]
 
-# Compiled, and looked for, with the first finding: a clean run needs neither.
+_STDLIB = os.path.dirname(os.__file__) + "/"  # noqa: PTH120 - without resolving links
+# Compiled with the first finding: a clean run does not need it.
 _VARYING = r"0x[0-9a-fA-F]+|\d+|(?:/var)?/tmp/\S+|/var/folders/\S+|\[[^\]]*\]"
 _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
@@ -45,14 +46,7 @@ def relative(file: str, root: str) -> str:
     for marker in ("/site-packages/", "/dist-packages/"):
         if marker in file:
             return file.rpartition(marker)[2]
-    return file.removeprefix(_standard_library() + "/")
-
-
-@cache
-def _standard_library() -> str:
-    import sysconfig
-
-    return sysconfig.get_path("stdlib")
+    return file.removeprefix(_STDLIB)
 
 
 def without_parameters(nodeid: str) -> str:
@@ -80,7 +74,7 @@ def _folders_of_this_machine() -> tuple[tuple[re.Pattern[str], str], ...]:
 
     folders = {
         sysconfig.get_path("purelib"): "packages",
-        _standard_library(): "stdlib",
+        _STDLIB.rstrip("/"): "stdlib",
         sys.prefix: "prefix",
         sys.base_prefix: "prefix",
         str(Path("~").expanduser()): "home",

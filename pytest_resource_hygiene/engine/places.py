@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 __all__ = ["PLUGIN_ENDINGS", "Place", "Places"]
 
@@ -31,16 +31,15 @@ class Places:
 
     Args:
         roots: folders of the user's own code, e.g. the project and the folders of collected tests.
-        tools: returns further files that belong to the test runner, e.g. those of installed
-            plugins; asked with the first file that may be one.
+        tools: further files that belong to the test runner, e.g. those of installed plugins.
     """
 
-    def __init__(
-        self, roots: Iterable[str] = (), tools: Callable[[], Iterable[str]] = tuple
-    ) -> None:
-        """Look at nothing yet: a clean run hardly asks."""
+    def __init__(self, roots: Iterable[str] = (), tools: Iterable[str] = ()) -> None:
+        """Find out all now: later, a test may have replaced what this takes."""
+        # What `sysconfig` would say; importing that takes a millisecond.
+        self._stdlib = _prefixes({str(Path(os.__file__).parent)})
         self._roots: tuple[str, ...] = _prefixes(set(roots))
-        self._find_tools = tools
+        self._tools = frozenset(tools)
         self._cache: dict[str, Place] = {}
         self._projects: set[str] | None = None
 
@@ -50,14 +49,6 @@ class Places:
         if prefixes[0] not in self._roots:
             self._roots += prefixes
             self._cache.clear()
-
-    @cached_property
-    def _tools(self) -> frozenset[str]:
-        return frozenset(self._find_tools())
-
-    @cached_property
-    def _stdlib(self) -> tuple[str, ...]:
-        return _prefixes(_standard_library())
 
     def has_in_a_root(self, folder: str) -> bool:
         """Return whether a folder is the user's by its name alone, and not one of packages in it."""
@@ -123,12 +114,6 @@ class Places:
 def _prefixes(folders: set[str]) -> tuple[str, ...]:
     every = folders | {str(Path(folder).resolve()) for folder in folders}
     return tuple(sorted(folder.rstrip("/") + "/" for folder in every if folder))
-
-
-def _standard_library() -> set[str]:
-    import sysconfig
-
-    return {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
 
 
 def _below(file: str, marker: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -248,11 +249,9 @@ def stop_files() -> list[str]:
 def tool_files(config: pytest.Config) -> list[str]:
     """Return the files of installed plugins: what they make is theirs."""
     files = []
-    for _, dist in config.pluginmanager.list_plugin_distinfo():
-        for entry in dist.entry_points:
-            if entry.group == "pytest11":
-                module = sys.modules.get(entry.value.partition(":")[0])
-                file = getattr(module, "__file__", None)
-                if file and "/site-packages/" in file:
-                    files.append(file)
+    for plugin, _ in config.pluginmanager.list_plugin_distinfo():
+        module = plugin if isinstance(plugin, ModuleType) else sys.modules.get(plugin.__module__)
+        file = getattr(module, "__file__", None)
+        if file and "/site-packages/" in file:
+            files.append(file)
     return files

@@ -108,7 +108,7 @@ class Watcher:
         settings = engine_settings(self.config, trackers)
         roots = {str(self.config.rootpath), str(self.config.invocation_params.dir)}
         roots.update({str(item.path.parent) for item in session.items[:1]})
-        places = Places(roots, lambda: tool_files(self.config))
+        places = Places(roots, tool_files(self.config))
         files = {item.path for item in session.items}  # first, for all items of a file share one
         for folder in {str(file.parent) for file in files}:
             if not places.has_in_a_root(folder):
