@@ -313,7 +313,7 @@ class Ledger:
         if seat is None:
             return
         owner = entry.owner
-        if owner is None or owner.info.type == "session":
+        if owner is None:
             self._vacant[tracker, seat] += 1
         elif owner.closed and entry.creation is None:
             self._vacant_unseen[tracker, seat] += 1

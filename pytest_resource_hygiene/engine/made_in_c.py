@@ -31,6 +31,8 @@ MADE_IN_C = frozenset({"fds", "sockets", "native_threads"})
 _SUFFIXES = tuple(EXTENSION_SUFFIXES)
 _PLAIN = frozenset({str, int, float, bytes, bool, dict, list, tuple, set, frozenset, type(None)})
 _PLAIN |= {FunctionType, BuiltinFunctionType, ModuleType}
+# Singletons that no global of Python's refers to, and the function that returns them, or None.
+_ACCESSORS = (("gevent._hub_local", "get_hub_if_exists"),)
 _WAYS_TO_END = ("close", "term", "terminate", "destroy", "shutdown", "stop", "release", "quit")
 
 
@@ -84,6 +86,11 @@ class SingletonsInC:
                 elif _may_own(value):
                     yield Holder(name, (f"module {name}", f"{name}.{attribute}")), value
 
+        for name, function in _ACCESSORS:
+            found = _call(name, function)
+            if found is not None:
+                yield Holder(name, (f"module {name}", f"{name}.{function}()")), found
+
     def _packages_with_c(self) -> set[str]:
         found = set()
         for name, module in list(sys.modules.items()):
@@ -93,6 +100,13 @@ class SingletonsInC:
                 if top not in sys.stdlib_module_names and self._places.is_library_module(name):
                     found.add(top)
         return found
+
+
+def _call(module: str, function: str) -> Any:
+    try:
+        return getattr(sys.modules.get(module), function, lambda: None)()
+    except Exception:  # noqa: BLE001 - another release may want arguments
+        return None
 
 
 def is_unseen(entry: Entry) -> bool:
