@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Judge"]
 
+_EXECUTOR = "concurrent.futures.thread"
 _NEAR = 2_000  # objects within which something counts as part of another
 
 
@@ -373,8 +374,9 @@ def _queue_of(entry: Entry) -> Any:
     """
     if entry.tracker.kind != "threads":
         return None
+    worker = getattr(entry.value, "_target", None)
     arguments = getattr(entry.value, "_args", None)
-    if not isinstance(arguments, tuple):
+    if getattr(worker, "__module__", "") != _EXECUTOR or not isinstance(arguments, tuple):
         return None
     return next((one for one in arguments if type(one) is SimpleQueue), None)
 

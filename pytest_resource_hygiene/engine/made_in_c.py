@@ -75,6 +75,7 @@ class SingletonsInC:
     def _iter_singletons(self) -> Iterator[tuple[Holder, Any]]:
         packages = self._packages_with_c()
         classes: set[int] = set()
+        may_own = _OwnerClasses()
         for name, module in list(sys.modules.items()):
             if name.partition(".")[0] not in packages or not is_a(module, ModuleType):
                 continue
@@ -82,8 +83,8 @@ class SingletonsInC:
                 if is_a(value, type):
                     if id(value) not in classes and _package_of(value) in packages:
                         classes.add(id(value))
-                        yield from _in_class(name, value)
-                elif _may_own(value):
+                        yield from _in_class(name, value, may_own)
+                elif may_own[type(value)]:
                     yield Holder(name, (f"module {name}", f"{name}.{attribute}")), value
 
         for name, function in _ACCESSORS:
@@ -119,9 +120,9 @@ def _package_of(cls: type) -> str:
     return name.partition(".")[0] if isinstance(name, str) else ""
 
 
-def _in_class(module: str, cls: type) -> Iterator[tuple[Holder, Any]]:
+def _in_class(module: str, cls: type, may_own: _OwnerClasses) -> Iterator[tuple[Holder, Any]]:
     for attribute, value in list(vars(cls).items()):
-        if _may_own(value):
+        if may_own[type(value)]:
             path = (
                 f"module {module}",
                 f"class {cls.__qualname__}",
@@ -130,9 +131,15 @@ def _in_class(module: str, cls: type) -> Iterator[tuple[Holder, Any]]:
             yield Holder(module, path), value
 
 
-def _may_own(obj: Any) -> bool:
-    """Return whether an object is one that C code may have opened things for."""
-    cls = type(obj)
+class _OwnerClasses(dict[type, bool]):
+    """Whether C code may have opened things for the objects of a class; asked once for each."""
+
+    def __missing__(self, cls: type) -> bool:
+        answer = self[cls] = _may_own(cls)
+        return answer
+
+
+def _may_own(cls: type) -> bool:
     if cls in _PLAIN or issubclass(cls, type):
         return False
     if not any(hasattr(cls, name) for name in _WAYS_TO_END) or cls.__weakrefoffset__ == 0:
