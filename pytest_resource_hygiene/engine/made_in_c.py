@@ -28,6 +28,7 @@ __all__ = ["MADE_IN_C", "SingletonsInC", "is_unseen"]
 
 MADE_IN_C = frozenset({"fds", "sockets", "native_threads"})
 
+_OWN = __name__.partition(".")[0]
 _SUFFIXES = tuple(EXTENSION_SUFFIXES)
 _PLAIN = frozenset({str, int, float, bytes, bool, dict, list, tuple, set, frozenset, type(None)})
 _PLAIN |= {FunctionType, BuiltinFunctionType, ModuleType}
@@ -98,7 +99,8 @@ class SingletonsInC:
             file = getattr(module, "__file__", None) if is_a(module, ModuleType) else None
             if isinstance(file, str) and file.endswith(_SUFFIXES):
                 top = name.partition(".")[0]
-                if top not in sys.stdlib_module_names and self._places.is_library_module(name):
+                skipped = top == _OWN or top in sys.stdlib_module_names or top in found
+                if not skipped and self._places.is_library_module(name):
                     found.add(top)
         return found
 
