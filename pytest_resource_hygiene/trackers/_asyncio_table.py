@@ -257,8 +257,8 @@ class AsyncioTable:
 
     def _looking_before_close(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any) -> None:
-            watched = self._recorder.started and self._tasks
-            if watched and not loop.is_closed() and not loop.is_running():
+            pending = self._tasks and self._recorder.started and self.live_tasks()
+            if pending and not loop.is_closed() and not loop.is_running():
                 self._catch_abandoned(loop)
             original(loop)
 
