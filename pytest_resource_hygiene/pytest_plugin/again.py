@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.pytest_plugin.protocol import Watcher
 
-__all__ = ["Confirmer", "Repeater"]
+__all__ = ["Confirmer", "Repeater", "is_trend"]
 
 # Below this many blocks a run, growth is the test runner's own bookkeeping.
 _NOISE_BLOCKS = 8
+_EVENNESS = 4  # what warms up falls off faster; what is kept of each run is much the same
 _TREND = 2  # of memory, one step is none: a cache was filled, code was specialised
 
 
@@ -51,6 +52,15 @@ class _Runner:
     def tell(self, item: pytest.Item, reports: Iterable[pytest.TestReport]) -> None:
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
+
+
+def is_trend(deltas: list[int]) -> bool:
+    """Return whether memory grows with every run, rather than less with each, as a cache does."""
+    return (
+        len(deltas) >= _TREND
+        and min(deltas) >= _NOISE_BLOCKS
+        and max(deltas) <= _EVENNESS * min(deltas)
+    )
 
 
 def _start(item: pytest.Item) -> None:
@@ -146,7 +156,7 @@ class Repeater(_Runner):
             return []
         for kind in counts[0]:
             deltas = [b[kind] - a[kind] for a, b in pairwise(counts)]
-            if kind == "memory" and (len(deltas) < _TREND or min(deltas) < _NOISE_BLOCKS):
+            if kind == "memory" and not is_trend(deltas):
                 continue
             if min(deltas) >= 1:
                 found.append(self._leak(item, kind, deltas))

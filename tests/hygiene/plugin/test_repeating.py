@@ -1,0 +1,50 @@
+"""What is found by running a test again and again: growth, and not what a cache does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_resource_hygiene.pytest_plugin.again import is_trend
+
+if TYPE_CHECKING:
+    from support.inner import Project
+
+
+@pytest.mark.parametrize(
+    ("deltas", "grows"),
+    [
+        ([100, 100, 100], True),
+        ([100, 130, 90, 110], True),
+        ([8, 8], True),
+        ([100], False),  # one step is none
+        ([100, 100, 7], False),  # the runner's own bookkeeping
+        ([100, 0, 100], False),
+        ([100, -50, 100], False),
+        ([105, 23, 17], False),  # falls off, as what warms up does
+    ],
+)
+def test_memory_is_a_leak_if_each_run_keeps_much_the_same(deltas: list[int], grows: bool) -> None:
+    assert is_trend(deltas) is grows
+
+
+def test_memory_that_each_run_keeps_is_found(project: Project) -> None:
+    """A test that keeps a hundred objects of each run fails, its clean neighbour does not."""
+    project.write(
+        "test_it.py",
+        """
+        KEPT = []
+
+        def test_keeps():
+            KEPT.append([object() for _ in range(100)])
+
+        def test_drops():
+            assert [object() for _ in range(100)]
+        """,
+    )
+    run = project.run("--resource-hygiene-repeat=4", "--resource-hygiene-kinds=+memory")
+
+    assert [(one["kind"], one["nodeid"]) for one in run.failing] == [
+        ("memory", "test_it.py::test_keeps")
+    ], run.text
