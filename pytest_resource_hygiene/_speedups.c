@@ -244,6 +244,10 @@ PyDoc_STRVAR(site_doc,
 static PyObject *
 take_down(Sites *self, PyObject *what, long depth)
 {
+    if (self == NULL || self->owner_var == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__ was not called");
+        return NULL;
+    }
     if (stir(self) < 0)
         return NULL;
     PyObject *stack = stack_of(self, depth), *owner = NULL, *parent = NULL, *result = NULL;

@@ -328,6 +328,16 @@ def test_what_is_no_argument_is_told(arguments: tuple[object, ...], complaint: s
         audit.Sites(*arguments)  # type: ignore[arg-type]
 
 
+@compiled_only
+def test_what_was_never_initialised_is_told() -> None:
+    sites = audit.Sites.__new__(audit.Sites)
+    openings = audit.Openings.__new__(audit.Openings)
+    with pytest.raises(RuntimeError, match="__init__"):
+        sites.site(None)
+    with pytest.raises(RuntimeError, match="__init__"):
+        openings(("/dev/null",))
+
+
 def test_records_end_with_whoever_holds_them() -> None:
     class Thing:
         """Counted by the collector."""
