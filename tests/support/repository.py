@@ -12,7 +12,7 @@ __all__ = ["ROOT", "Repository", "copy_of_ours"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _PARTS = ("pytest_resource_hygiene", "claude_wrapper", "docs")  # what the wheel is built from
-_FILES = ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml")
+_FILES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".pre-commit-hooks.yaml")
 
 
 class Repository:
