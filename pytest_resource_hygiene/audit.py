@@ -48,7 +48,7 @@ def set_handlers(handlers: dict[str, Handler], /) -> None:
 
 
 class Sites:
-    """Takes down where things are made, and for whom.
+    """Takes down where things are made, and for whom; a subclass knows who made a thread.
 
     Args:
         stop_files: names of files; a stack ends before the first frame of one of them.
@@ -99,8 +99,8 @@ class Sites:
         return tuple(stack), self.owner_var.get(None), self.window, parent, what
 
     def maker_of_thread(self) -> Any:
-        """Return the record of the thread that asks; None if there is none."""
-        return None
+        """Return the record of the thread that asks, or None; for a subclass to define."""
+        raise NotImplementedError
 
 
 class Openings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,14 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _act(arguments: argparse.Namespace) -> Exit:
     text = kind_page(arguments.kind)
-    sys.stdout.write(_coloured(text) if sys.stdout.isatty() else text)
+    sys.stdout.write(_coloured(text) if _wants_colour() else text)
     return Exit.CLEAN
+
+
+def _wants_colour() -> bool:
+    """Tell whether somebody watches who wants colours: https://no-color.org."""
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not is_plain
 
 
 def _coloured(text: str) -> str:

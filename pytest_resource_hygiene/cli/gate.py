@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +11,7 @@ from pytest_resource_hygiene.cli.completion import complete_files
 from pytest_resource_hygiene.cli.exits import Exit
 from pytest_resource_hygiene.cli.files import collector_paused, load
 from pytest_resource_hygiene.errors import SettingsError
+from pytest_resource_hygiene.pages import documented_kinds
 from pytest_resource_hygiene.reports.leaks import FoundLeak, leaks_of, plural
 
 if TYPE_CHECKING:
@@ -121,6 +123,7 @@ def _verdict(counted: Iterable[FoundLeak], limits: dict[str, int], report: dict[
             file=sys.stderr,
         )
     _warn(report)
+    _warn_of_kinds(limits, report)
     return Exit.LEAKS if over or stale else Exit.CLEAN
 
 
@@ -130,6 +133,18 @@ def _warn(report: dict[str, Any]) -> None:
         print("warning: the report is of a run without any test", file=sys.stderr)
     for spot in report["environment"]["blind_spots"]:
         print(f"warning: blind spot: {spot['kind']}: {spot['why']}", file=sys.stderr)
+
+
+def _warn_of_kinds(limits: dict[str, int], report: dict[str, Any]) -> None:
+    """Say that a limit is for nothing: misspelt, or for a project's kind that does not leak."""
+    known = {*documented_kinds(), *(finding["kind"] for finding in report["findings"])}
+    for kind in sorted(set(limits) - known - {""}):
+        near = difflib.get_close_matches(kind, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(
+            f"warning: --max {kind}=N: no such kind is built in, or in the report{hint}",
+            file=sys.stderr,
+        )
 
 
 def _leaks(report: dict[str, Any]) -> dict[str, FoundLeak]:

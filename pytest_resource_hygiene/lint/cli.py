@@ -17,7 +17,7 @@ from pytest_resource_hygiene._version import __version__
 from pytest_resource_hygiene.lint.check import META_RULES, known_codes
 from pytest_resource_hygiene.lint.config import Config, ConfigError, find_config, load_config
 from pytest_resource_hygiene.lint.discover import codes_for, find_files
-from pytest_resource_hygiene.lint.formats import FORMATS, printable
+from pytest_resource_hygiene.lint.formats import FORMATS, on_one_line
 from pytest_resource_hygiene.lint.many import check_files
 from pytest_resource_hygiene.lint.rules import all_rules
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _explain(given.explain)
         return _lint(given)
     except ConfigError as error:
-        print(f"resource-hygiene-lint: {printable(str(error))}", file=sys.stderr)
+        print(f"resource-hygiene-lint: {on_one_line(str(error))}", file=sys.stderr)
         return USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(
             f"resource-hygiene-lint: a fault of this tool, not of your code: {type(error).__name__}: "
-            f"{printable(str(error))}. Please report it, with what --debug prints.",
+            f"{on_one_line(str(error))}. Please report it, with what --debug prints.",
             file=sys.stderr,
         )
         return TROUBLE

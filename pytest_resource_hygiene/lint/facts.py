@@ -81,14 +81,6 @@ class Scope:
         return next((one for one in self.outwards() if one.kind == "class"), None)
 
     @property
-    def method(self) -> Scope | None:
-        """The method of `owner_class` that it is, or is nested in."""
-        for one in self.outwards():
-            if one.kind == "function" and one.parent is not None and one.parent.kind == "class":
-                return one
-        return None
-
-    @property
     def top_function(self) -> Scope | None:
         """The outermost function around it: a method, or one at the top of the module."""
         found = None

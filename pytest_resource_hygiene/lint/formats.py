@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.lint.rule import Finding
 
-__all__ = ["FORMATS", "printable"]
+__all__ = ["FORMATS", "on_one_line"]
 
 
 def printable(text: str) -> str:
@@ -23,9 +23,15 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def on_one_line(text: str) -> str:
+    """Return text for a terminal: a file's name can neither begin a line nor move the cursor."""
+    shown = (one if one.isprintable() else ascii(one)[1:-1] for one in printable(text))
+    return "".join(shown)
+
+
 def as_text(findings: Sequence[Finding]) -> str:
     """One line each, ``file:line:column: code message``."""
-    return "".join(printable(f"{one}\n") for one in findings)
+    return "".join(f"{on_one_line(str(one))}\n" for one in findings)
 
 
 def as_json(findings: Sequence[Finding]) -> str:

@@ -72,7 +72,7 @@ def kind_of(call: Call, module: Module) -> str:
     receiver, _, method = call.text.rpartition(".")
     if method == "create_task" and receiver.rpartition(".")[2].endswith("loop"):
         return "task"
-    if method == "create_task" and _is_loop_call(call.node.func):
+    if call.attribute == "create_task" and _is_loop_call(call.node.func):
         return "task"
     made = module.class_named(call.text)
     return _kind_of_class(made, module, 4) if made is not None else ""
@@ -212,13 +212,19 @@ def _function(text: str, scope: Scope, module: Module) -> Scope | None:
 
 
 def _method(owner: Scope, name: str, module: Module) -> Scope | None:
-    for method in owner.methods:
-        if method.name == name:
-            return method
-    for base in getattr(owner.node, "bases", []):
-        inner = module.class_named(dotted(base))
-        if inner is not None and inner is not owner:
-            return _method(inner, name, module)
+    """Return a method of a class or of its bases in this file, the nearest first."""
+    seen: set[Scope] = set()
+    waiting = [owner]
+    while waiting:
+        one = waiting.pop(0)
+        if one in seen:
+            continue
+        seen.add(one)
+        for method in one.methods:
+            if method.name == name:
+                return method
+        bases = (module.class_named(dotted(base)) for base in getattr(one.node, "bases", []))
+        waiting.extend(base for base in bases if base is not None)
     return None
 
 

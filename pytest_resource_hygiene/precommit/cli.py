@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pytest_resource_hygiene._version import __version__
 from pytest_resource_hygiene.precommit.contexts import Contexts, ContextsError, read_contexts
 from pytest_resource_hygiene.precommit.running import Outcome, run_tests
-from pytest_resource_hygiene.precommit.selection import DEFAULT_PATTERNS, Selection, select
+from pytest_resource_hygiene.precommit.selection import Selection, select
 from pytest_resource_hygiene.precommit.staged import GitError, staged_changes, top_folder
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--test-files",
         action="append",
         metavar="PATTERN",
-        help=f"names of test files, any number of times ({', '.join(DEFAULT_PATTERNS)})",
+        help="names of test files, any number of times (pytest's setting python_files)",
     )
     add(
         "--coverage-file",
@@ -114,7 +114,7 @@ def _run(given: argparse.Namespace, pytest_arguments: list[str], files: list[str
         [_from_root(file, root) for file in files],
         changes,
         root,
-        patterns=given.test_files or DEFAULT_PATTERNS,
+        patterns=given.test_files or (),
         contexts=_contexts(given, root),
     )
     if not selection.arguments:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from pytest_resource_hygiene.precommit.python_files import is_test_file, patterns_for
 from pytest_resource_hygiene.precommit.staged import changed_lines
 
 if TYPE_CHECKING:
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.precommit.contexts import Contexts
     from pytest_resource_hygiene.precommit.staged import Change
 
-__all__ = ["DEFAULT_PATTERNS", "Selection", "select"]
-
-DEFAULT_PATTERNS = ("test_*.py", "*_test.py")
+__all__ = ["Selection", "select"]
 
 
 @dataclass(slots=True)
@@ -44,7 +42,7 @@ def select(
     changes: Sequence[Change],
     root: Path,
     *,
-    patterns: Sequence[str] = DEFAULT_PATTERNS,
+    patterns: Sequence[str] = (),
     contexts: Contexts | None = None,
 ) -> Selection:
     """Choose the tests that belong to what has changed.
@@ -53,7 +51,7 @@ def select(
         given: paths that the hook was called with, relative to the root.
         changes: what is staged.
         root: the top folder of the repository.
-        patterns: of names of test files.
+        patterns: of names of test files; by default what pytest's `python_files` says.
         contexts: the record of who ran which line, if there is one.
 
     Raises:
@@ -62,7 +60,7 @@ def select(
     chosen = Selection()
     paths = dict.fromkeys([*given, *(change.new for change in changes if change.new is not None)])
     for path in paths:
-        if _is_test(path, patterns) and (root / path).is_file():
+        if (root / path).is_file() and is_test_file(path, patterns or patterns_for(path, root)):
             chosen.whole.append(path)
     chosen.whole += _below_conftests([*paths, *(one.old for one in changes if one.old)], root)
     if contexts is not None:
@@ -73,11 +71,6 @@ def select(
         test for test in chosen.tests if _is_new(test.partition("::")[0], chosen.whole, root)
     }
     return chosen
-
-
-def _is_test(path: str, patterns: Iterable[str]) -> bool:
-    name = PurePosixPath(path).name
-    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
 def _below_conftests(paths: Iterable[str], root: Path) -> list[str]:

@@ -14,7 +14,11 @@ from pytest_resource_hygiene import plain_import
 
 plain_import.install()  # before any other module of ours is imported
 
-from pytest_resource_hygiene.pytest_plugin.options import add_options, mode_of  # noqa: E402
+from pytest_resource_hygiene.pytest_plugin.options import (  # noqa: E402
+    add_options,
+    mode_of,
+    refuse_misspelt_variables,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         from pytest_resource_hygiene.pytest_plugin.activation import activate
 
+        refuse_misspelt_variables()
         activate(config, mode)
 
 

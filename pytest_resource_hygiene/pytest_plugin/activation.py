@@ -12,7 +12,7 @@ import pytest
 from pytest_resource_hygiene.engine.allowances import parse_allowance
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.errors import SettingsError
-from pytest_resource_hygiene.pytest_plugin.options import value_of
+from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
 from pytest_resource_hygiene.pytest_plugin.results import Results
 from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
 from pytest_resource_hygiene.trackers.fds import FdTracker
@@ -102,7 +102,10 @@ def make_trackers(config: pytest.Config, early: list[Tracker]) -> list[Tracker]:
             f"resource hygiene: two trackers of the kind {double[0]!r}. Give yours another name."
         )
     severities = _severities(config, names)
-    chosen = _choose(str(value_of(config, "kinds")), default, frozenset(names), severities)
+    try:
+        chosen = _choose(str(value_of(config, "kinds")), default, frozenset(names), severities)
+    except ValueError as error:
+        raise pytest.UsageError(f"{source_of(config, 'kinds')}: {error}") from None
     if _has_watchdog(config) and severities.get(_NATIVE) != "fail":
         chosen -= {_NATIVE}  # pytest's own watchdog is a new native thread in every test
     made = [one for one in early if one.kind in chosen]
@@ -141,7 +144,10 @@ def declare_emitters(tracker: ListenerTracker, config: pytest.Config) -> None:
     """
     try:
         for line, source in value_of(config, "emitters"):
-            name, emitter = load_emitter(line)
+            try:
+                name, emitter = load_emitter(line)
+            except SettingsError as error:
+                raise SettingsError(f"{source}: {error}") from None
             _require_package(line, source)
             tracker.declare(name, emitter)
         for declared in config.hook.pytest_resource_hygiene_emitters():
@@ -181,9 +187,8 @@ def _choose(
         if name in {"default", "all"}:
             chosen |= default if name == "default" else known
         elif name not in known:
-            raise pytest.UsageError(
-                f"--resource-hygiene-kinds: unknown kind {name!r}. "
-                f"Kinds: {', '.join(sorted(known))}; also 'default' and 'all'."
+            raise ValueError(
+                f"unknown kind {name!r}. Kinds: {', '.join(sorted(known))}; also 'default' and 'all'."
             )
         elif word.startswith("-"):
             chosen.discard(name)

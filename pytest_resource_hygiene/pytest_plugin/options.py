@@ -16,7 +16,16 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["OPTIONS", "Option", "add_options", "mode_of", "path_of", "value_of"]
+__all__ = [
+    "OPTIONS",
+    "Option",
+    "add_options",
+    "mode_of",
+    "path_of",
+    "refuse_misspelt_variables",
+    "source_of",
+    "value_of",
+]
 
 MODES = ("fail", "report", "off")
 _NAMES = {
@@ -142,6 +151,9 @@ OPTIONS: tuple[Option, ...] = (
 )  # fmt: skip
 
 _BY_NAME = {option.name: option for option in OPTIONS}
+_ENV = "RESOURCE_HYGIENE_"
+_SUFFIXES = [option.env.removeprefix(_ENV) for option in OPTIONS if option.name]
+_OTHER_VARIABLES = {f"{_ENV}{name}" for name in ("CANARY", "DEBUG", "PURE_PYTHON", "TIMEBOX")}
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -188,6 +200,32 @@ def value_of(config: pytest.Config, name: str) -> Any:
         raise pytest.UsageError(f"{source}: {text!r} is not valid; expected {error}.") from None
 
 
+def source_of(config: pytest.Config, name: str) -> str:
+    """Return where the value of an option was written, as messages about it name the place."""
+    return _text(config, _BY_NAME[name])[1]
+
+
+def refuse_misspelt_variables() -> None:
+    """Refuse an environment variable that is nearly one of ours: nobody else would ever miss it.
+
+    pytest tells of an unknown key in a file or flag by itself.
+
+    Raises:
+        pytest.UsageError: says which variable is meant.
+    """
+    known = _OTHER_VARIABLES.union(option.env for option in OPTIONS)
+    for name in os.environ:
+        if not name.startswith(_ENV) or name in known:
+            continue
+        import difflib  # hardly ever needed
+
+        near = difflib.get_close_matches(name.removeprefix(_ENV), _SUFFIXES, n=1, cutoff=0.8)
+        if near:
+            raise pytest.UsageError(
+                f"environment variable {name} is not known; did you mean {_ENV}{near[0]}?"
+            )
+
+
 def path_of(config: pytest.Config, name: str) -> Path | None:
     """Return the file that an option names: seen from the folder where it was written down.
 
@@ -197,8 +235,7 @@ def path_of(config: pytest.Config, name: str) -> Path | None:
     value = value_of(config, name)
     if not value:
         return None
-    source = _text(config, _BY_NAME[name])[1]
-    is_written = source.startswith(_BY_NAME[name].ini)
+    is_written = source_of(config, name).startswith(_BY_NAME[name].ini)
     base = config.invocation_params.dir
     if is_written:
         base = config.inipath.parent if config.inipath is not None else config.rootpath

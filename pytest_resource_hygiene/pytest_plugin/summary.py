@@ -9,7 +9,7 @@ import pytest
 
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.pytest_plugin.closing import ClosingSection
-from pytest_resource_hygiene.pytest_plugin.options import value_of
+from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -36,7 +36,7 @@ class Summary:
             try:
                 require_engine()
             except SettingsError as error:
-                raise pytest.UsageError(str(error)) from None
+                raise pytest.UsageError(f"{source_of(config, 'html')}: {error}") from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:

@@ -39,8 +39,8 @@ def require_engine() -> None:
         import jinja2  # noqa: F401
     except ImportError:
         raise SettingsError(
-            "resource hygiene: the HTML page needs the template engine Jinja, which is not "
-            "installed. Install it with: pip install 'pytest-resource-hygiene[html]'"
+            "the HTML page needs the template engine Jinja, which is not installed. "
+            "Install it with: pip install 'pytest-resource-hygiene[html]'"
         ) from None
 
 

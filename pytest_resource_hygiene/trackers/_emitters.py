@@ -548,8 +548,8 @@ def load_emitter(spec: str) -> tuple[str, Callable[[], Pairs]]:
     parts = [*module.split("."), *attributes.split(".")]
     if not (name and colon and all(part.isidentifier() for part in parts)):
         raise SettingsError(
-            f"cannot read the emitter {spec!r}; valid is `name = package.module:attribute` or "
-            "`package.module:attribute`, with dots for attributes of attributes: correct the line"
+            f"{spec!r} is no emitter. Write 'name = package.module:attribute' or "
+            "'package.module:attribute', with dots for attributes of attributes."
         )
     return name, lambda: _loaded(spec, module, attributes)
 

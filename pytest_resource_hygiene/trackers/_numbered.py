@@ -93,10 +93,7 @@ def _look() -> dict[int, list[weakref.ref[Any]]]:
         if owns[cls]:
             number = _number(obj)
             if number >= 0:
-                try:
-                    seen.setdefault(number, []).append(weakref.ref(obj))
-                except TypeError:  # a class with slots of its own and no weak references
-                    continue
+                seen.setdefault(number, []).append(weakref.ref(obj))  # all owners allow it
     return seen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.lint.facts import dotted
@@ -152,7 +153,9 @@ RULE = Rule(
     "alive by its own: the second server in one process does not stop, tests change each other.",
     mend="Keep what `signal.signal` returns and set it again in `close()`, `__exit__` or a `finally`; "
     "or set handlers in `main()`, once.",
-    triggers=("import signal", "from signal", _LOOP_SET),
+    triggers=("signal",),
+    # `import os, signal` as well; a mere word in a comment is not worth parsing the file.
+    pattern=re.compile(rf"\bimport\b.*\bsignal\b|\bfrom signal\b|{_LOOP_SET}"),
     check=check,
     bad="""\
 import signal

@@ -199,7 +199,7 @@ RULE = Rule(
     triggers=(
         *(f".{name}(" for name in _PAIRS if name != "connect"),
         "weak=False",
-        "gc.callbacks",
+        "callbacks.append(",
     ),
     check=check,
     bad="""\

@@ -58,13 +58,20 @@ def _can_be_closed(owner: Scope, module: Module) -> bool:
 
 def has_unknown_base(owner: Scope, module: Module) -> bool:
     """Tell whether a class inherits from one that is not in this file: it may be closed there."""
-    for base in getattr(owner.node, "bases", []):
-        name = dotted(getattr(base, "value", base) if not dotted(base) else base)
-        if name.rpartition(".")[2] in _INERT_BASES:
-            continue
-        inner = module.class_named(name)
-        if inner is None or (inner is not owner and has_unknown_base(inner, module)):
-            return True
+    # Classes of one name, each a base of the next, look like a circle: each is looked at once.
+    seen = {owner}
+    waiting = [owner]
+    while waiting:
+        for base in getattr(waiting.pop().node, "bases", []):
+            name = dotted(getattr(base, "value", base) if not dotted(base) else base)
+            if name.rpartition(".")[2] in _INERT_BASES:
+                continue
+            inner = module.class_named(name)
+            if inner is None:
+                return True
+            if inner not in seen:
+                seen.add(inner)
+                waiting.append(inner)
     return False
 
 

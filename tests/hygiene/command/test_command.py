@@ -221,3 +221,29 @@ def test_a_bar_appears_after_two_seconds_on_a_terminal_only() -> None:
     quick = _Terminal()
     assert list(progress([1], "reading", stream=quick, clock=lambda: 0.0)) == [1]
     assert quick.getvalue() == ""
+
+
+def test_explain_is_readable_in_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Headings are bold, code is indented, and no mark of Markdown is left; a pipe gets the page."""
+    assert main(["explain", "signals"]) == 0
+    page = capsys.readouterr().out
+    assert page == kind_page("signals")
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert main(["explain", "signals"]) == 0
+    assert capsys.readouterr().out == page
+
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["explain", "signals"]) == 0
+    shown = capsys.readouterr().out
+
+    assert shown.startswith("\033[1m")
+    assert "```" not in shown
+    assert "\n#" not in shown
+    assert "    \033[2m" in shown
+    code = page.split("```")[1].splitlines()[1]
+    assert f"    \033[2m{code}\033[0m\n" in shown

@@ -161,3 +161,16 @@ def test_a_limit_that_is_none_is_told(
     assert main(["gate", old, f"--max={limit}"]) == 2
     assert f"--max: {limit!r} is no limit" in capsys.readouterr().err
     assert main(["gate", old, "--max", "1", "--max", "2"]) == 2
+
+
+def test_a_limit_for_a_kind_that_is_not_there_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A project may have kinds of its own, so it is no error; a typo must not pass in silence."""
+    report = save(tmp_path / "r.json")
+    main(["gate", report, "--max", "thrads=1", "--max", "sockets=1"])
+    err = capsys.readouterr().err
+
+    assert "warning: --max thrads=N: no such kind is built in, or in the report" in err
+    assert "did you mean 'threads'?" in err
+    assert "sockets" not in err

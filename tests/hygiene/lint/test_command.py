@@ -208,6 +208,19 @@ def test_names_that_are_no_text(folder: Path, capsys: pytest.CaptureFixture[str]
         assert "RH002" in out
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="such names cannot be made there")
+def test_names_that_would_move_the_cursor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name forges no second finding, and sends no command to the terminal."""
+    (folder / "a\nb.py:1:1: RH001 forged\x1b[2J.py").write_text(BAD)
+
+    _, out, _ = lint(capsys)
+    assert out.startswith(r"a\nb.py:1:1: RH001 forged\x1b[2J.py:6:9: RH002 ")
+    assert out.count("\n") == 1
+
+    _, _, err = lint(capsys, "no\x1b[2Jwhere.py")
+    assert "\x1b" not in err
+
+
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are no symbolic links")
 def test_links_that_go_round_in_circles(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Links to folders are not followed; a link to nothing is told."""
@@ -305,3 +318,107 @@ def test_the_sarif_is_valid() -> None:
     for findings in ([], [FINDING], [odd]):
         errors = list(validator.iter_errors(json.loads(FORMATS["sarif"](findings))))
         assert errors == []
+
+
+def test_statistics_and_quiet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counts by rule on request, and no last line where it is not wanted."""
+    (folder / "a.py").write_text(f"{BAD}\n")
+    (folder / "b.py").write_text("print()\n")
+
+    _, _, err = lint(capsys, "--statistics")
+    first, *counts = err.splitlines()
+    assert first.startswith("2 files, 7 lines, 1 parsed, ")
+    assert counts == ["RH002 1"]
+
+    _, out, err = lint(capsys, "--quiet")
+    assert out.count("RH002") == 1
+    assert err == ""
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "many", "1.5"])
+def test_a_number_of_processes_that_is_none(capsys: pytest.CaptureFixture[str], jobs: str) -> None:
+    """Status 2, in the words of the command line."""
+    with pytest.raises(SystemExit) as ended:
+        main([f"--jobs={jobs}"])
+
+    assert ended.value.code == 2
+    assert f"{jobs!r} is no number of processes: 1 or more" in capsys.readouterr().err
+
+
+def test_progress_is_shown_to_a_terminal_only(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And wiped away at the end; here with no patience."""
+    for number in range(FEWEST_FOR_POOL):
+        (folder / f"a{number}.py").write_text("print()")
+    monkeypatch.setattr("pytest_resource_hygiene.lint.cli._PATIENCE", -1.0)
+
+    assert "\r" not in lint(capsys, "-j1")[2]
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for jobs in ("-j1", "-j2"):
+        _, _, err = lint(capsys, jobs)
+        assert "\r50 of 150 files" in err
+        assert err.endswith("\r150 of 150 files\r\x1b[Knothing found in 150 files\n")
+
+
+def test_a_fault_of_the_tool_is_told_as_its_own(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 3 and a line; the traceback is for whoever asks for it."""
+
+    def fails(*_args: object, **_options: object) -> None:
+        raise ValueError("too much\x1b[31m")
+
+    monkeypatch.setattr("pytest_resource_hygiene.lint.cli.check_files", fails)
+
+    status, out, err = lint(capsys)
+    assert (status, out) == (3, "")
+    assert "a fault of this tool, not of your code: ValueError: too much" in err
+    assert "\x1b" not in err
+    with pytest.raises(ValueError, match="too much"):
+        main(["--debug"])
+
+
+def test_an_interrupt_ends_it_quietly(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the status that a shell expects."""
+
+    def interrupted(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pytest_resource_hygiene.lint.cli.check_files", interrupted)
+    assert lint(capsys) == (130, "", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe without a reader is told elsewhere")
+def test_a_reader_that_has_gone_is_no_traceback(folder: Path) -> None:
+    """``resource-hygiene-lint | head``: the rest has nowhere to go."""
+    (folder / "a.py").write_text(BAD)
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_resource_hygiene.lint", "a.py"],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_where_no_affinity_is_known_all_processors_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS and Windows; one processor needs no pool."""
+    (folder / "a.py").write_text(BAD)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    jobs = [("a.py", known_codes())] * FEWEST_FOR_POOL
+
+    assert len(check_files(jobs)) == FEWEST_FOR_POOL

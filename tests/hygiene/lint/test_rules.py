@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from hygiene.lint.checked import codes
 
 from pytest_resource_hygiene.lint.check import check_text, known_codes
 from pytest_resource_hygiene.lint.rules import all_rules
@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.lint.rule import Rule
 
 RULES = [pytest.param(rule, id=rule.code) for rule in all_rules()]
-
-
-def codes(text: str, path: str = "module.py") -> list[str]:
-    found = check_text(textwrap.dedent(text), path, known_codes()).findings
-    return [finding.code for finding in found]
 
 
 @pytest.mark.parametrize("rule", RULES)

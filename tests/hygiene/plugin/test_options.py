@@ -407,6 +407,42 @@ def test_a_mistake_elsewhere_names_its_place(project: Project, source: str) -> N
     assert "Traceback" not in run.text
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("resource_hygiene_kinds = thread", "resource_hygiene_kinds in "),
+        ("resource_hygiene_emitters = bus", "resource_hygiene_emitters: 'bus' is no emitter"),
+    ],
+)
+def test_a_mistake_in_the_file_is_not_told_of_the_command_line(
+    project: Project, line: str, words: str
+) -> None:
+    """Of kinds and emitters as well, which are understood only after collection."""
+    project.write("test_it.py", _LEAK)
+    _ini(project, line)
+    run = project.run()
+
+    assert run.code == 4, run.text
+    assert words in run.text
+    assert "ERROR: --resource-hygiene-" not in run.text
+
+
+def test_a_misspelt_variable_is_told_and_a_foreign_one_is_not(project: Project) -> None:
+    """A variable that nobody reads would be missed by nobody."""
+    project.write("test_it.py", "def test_it(): pass\n")
+    run = project.run(env={"RESOURCE_HYGIENE_GRAC": "1"})
+
+    assert run.code == 4, run.text
+    assert "RESOURCE_HYGIENE_GRAC is not known; did you mean RESOURCE_HYGIENE_GRACE?" in run.text
+
+    foreign = {"RESOURCE_HYGIENE_TOKEN": "1", "RESOURCE_HYGIENE_DEBUG": "1"}
+    assert project.run(env=foreign).code == 0
+    assert (
+        project.run("-p", "no:cacheprovider", env={"RESOURCE_HYGIENE_GRAC": "1"}, on=False).code
+        == 0
+    )
+
+
 _BAD_MARKERS = [
     pytest.param('allow_leak("threads")', "reason", id="no reason"),
     pytest.param('allow_leak("threads", reason="")', "reason", id="empty reason"),

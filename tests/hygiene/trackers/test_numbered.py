@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import selectors
@@ -81,3 +82,47 @@ def test_an_epoll_is_found_by_its_selector_or_by_whoever_refers_to_it() -> None:
     finally:
         os.close(read)
         os.close(write)
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="an epoll is Linux's")
+def test_a_number_without_a_poller_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that anything refers to is looked at; until something new was made, or forgotten."""
+    recorder = Recorder()
+    objects = NumberedObjects(recorder)
+    looked: list[int] = []
+    everything = _numbered.referents_of_all
+
+    def counting() -> Any:
+        looked.append(1)
+        return everything()
+
+    monkeypatch.setattr(_numbered, "referents_of_all", counting)
+    assert objects.poller(99_999) is None
+    assert objects.poller(99_999) is None
+    assert looked == [1]
+
+    recorder.stir()
+    assert objects.poller(99_999) is None
+    objects.forget()
+    assert objects.poller(99_999) is None
+    assert looked == [1, 1, 1]
+
+
+def test_what_raises_when_asked_for_its_number_has_none(tmp_path: Path) -> None:
+    """Also one with slots of its own; the walk goes on to those that answer."""
+
+    class Odd(io.FileIO):
+        __slots__ = ("answer",)
+        answer: int
+
+        def fileno(self) -> int:
+            return self.answer
+
+    objects = NumberedObjects(Recorder())
+    with closing(Odd(tmp_path / "a", "wb")) as odd, (tmp_path / "b").open("wb") as file:
+        assert objects.file(file.fileno()) is file.raw
+        odd.answer = 77_777
+        objects.forget()
+        assert objects.file(77_777) is odd
+        odd.answer = 88_888
+        assert objects.file(77_777) is None, "asked again before it is believed"

@@ -1,0 +1,155 @@
+"""The walk of the frames and the hook, called directly: what runs within a hook no tracer sees."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_resource_hygiene import audit, compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+_OWNER: ContextVar[Any] = ContextVar("owner", default=None)
+_HERE = (lambda: None).__code__.co_filename
+
+
+def _in_python(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Load the module anew, as it is where nothing was compiled."""
+    monkeypatch.setattr(compiled, "speedups", None)
+    spec = importlib.util.spec_from_file_location("audit_in_python", audit.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=["python", "as-installed"])
+def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Each of the two versions, or twice the same where there is no other."""
+    return _in_python(monkeypatch) if request.param == "python" else audit
+
+
+def _sites(twin: ModuleType, *, stop: str = "", own: str = "") -> Any:
+    ident = threading.main_thread().ident
+    return twin.Sites(frozenset({stop}), own, _OWNER, ident)
+
+
+def _names(stack: tuple[Any, ...]) -> list[str]:
+    return [code.co_name for code in stack[::2]]
+
+
+def test_a_site_is_the_stack_from_the_asker_on(twin: ModuleType) -> None:
+    """With the offset of each frame's present instruction, the owner, the window, and what it was."""
+    sites = _sites(twin)
+    sites.window = "the window"
+    token = _OWNER.set("the owner")
+    try:
+        stack, owner, window, parent, what = sites.site("a path", 0)
+    finally:
+        _OWNER.reset(token)
+
+    assert _names(stack)[0] == "test_a_site_is_the_stack_from_the_asker_on"
+    assert all(isinstance(offset, int) and offset >= 0 for offset in stack[1::2])
+    assert (owner, window, parent, what) == ("the owner", "the window", None, "a path")
+    assert sites.site(None, 1)[0][:1] == stack[2:3], "one frame less"
+    assert sites.site(None, 0)[1] is None
+
+
+def _deep(number: int, function: Callable[[], Any]) -> Any:
+    return _deep(number - 1, function) if number else function()
+
+
+def test_a_stack_has_its_ends(twin: ModuleType) -> None:
+    """It ends before a file that ends it, after so many frames, and is empty beyond the last."""
+    sites = _sites(twin)
+
+    assert len(_deep(200, lambda: sites.site(None, 0))[0]) == 2 * 64
+    assert sites.site(None, 10_000)[0] == ()
+    assert _sites(twin, stop=_HERE).site(None, 0)[0] == ()
+
+
+def test_frames_of_our_own_are_left_out(twin: ModuleType) -> None:
+    """By the very object that their file's name is, which is faster than comparing texts."""
+    ours = _deep(3, lambda: _sites(twin, own=_HERE).site(None, 0))[0]
+    everything = _deep(3, lambda: _sites(twin).site(None, 0))[0]
+
+    assert "_deep" in _names(everything)
+    assert "_deep" not in _names(ours)
+    assert ours, "frames behind them are there all the same"
+
+
+def test_only_another_thread_is_asked_for_its_maker(twin: ModuleType) -> None:
+    """The main thread has none."""
+    base: Any = twin.Sites
+
+    class Knowing(base):
+        def maker_of_thread(self) -> str:
+            return "the maker"
+
+    sites: Any = Knowing(frozenset(), "", _OWNER, threading.main_thread().ident)
+    found: list[Any] = []
+
+    def ask() -> None:
+        found.append(sites.site(None, 0)[3])
+
+    ask()
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+
+    assert found == [None, "the maker"]
+
+
+def test_each_record_gives_another_pulse(twin: ModuleType) -> None:
+    """Or nobody would see that something had happened."""
+    sites = _sites(twin)
+    before = sites.pulse
+    sites.site(None)
+
+    assert sites.pulse is not before
+
+
+def test_openings_are_those_by_a_name(twin: ModuleType) -> None:
+    """A number is open already; whatever else tells of something new."""
+    records: list[Any] = []
+    openings = twin.Openings(_sites(twin), records.append)
+    for what in ("text", b"bytes", 7, None):
+        openings((what, "r", 0))
+
+    assert [record[4] for record in records] == ["text", b"bytes", None]
+    assert openings.count == 3
+
+
+def test_the_hook_is_added_once_and_calls_the_latest_handlers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It cannot be removed, so handlers are replaced; an error of one is the caller's to see."""
+    hooks: list[Any] = []
+    monkeypatch.setattr(sys, "addaudithook", hooks.append)
+    twin = _in_python(monkeypatch)
+    heard: list[Any] = []
+    twin.set_handlers({"open": lambda args: heard.append(("first", args))})
+    (hook,) = hooks
+    hook("open", ("a",))
+    hook("import", ("b",))
+    twin.set_handlers({"open": lambda args: heard.append(("second", args)), "bad": _refuse})
+    hook("open", ("c",))
+    with pytest.raises(PermissionError):
+        hook("bad", ())
+    twin.set_handlers({})
+    hook("open", ("d",))
+
+    assert heard == [("first", ("a",)), ("second", ("c",))]
+    assert len(hooks) == 1
+
+
+def _refuse(_args: tuple[Any, ...]) -> None:
+    raise PermissionError

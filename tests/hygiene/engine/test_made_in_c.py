@@ -1,0 +1,151 @@
+"""Which objects of C extensions count as singletons, and when they are new."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_resource_hygiene.engine.entries import Entry
+from pytest_resource_hygiene.engine.made_in_c import SingletonsInC, is_unseen
+from pytest_resource_hygiene.engine.owners import Owner
+from pytest_resource_hygiene.engine.places import Places
+from pytest_resource_hygiene.model import OwnerInfo
+from pytest_resource_hygiene.recorder import Recorder
+from pytest_resource_hygiene.trackers.fds import make_tracker
+
+if TYPE_CHECKING:
+    from pytest_resource_hygiene.engine.holders import Holder
+
+_FOLDER = "/x/site-packages/fakeq/"
+
+
+class Context:
+    """As a class written in C: it says that it is of the package's module in C."""
+
+    instance: Any = None
+
+    def close(self) -> None:
+        """Have a way to end it."""
+
+
+class Message:
+    """The same without a way to end it."""
+
+
+class Slotted:
+    """The same without weak references."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        """Have a way to end it."""
+
+
+class Strange(Context):
+    """Says that it is of no module."""
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """An installed package with a module in C, whose classes those above are."""
+    native, package = ModuleType("fakeq._native"), ModuleType("fakeq")
+    native.__file__ = f"{_FOLDER}_native{EXTENSION_SUFFIXES[0]}"
+    package.__file__ = f"{_FOLDER}__init__.py"
+    for cls in (Context, Message, Slotted):
+        monkeypatch.setattr(cls, "__module__", "fakeq._native")
+    monkeypatch.setattr(Strange, "__module__", 7)
+    monkeypatch.setitem(sys.modules, "fakeq", package)
+    monkeypatch.setitem(sys.modules, "fakeq._native", native)
+    return package
+
+
+def _paths(holders: list[Holder]) -> list[str]:
+    return sorted(holder.path[-1] for holder in holders)
+
+
+def test_what_is_there_is_known_and_what_comes_is_told_once(package: ModuleType) -> None:
+    """By a global, or by an attribute of a class, also of one that several modules have."""
+    vars(package)["FIRST"] = Context()
+    singletons = SingletonsInC(Places())
+    assert singletons.take_new() == []
+
+    vars(package).update(Context=Context, SECOND=Context())
+    vars(sys.modules["fakeq._native"])["Context"] = Context
+    Context.instance = Context()
+    try:
+        assert _paths(singletons.take_new()) == ["Context.instance", "fakeq.SECOND"]
+        assert singletons.take_new() == []
+        Context.instance = Context()
+        assert _paths(singletons.take_new()) == ["Context.instance"], "another than before"
+    finally:
+        Context.instance = None
+
+
+def test_only_what_c_code_may_have_opened_things_for_counts(package: ModuleType) -> None:
+    """It can be ended, can be told from its successor, and is of a class of the extension."""
+    singletons = SingletonsInC(Places())
+    vars(package).update(
+        text="plain", cls=Context, message=Message(), slotted=Slotted(), file=sys.stdout,
+        odd=type("Odd", (), {"close": print})(), strange=Strange,
+    )  # fmt: skip
+    assert singletons.take_new() == []
+
+    vars(package)["derived"] = Strange()
+    assert _paths(singletons.take_new()) == ["fakeq.derived"], "a base is written in C"
+
+
+def test_packages_of_the_user_and_without_c_are_not_looked_at(package: ModuleType) -> None:
+    """What the user's own extension keeps is the user's to close."""
+    native = sys.modules["fakeq._native"]
+    singletons = SingletonsInC(Places())
+    vars(package)["thing"] = Context()
+    native.__file__ = f"/home/me/fakeq/_native{EXTENSION_SUFFIXES[0]}"
+    assert singletons.take_new() == []
+    native.__file__ = f"{_FOLDER}_native.py"
+    assert singletons.take_new() == []
+    native.__file__ = f"{_FOLDER}_native{EXTENSION_SUFFIXES[0]}"
+    assert _paths(singletons.take_new()) == ["fakeq.thing"]
+
+
+def test_a_function_may_be_the_only_way_to_a_singleton(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No global of gevent's refers to its hub; another release may want arguments."""
+    singletons = SingletonsInC(Places())
+    module: Any = ModuleType("gevent._hub_local")
+    monkeypatch.setitem(sys.modules, "gevent._hub_local", module)
+    assert singletons.take_new() == []
+
+    module.get_hub_if_exists = lambda name: name
+    assert singletons.take_new() == []
+
+    hub = Message()
+    module.get_hub_if_exists = lambda: hub
+    assert _paths(singletons.take_new()) == ["gevent._hub_local.get_hub_if_exists()"]
+    assert singletons.take_new() == []
+
+
+def _entry(*, seen: bool = False) -> Entry:
+    creation = Recorder().creation(None) if seen else None
+    return Entry(make_tracker(), (5,), 5, creation=creation)
+
+
+def test_what_came_in_a_setup_is_the_fixtures(package: ModuleType) -> None:
+    """If C code opened anything meanwhile; or else it is of whoever is judged next."""
+    singletons = SingletonsInC(Places())
+    fixture, other = (Owner(OwnerInfo("fixture", name, "session")) for name in "ab")
+    assert is_unseen(_entry())
+    assert not is_unseen(_entry(seen=True))
+
+    vars(package)["first"] = Context()
+    other.held[_entry(seen=True)] = None
+    singletons.setup_ended(other)
+    fixture.held[_entry()] = None
+    singletons.setup_ended(fixture)
+    vars(package)["second"] = Context()
+
+    assert _paths(singletons.new_of(other)) == ["fakeq.second"]
+    assert _paths(singletons.new_of(fixture)) == ["fakeq.first"]
+    assert singletons.new_of(fixture) == []

@@ -1,0 +1,128 @@
+"""What only the collector frees, and what is dropped without being closed."""
+
+from __future__ import annotations
+
+from hygiene.plugin.suites import write_suite
+from support.inner import Project, brief
+
+_CYCLE = """
+    def test_it():
+        class Holder: pass
+        one = Holder(); one.self = one; one.sock = socket.socket()
+    """
+
+
+def test_what_only_the_collector_frees_is_a_note(project: Project) -> None:
+    """A socket in a reference cycle is noted once, at its origin, and fails nothing."""
+    write_suite(project, _CYCLE)
+    run = project.run()
+    run.assert_clean()
+
+    assert len(run.notes) == 1, [brief(one) for one in run.notes]
+    assert run.notes[0]["kind"] in {"sockets", "unclosed"}
+    assert run.notes[0]["origin"]["function"] == "test_it"
+
+
+def test_what_only_the_collector_frees_fails_with_strict(project: Project) -> None:
+    """With --resource-hygiene-strict the same is a failure."""
+    write_suite(project, _CYCLE)
+    run = project.run("--resource-hygiene-strict")
+
+    assert run.one()["kind"] in {"sockets", "unclosed"}
+    assert run.code == 1
+
+
+def test_what_is_dropped_is_charged_to_its_maker(project: Project) -> None:
+    """An unclosed file freed in a later test names the test that opened it, and the line."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def shelf():
+            shelf = []; yield shelf
+        def test_maker(shelf):
+            shelf.append(open(__file__))  # here
+        def test_frees(shelf): shelf.clear()
+        def test_last(shelf): pass
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    (note,) = [one for one in run.findings if one["kind"] == "unclosed"]
+
+    assert note["severity"] == "note"
+    assert note["origin"]["line"] == project.line("test_it.py", "# here")
+    assert "test_frees" not in str(note["owner"])
+    assert run.code == 0, run.text
+
+
+def test_what_a_fixture_hands_out_open_is_its_leak(project: Project) -> None:
+    """That pytest drops the last reference closes it, and is no merit of the fixture's."""
+    write_suite(
+        project,
+        """
+        import asyncio, http.server
+        from concurrent.futures import ThreadPoolExecutor
+        @pytest.fixture
+        def plain_file(): return open(__file__)
+        @pytest.fixture
+        def pair(): yield socket.socketpair()
+        @pytest.fixture
+        def loop(): yield asyncio.new_event_loop()
+        @pytest.fixture
+        def server():
+            return http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+        @pytest.fixture(scope="module")
+        def wide(): yield socket.socket()
+        @pytest.fixture
+        def pool():
+            pool = ThreadPoolExecutor(1)
+            pool.submit(int).result()
+            return pool
+        @pytest.fixture
+        def closed():
+            with open(__file__) as file: yield file
+        def test_file(plain_file): pass
+        def test_pair(pair): pass
+        def test_loop(loop): pass
+        def test_server(server): pass
+        def test_pool(pool): pass
+        def test_closed(closed): pass
+        def test_wide(wide): pass
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    assert run.outcomes == {"passed": 2, "leaked": 5}, run.text
+    assert [(one["kind"], one["owner"]["name"], one["count"]) for one in run.failing] == [
+        ("fds", "plain_file", 1),
+        ("sockets", "pair", 2),
+        ("loops", "loop", 1),
+        ("sockets", "server", 1),
+        ("sockets", "wide", 1),
+    ]
+
+
+def test_a_dropped_file_is_told_once(project: Project) -> None:
+    """One warning is one finding, whatever filters a test begins with."""
+    write_suite(
+        project,
+        """
+        def test_first(): open(__file__)
+        @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+        def test_second(): open(__file__)
+        def test_third(): open(__file__)
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    assert [(one["kind"], one["count"]) for one in run.findings] == [("unclosed", 1)] * 3
+
+
+def test_a_dropped_file_fails_its_maker_with_strict(project: Project) -> None:
+    """With strict, a file dropped without being closed fails the test that dropped it."""
+    write_suite(project, "def test_it(): open(__file__)\n")
+    run = project.run("--resource-hygiene-strict", "-W", "ignore")
+
+    assert run.one()["kind"] == "unclosed"
+    assert run.outcomes == {"leaked": 1}

@@ -1,0 +1,166 @@
+"""Counts and folding: what belongs together is one finding; and how long is waited for its end."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from hygiene.plugin.suites import write_suite
+
+if TYPE_CHECKING:
+    from support.inner import Project
+
+# --- counts and folding ---
+
+
+def test_ten_leaks_of_one_site_are_one_finding(project: Project) -> None:
+    """Ten files opened at one line are one finding with the count 10."""
+    write_suite(
+        project,
+        """
+        def test_it():
+            for _ in range(10): KEEP.append(open(__file__))
+        """,
+    )
+    finding = project.run().one()
+
+    assert finding["count"] == 10
+
+
+def test_two_sites_are_two_findings(project: Project) -> None:
+    """Leaks of different lines are told apart."""
+    write_suite(
+        project,
+        """
+        def test_it():
+            KEEP.append(open(__file__))
+            KEEP.append(open(os.devnull))
+        """,
+    )
+    run = project.run()
+
+    assert [one["count"] for one in run.failing] == [1, 1]
+    assert len({one["origin"]["line"] for one in run.failing}) == 2
+    assert len({one["fingerprint"] for one in run.failing}) == 2
+
+
+_FOLDED = [
+    pytest.param("KEEP.append(asyncio.new_event_loop())", "loops", id="loop with selector and pipe"),
+    pytest.param("KEEP.append(subprocess.Popen(['cat'], stdin=subprocess.PIPE, "
+                 "stdout=subprocess.PIPE))", "processes", id="child with pipes"),
+    pytest.param("KEEP.append(multiprocessing.get_context('fork').Pool(2))", "processes",
+                 id="pool with processes, threads and pipes"),
+    pytest.param("KEEP.append(ThreadPoolExecutor(2)); list(KEEP[-1].map(int, '12'))", "threads",
+                 id="executor with workers"),
+    pytest.param("KEEP.append(multiprocessing.Pipe())", "sockets", id="pipe of multiprocessing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("leak", "kind"), _FOLDED)
+def test_what_belongs_together_is_one_finding(project: Project, leak: str, kind: str) -> None:
+    """A loop, child or pool is one finding together with all that it is made of."""
+    write_suite(
+        project,
+        f"""
+        import multiprocessing
+        from concurrent.futures import ThreadPoolExecutor
+        def test_it():
+            {leak}
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    assert run.one()["kind"] == kind
+
+
+def test_a_sleeping_task_is_one_finding_with_its_timer(project: Project) -> None:
+    """The timer that will wake a leaked task is part of it."""
+    write_suite(
+        project,
+        """
+        @pytest.mark.asyncio
+        async def test_it():
+            KEEP.append(asyncio.create_task(asyncio.sleep(1000))); await asyncio.sleep(0)
+        """,
+    )
+    run = project.run(plugins=["asyncio"])
+
+    assert run.one()["kind"] == "tasks"
+
+
+def test_one_site_in_ten_tests_fails_ten_and_is_shown_once(project: Project) -> None:
+    """The closing section groups by site, while each of the tests fails."""
+    write_suite(
+        project,
+        """
+        def leak(): KEEP.append(open(__file__))
+        @pytest.mark.parametrize("n", range(10))
+        def test_it(n): leak()
+        """,
+    )
+    run = project.run("-q", "--tb=no", "-r", "N")
+
+    assert run.outcomes == {"leaked": 10}
+    assert len(re.findall("^fds: ", run.out, re.MULTILINE)) == 1, run.out
+    assert "10 tests" in run.out
+
+
+def test_a_fingerprint_survives_a_shift_of_lines(project: Project) -> None:
+    """Lines added above a leak leave its fingerprint as it was."""
+    write_suite(project, "def test_it(): KEEP.append(open(__file__))\n")
+    first = project.run().one()["fingerprint"]
+    write_suite(project, "\n\n# more\n\ndef test_it(): KEEP.append(open(__file__))\n")
+    second = project.run().one()["fingerprint"]
+
+    assert first == second
+
+
+# --- grace ---
+
+
+def test_a_thread_that_ends_within_the_grace_is_no_leak_and_ends_the_waiting(
+    project: Project,
+) -> None:
+    """Waiting stops at once when the suspect is gone: far before the grace is over."""
+    write_suite(
+        project,
+        """
+        def test_it(): threading.Thread(target=time.sleep, args=(0.1,)).start()
+        """,
+    )
+    run = project.run(grace=20)
+    run.assert_clean(notes=False)
+
+    assert run.summary["overhead_seconds"] < 5
+
+
+def test_a_site_that_cost_the_full_grace_once_costs_less_later(project: Project) -> None:
+    """Five leaks of one site cost one full grace and four short ones."""
+    write_suite(
+        project,
+        """
+        @pytest.mark.parametrize("n", range(5))
+        def test_it(n): KEEP.append(leave_thread())
+        """,
+    )
+    run = project.run(grace=1)
+
+    assert run.outcomes == {"leaked": 5}
+    assert [one["waited_seconds"] for one in run.failing] == [1.0, 0.15, 0.15, 0.15, 0.15]
+
+
+def test_a_slow_closer_at_a_known_slow_site_is_still_forgiven(project: Project) -> None:
+    """After a site has cost the full grace, one of its threads that needs 100 ms is no leak."""
+    write_suite(
+        project,
+        """
+        def start(seconds):
+            threading.Thread(target=time.sleep, args=(seconds,), daemon=True).start()
+        def test_leaks(): start(30)
+        def test_closes(): start(0.1)
+        """,
+    )
+    run = project.run(grace=0.5)
+
+    assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_leaks"]

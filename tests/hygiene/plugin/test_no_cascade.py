@@ -1,0 +1,279 @@
+"""A leak is reported once, hurts no later test, and what was changed is put back."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hygiene.plugin.suites import write_suite
+
+if TYPE_CHECKING:
+    from support.inner import Project
+
+# --- no cascade ---
+
+
+def test_a_leak_is_reported_once(project: Project) -> None:
+    """What one test left is nobody else's: later tests of the run are not accused of it."""
+    write_suite(
+        project,
+        """
+        def test_a(): KEEP.append((leave_thread(), open(__file__), socket.socket(), os.pipe()))
+        def test_b(): pass
+        def test_c(): open(__file__).close()
+        def test_d(): leave_thread().set()
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 3, "leaked": 1}
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_a"}
+
+
+def test_a_leak_that_was_allowed_never_hurts_the_next_test(project: Project) -> None:
+    """Allowed leaks join the baseline, and what was changed is put back all the same."""
+    write_suite(
+        project,
+        """
+        @pytest.mark.allow_leak(reason="a known case")
+        def test_a():
+            KEEP.append((leave_thread(), open(__file__), socket.socket()))
+            signal.signal(signal.SIGUSR1, noop); signal.alarm(1000)
+        def test_b(): assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+        def test_c(): assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+        """,
+    )
+    run = project.run()
+    run.assert_clean()
+
+    assert run.summary["allowed"] >= 4
+    assert {one["reason"] for one in run.findings} == {"a known case"}
+
+
+def test_the_end_of_an_earlier_leak_is_not_a_finding(project: Project) -> None:
+    """When a later test closes what an earlier one left, that fails nothing."""
+    write_suite(
+        project,
+        """
+        def test_a(): KEEP.append(open(__file__))
+        def test_b(): KEEP[0].close()
+        def test_c(): KEEP.append(open(__file__))
+        """,
+    )
+    run = project.run()
+
+    assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_a", "test_it.py::test_c"]
+
+
+def test_a_swap_of_descriptors_is_seen(project: Project) -> None:
+    """One closed and one opened leaves the count as it was, and is a leak."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def file():
+            with open(__file__) as file: yield file
+        def test_swap(file):
+            file.close(); KEEP.append(open(os.devnull))
+        """,
+    )
+    finding = project.run().one(kind="fds")
+
+    assert finding["owner"]["type"] == "test"
+    assert "null" in finding["summary"]
+
+
+def test_what_was_reported_is_not_told_again_when_it_is_dropped(project: Project) -> None:
+    """A leak's own warning, when the last reference goes, is no second finding; others' warnings are."""
+    write_suite(
+        project,
+        """
+        import subprocess
+        @pytest.fixture
+        def file(): return open(__file__)
+        @pytest.fixture
+        def sock(): return socket.socket()
+        @pytest.fixture
+        def loop(): return asyncio.new_event_loop()
+        def test_file(file): pass
+        def test_sock(sock): pass
+        def test_loop(loop): pass
+        def test_child(): KEEP.append(subprocess.Popen(["sleep", "30"]))
+        def test_later():
+            child = KEEP.pop(); number = child.pid; del child
+            os.kill(number, signal.SIGKILL); os.waitpid(number, 0)
+        def test_another():
+            open(__file__)
+        """,
+    )
+    run = project.run("-W", "ignore", grace=0.05)
+
+    told = {one["nodeid"].partition("::")[2]: one["kind"] for one in run.failing}
+    assert told == {
+        "test_file": "fds", "test_sock": "sockets", "test_loop": "loops", "test_child": "processes",
+    }, run.text  # fmt: skip
+    dropped = [one for one in run.findings if one["kind"] == "unclosed"]
+    assert [one["nodeid"] for one in dropped] == ["test_it.py::test_another"], run.text
+
+
+# --- putting back ---
+
+_CHANGES = [
+    pytest.param("signal.signal(signal.SIGTERM, noop)",
+                 "signal.getsignal(signal.SIGTERM) is not noop", id="handler"),
+    pytest.param("signal.setitimer(signal.ITIMER_PROF, 1000)",
+                 "signal.getitimer(signal.ITIMER_PROF) == (0, 0)", id="interval timer"),
+    pytest.param("signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})",
+                 "signal.SIGUSR1 not in signal.pthread_sigmask(signal.SIG_BLOCK, ())", id="mask"),
+    pytest.param("signal.set_wakeup_fd(WAKE.fileno())", "signal.set_wakeup_fd(-1) == -1",
+                 id="wakeup descriptor"),
+    pytest.param("sys.excepthook = noop", "sys.excepthook is not noop", id="excepthook"),
+    pytest.param("threading.excepthook = noop", "threading.excepthook is not noop",
+                 id="excepthook of threads"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "check"), _CHANGES)
+def test_what_was_changed_is_put_back_after_it_is_reported(
+    project: Project, change: str, check: str
+) -> None:
+    """The next test finds handlers, clocks, mask, wakeup fd and hooks as they were."""
+    write_suite(
+        project,
+        f"""
+        WAKE = socket.socket(); WAKE.setblocking(False)
+        def test_a(): {change}
+        def test_b(): assert {check}
+        """,
+    )
+    run = project.run()
+
+    run.one("test_a")
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+
+
+@pytest.mark.parametrize(("change", "check"), _CHANGES)
+def test_with_restoring_off_everything_stays_and_is_still_reported_once(
+    project: Project, change: str, check: str
+) -> None:
+    """With --no-resource-hygiene-restore nothing is put back, and no later test is blamed."""
+    write_suite(
+        project,
+        f"""
+        WAKE = socket.socket(); WAKE.setblocking(False)
+        def test_a(): {change}
+        def test_b(): assert not ({check})
+        """,
+    )
+    run = project.run("--no-resource-hygiene-restore")
+
+    assert [one["nodeid"] for one in run.failing if one["made_during"].endswith("a")] == [
+        "test_it.py::test_a"
+    ]
+    assert "failed" not in run.outcomes, run.text
+
+
+def test_a_loop_that_puts_back_the_default_is_a_note(project: Project) -> None:
+    """In the background of a shell SIGINT is ignored; asyncio does not know that, nor care."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(autouse=True, scope="module")
+        def background():
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN); yield
+            signal.signal(signal.SIGINT, before)
+        async def listen():
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGINT, noop); loop.remove_signal_handler(signal.SIGINT)
+        def test_loop(): asyncio.run(listen())
+        def test_hand(): signal.signal(signal.SIGINT, signal.SIG_DFL)
+        def test_put_back(): assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"].endswith("test_hand")
+    assert [one["nodeid"] for one in run.notes] == ["test_it.py::test_loop"]
+
+
+def test_a_handler_goes_back_to_what_the_live_fixture_set(project: Project) -> None:
+    """Restoring a test's handler stops at the one that a live wider fixture has installed."""
+    write_suite(
+        project,
+        """
+        def of_module(*args): pass
+        @pytest.fixture(scope="module")
+        def handled():
+            before = signal.signal(signal.SIGUSR1, of_module); yield
+            signal.signal(signal.SIGUSR1, before)
+        def test_a(handled): signal.signal(signal.SIGUSR1, noop)
+        def test_b(handled): assert signal.getsignal(signal.SIGUSR1) is of_module
+        """,
+    )
+    run = project.run()
+
+    finding = run.one("test_a")
+
+    assert finding["change"] == "replaced"
+    assert "of_module" in finding["summary"]
+    assert "noop" in finding["summary"]
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+
+
+def test_a_leaked_task_is_cancelled_on_a_loop_that_lives_on(project: Project) -> None:
+    """A task left on a module loop is reported for its test and does not run in the next one."""
+    write_suite(
+        project,
+        """
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        async def forever():
+            try: await asyncio.sleep(1000)
+            except asyncio.CancelledError: KEEP.append("cancelled"); raise
+        async def test_a(): KEEP.append(asyncio.create_task(forever())); await asyncio.sleep(0)
+        async def test_b(): assert KEEP[-1] == "cancelled"
+        """,
+    )
+    run = project.run(plugins=["asyncio"])
+
+    assert run.one("test_a")["kind"] == "tasks"
+    assert run.one("test_a")["owner"]["name"] == "test_it.py::test_a"
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+
+
+# --- set from C ---
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which signals are caught")
+def test_handlers_and_watchdogs_that_c_code_sets_are_seen(project: Project) -> None:
+    """``signal.getsignal`` knows nothing of faulthandler's handlers, nor of those set by ctypes."""
+    write_suite(
+        project,
+        """
+        import ctypes, faulthandler
+        @ctypes.CFUNCTYPE(None, ctypes.c_int)
+        def in_c(number): pass
+        def set_in_c(handler):
+            function = ctypes.CDLL(None).signal
+            function.restype, function.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+            return function(int(signal.SIGUSR2), ctypes.cast(handler, ctypes.c_void_p))
+        def test_registers(): faulthandler.register(signal.SIGUSR1)
+        def test_registers_again(): faulthandler.register(signal.SIGUSR1)
+        def test_undoes():
+            faulthandler.register(signal.SIGUSR1); faulthandler.unregister(signal.SIGUSR1)
+        def test_sets_in_c(): set_in_c(in_c)
+        def test_undoes_in_c(): set_in_c(set_in_c(in_c))
+        def test_watchdog(): faulthandler.dump_traceback_later(60, repeat=True)
+        def test_no_watchdog():
+            faulthandler.dump_traceback_later(60); faulthandler.cancel_dump_traceback_later()
+        """,
+    )
+    run = project.run("-o", "faulthandler_timeout=50", grace=0.05)
+
+    found = {one["nodeid"].partition("::")[2]: one["summary"] for one in run.failing}
+    assert found == {
+        "test_registers": "SIGUSR1: handler SIG_DFL replaced by a handler set from C",
+        "test_registers_again": "SIGUSR1: handler SIG_DFL replaced by a handler set from C",
+        "test_sets_in_c": "SIGUSR2: handler SIG_DFL replaced by a handler set from C",
+        "test_watchdog": "faulthandler's watchdog, to print all stacks, again and again",
+    }, run.text

@@ -1,0 +1,375 @@
+"""Who answers for what: tests, fixtures of every scope, modules, xunit and unittest setups."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hygiene.plugin.suites import write_suite
+
+if TYPE_CHECKING:
+    from support.inner import Project
+
+
+def test_what_a_fixtures_thread_makes_is_the_fixtures(project: Project) -> None:
+    """A connection accepted by a session fixture's server is that fixture's leak, not the test's."""
+    write_suite(project, """
+        @pytest.fixture(scope="session")
+        def server():
+            accepted, listening = [], socket.create_server(("127.0.0.1", 0))
+            def serve():
+                while True:
+                    try: accepted.append(listening.accept()[0])
+                    except OSError: return
+            thread = threading.Thread(target=serve); thread.start()
+            yield listening.getsockname(), accepted
+            listening.shutdown(socket.SHUT_RDWR); thread.join(); listening.close()
+            KEEP.append(accepted)
+        def test_client(server):
+            with socket.create_connection(server[0]):
+                while not server[1]: time.sleep(0.001)
+        def test_other(): pass
+        """)  # fmt: skip
+    run = project.run()
+
+    finding = run.one("test_other", kind="sockets")
+
+    assert finding["owner"] == {"type": "fixture", "name": "server", "scope": "session"}
+    assert finding["made_during"] == "test_it.py::test_client"
+    assert run.outcomes == {"passed": 1, "leaked": 1}
+
+
+def test_what_a_tests_thread_makes_is_the_tests(project: Project) -> None:
+    """A thread carries its owner: what it makes is charged to the test that started it."""
+    write_suite(
+        project,
+        """
+        def test_it():
+            def work(): KEEP.append(open(__file__))
+            thread = threading.Thread(target=work); thread.start(); thread.join()
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["kind"] == "fds"
+    assert run.one()["owner"]["name"] == "test_it.py::test_it"
+    assert run.one()["origin"]["function"] == "work"
+
+
+def test_a_leak_of_a_test_that_uses_a_wide_fixture_is_the_tests(project: Project) -> None:
+    """A live session fixture does not take what it cannot reach: the test stays accused."""
+    write_suite(
+        project,
+        """
+        class App:
+            def use(self): return open(__file__)
+        @pytest.fixture(scope="session")
+        def app(): return App()
+        def test_leaks(app): KEEP.append(app.use())
+        def test_other(app): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.one("test_leaks")["owner"]["type"] == "test"
+    assert run.outcomes == {"passed": 1, "leaked": 1}
+
+
+def test_what_a_wide_fixture_keeps_in_its_value_is_judged_at_its_end(project: Project) -> None:
+    """A connection that joined a session pool in a test is the fixture's, once it is torn down."""
+    write_suite(
+        project,
+        """
+        class Pool:
+            def __init__(self): self.idle = []
+            def get(self):
+                self.idle.append(socket.socket()); return self.idle[-1]
+        @pytest.fixture(scope="session")
+        def pool():
+            pool = Pool(); yield pool; KEEP.append(pool)
+        def test_first(pool): pass
+        def test_grows(pool): pool.get()
+        def test_last(pool): pass
+        """,
+    )
+    run = project.run()
+
+    finding = run.one("test_last")
+
+    assert finding["owner"] == {"type": "fixture", "name": "pool", "scope": "session"}
+    assert finding["made_during"] == "test_it.py::test_grows"
+    assert run.outcomes == {"passed": 2, "leaked": 1}
+
+
+def test_what_setup_puts_into_its_class_or_module_is_the_fixtures(project: Project) -> None:
+    """Xunit functions and many fixtures have no value: they bind names, or wait with locals."""
+    write_suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        POOL = None
+        def setup_module(): global POOL; POOL = ThreadPoolExecutor(2)
+        def teardown_module(): POOL.shutdown()
+        @pytest.fixture(scope="session")
+        def hidden():
+            made = ThreadPoolExecutor(2)
+            yield made.submit
+            made.shutdown()
+        class TestBound:
+            @classmethod
+            def setup_class(cls): cls.pool = ThreadPoolExecutor(2)
+            @classmethod
+            def teardown_class(cls): cls.pool.shutdown()
+            def test_class(self, hidden): self.pool.submit(int).result()
+            def test_module(self): POOL.submit(int).result()
+            def test_local(self, hidden): hidden(int).result()
+            def test_leaks(self): type(self).own = open(__file__)
+            def test_last(self): self.own.close()
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"].endswith("test_leaks")
+
+
+def test_a_loop_of_a_fixture_excuses_nothing_that_runs_on_it(project: Project) -> None:
+    """Whatever refers to a loop reaches all of it; only its executor is its own."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="session")
+        def loop():
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=loop.run_forever); thread.start()
+            yield loop
+            loop.call_soon_threadsafe(loop.stop); thread.join(); loop.close()
+        @pytest.fixture(scope="session")
+        def server(loop):
+            make = asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
+            server = asyncio.run_coroutine_threadsafe(make, loop).result()
+            yield server
+            loop.call_soon_threadsafe(server.close)
+        def test_worker(loop, server):
+            asyncio.run_coroutine_threadsafe(asyncio.to_thread(int), loop).result()
+        def test_leaks(loop, server):
+            begun = threading.Event()
+            async def work(): begun.set(); await asyncio.sleep(1000)
+            KEEP.append(asyncio.run_coroutine_threadsafe(work(), loop))
+            begun.wait()
+        def test_last(): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.one(kind="tasks")["nodeid"].endswith("test_leaks")
+    assert run.one(kind="tasks")["origin"]["function"] == "test_leaks"
+    assert run.one(kind="tasks")["origin"]["source"] == "inferred"
+
+
+def test_an_overridden_session_fixture_is_told_from_its_override(project: Project) -> None:
+    """Of two fixtures of one name each answers for its own leak, with its own scope."""
+    project.write("conftest.py", """
+        import pytest, socket
+        KEEP = []
+        @pytest.fixture(scope="session")
+        def thing(): KEEP.append(socket.socket()); return 1
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        @pytest.fixture
+        def thing(thing): KEEP.append(open(__file__)); return thing
+        def test_first(thing): pass
+        def test_last(): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.one("test_first")["kind"] == "fds"
+    assert run.one("test_first")["owner"] == {
+        "type": "fixture", "name": "thing", "scope": "function"}  # fmt: skip
+    assert run.one("test_last")["kind"] == "sockets"
+    assert run.one("test_last")["owner"]["scope"] == "session"
+
+
+def test_objects_that_raise_at_every_touch_disturb_nothing(project: Project) -> None:
+    """Dead proxies and a framework's unbound "current request" are walked past."""
+    write_suite(
+        project,
+        """
+        import weakref
+        class Unbound:
+            def __getattribute__(self, name): raise RuntimeError("no request is at work")
+        class Gone: pass
+        gone = Gone(); PROXY = weakref.proxy(gone); del gone
+        KEEP += [PROXY, Unbound(), object.__new__(subprocess.Popen)]
+        @pytest.fixture(scope="module")
+        def wide(): return [PROXY, Unbound(), {"proxy": PROXY}]
+        def test_it(wide):
+            KEEP.append(open(__file__)); KEEP.append(socket.socket())
+            KEEP.append(subprocess.Popen(["true"]))
+            KEEP[-1].stay = PROXY
+            signal.signal(signal.SIGUSR1, lambda *args: Unbound())
+        """,
+    )
+    run = project.run()
+
+    assert run.code == 1, run.text
+    assert {one["kind"] for one in run.failing} == {"fds", "sockets", "processes", "signals"}
+
+
+def test_a_class_fixture_of_a_test_without_a_class_answers_for_itself_only(
+    project: Project,
+) -> None:
+    """It is torn down among the test's own fixtures; what the test made before stays the test's."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="class", autouse=True)
+        def around():
+            KEEP.append(open(__file__))
+            yield
+        def test_it(): KEEP.append(socket.socket())
+        """,
+    )
+    run = project.run()
+
+    assert run.one(kind="sockets")["owner"]["name"] == "test_it.py::test_it"
+    owner = {"type": "fixture", "name": "around", "scope": "class"}
+    assert run.one(kind="fds")["owner"] == owner
+
+
+def test_a_finding_of_a_wide_fixture_says_where_it_is_defined(project: Project) -> None:
+    """The finding names the fixture's scope, file and line."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def wide(): KEEP.append(open(__file__)); return 1
+        def test_it(wide): pass
+        """,
+    )
+    run = project.run()
+    line = project.line("test_it.py", "def wide(): KEEP.append(open(__file__)); return 1")
+
+    place = run.one()["details"]["owner_location"]
+    assert place in {f"test_it.py:{line}", f"test_it.py:{line - 1}"}
+    assert f"fixture 'wide' (module scope) at {place}" in run.out
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "scope"),
+    [
+        ("def setup_module(): MAKE", "setup_module", "module"),
+        ("def setUpModule(): MAKE", "setUpModule", "module"),
+        ("def teardown_module(): MAKE", "teardown_module", "module"),
+        (("class TestA:\n    @classmethod\n    def teardown_class(cls): MAKE\n"
+         "    def test_it(self): pass"), "teardown_class", "class"),
+        (("class TestA(unittest.TestCase):\n    @classmethod\n    def tearDownClass(cls): MAKE\n"
+         "    def test_it(self): pass"), "tearDownClass", "class"),
+        ("class TestA:\n    def setup_method(self): MAKE\n    def test_it(self): pass",
+         "setup_method", "function"),
+        ("class TestA:\n    def teardown_method(self): MAKE\n    def test_it(self): pass",
+         "teardown_method", "function"),
+        (("class TestA(unittest.TestCase):\n    def tearDown(self): MAKE\n"
+         "    def test_it(self): pass"), "tearDown", "function"),
+    ],
+)  # fmt: skip
+def test_xunit_functions_go_by_their_own_names(
+    project: Project, text: str, name: str, scope: str
+) -> None:
+    """What a setup or teardown function leaves is charged to it by the name it has in the file."""
+    write_suite(
+        project, text.replace("MAKE", "KEEP.append(open(__file__))") + "\ndef test_z(): pass\n"
+    )
+    owner = project.run().one()["owner"]
+
+    assert owner == {"type": "fixture", "name": name, "scope": scope}
+
+
+def test_a_leaking_import_belongs_to_the_module(project: Project) -> None:
+    """What a module makes while it is first imported is a note that names the module."""
+    project.write("lazy.py", "FILE = open(__file__)\n")
+    write_suite(project, "def test_it(): import lazy\n")
+    run = project.run()
+    run.assert_clean()
+
+    (note,) = run.notes
+
+    assert note["owner"]["type"] == "module"
+    assert "lazy" in note["owner"]["name"]
+
+
+def test_what_an_imported_module_does_later_is_no_import(project: Project) -> None:
+    """A function of a module that the test calls after importing it leaks for the test."""
+    project.write("lazy.py", "KEEP = []\ndef leak(): KEEP.append(open(__file__))\n")
+    write_suite(project, "def test_it():\n    import lazy\n    lazy.leak()\n")
+
+    assert project.run().one()["owner"]["type"] == "test"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans come to us on Linux only")
+def test_an_orphan_that_ends_is_not_taken_for_a_child_that_the_test_forked(
+    project: Project,
+) -> None:
+    """A fork tells no process id; the child it made is known all the same, and the orphan is not it."""
+    write_suite(
+        project,
+        """
+        def wait_for(path):
+            while not os.path.exists(path): time.sleep(0.005)
+        def test_grandchild_ends_by_itself(tmp_path):
+            pid = os.fork()
+            if not pid:
+                os.execv("/bin/sh", ["sh", "-c", f"(sleep 0.05; : > {tmp_path}/done) & exit 0"])
+            os.waitpid(pid, 0); wait_for(tmp_path / "done")
+        def test_zombie():
+            if not os.fork(): os._exit(0)
+        """,
+    )
+    run = project.run()
+
+    assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_zombie"], run.text
+
+
+def test_a_worker_belongs_to_the_owner_of_the_pool_that_it_joins(project: Project) -> None:
+    """A pool of the module, begun and ended by a fixture that hands out nothing, may grow in a test."""
+    write_suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        POOL, OTHER = ThreadPoolExecutor(4), ThreadPoolExecutor(4)
+        @pytest.fixture(scope="module", autouse=True)
+        def pool():
+            POOL.submit(int).result()
+            yield
+            POOL.shutdown()
+        def busy(pool):
+            gate = threading.Barrier(3)
+            for one in [pool.submit(gate.wait) for _ in range(2)]: one
+            gate.wait()
+        def test_grows(): busy(POOL)
+        def test_other(): busy(OTHER)
+        """,
+    )
+    run = project.run(grace=0.1)
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_other"}, run.text
+
+
+def test_what_unittest_ends_with_the_class_is_the_class_s(project: Project) -> None:
+    """``addClassCleanup`` and ``enterClassContext`` in a test keep things for the whole class."""
+    write_suite(
+        project,
+        """
+        class TestIt(unittest.TestCase):
+            def test_one(self):
+                file = open(__file__); self.addClassCleanup(file.close)
+                self.enterClassContext(open(__file__))
+            def test_two(self): KEEP.append(open(__file__))
+        """,
+    )
+    run = project.run()
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::TestIt::test_two"}, run.text

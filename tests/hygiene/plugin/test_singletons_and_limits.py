@@ -1,0 +1,208 @@
+"""What may stay once and not grow: singletons, and listeners up to a limit."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from hygiene.plugin.suites import write_suite
+from support.inner import Project, brief
+
+# --- singletons ---
+
+
+def test_a_library_singleton_is_a_note_and_its_second_growth_fails(project: Project) -> None:
+    """What a library keeps in its module is a note the first time; from the same site again it fails."""
+    library = project.path / "lib" / "site-packages"
+    project.write("lib/site-packages/somelib.py", """
+        import threading
+        _all = []
+        def client():
+            thread = threading.Thread(target=threading.Event().wait, daemon=True)
+            thread.start()
+            _all.append(thread)
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import somelib
+        def test_first(): somelib.client()
+        def test_second(): somelib.client()
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(library)})
+
+    assert [one["nodeid"] for one in run.notes] == ["test_it.py::test_first"]
+    assert run.one()["nodeid"] == "test_it.py::test_second"
+
+
+def test_a_leak_is_not_excused_by_a_singleton_of_the_same_call(project: Project) -> None:
+    """The first shared memory starts the resource tracker, which stays; the memory is a leak."""
+    write_suite(
+        project,
+        """
+        from multiprocessing.shared_memory import SharedMemory
+        def test_it():
+            KEEP.append(SharedMemory(create=True, size=10)); KEEP[0].unlink()
+        """,
+    )
+    run = project.run()
+
+    assert "/dev/shm/" in run.one("test_it", kind="fds")["summary"]
+    assert [one["kind"] for one in run.notes if one["kind"] != "atexit"] == ["processes"]
+
+
+def test_a_connection_of_the_session_that_is_opened_again_is_no_leak(project: Project) -> None:
+    """What was open before any test, is closed between two, and opened again, has not grown."""
+    project.write("conftest.py", """
+        import sqlite3, pytest
+        class Pool:
+            def __init__(self, path): self.path = path; self.connection = None
+            def query(self):
+                if self.connection is None:
+                    self.connection = sqlite3.connect(":memory:")
+                    self.connection.execute(f"ATTACH DATABASE '{self.path}' AS extra")
+                return self.connection.execute("SELECT 1").fetchone()
+            def dispose(self): self.connection.close(); self.connection = None
+        POOL = Pool("pool.db")
+        POOL.query()
+        @pytest.fixture(scope="class", autouse=True)
+        def between():
+            yield
+            POOL.dispose()
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        from conftest import POOL
+        class TestA:
+            def test_one(self): POOL.query()
+        class TestB:
+            def test_two(self): KEEP.append(os.pipe()); os.close(KEEP[-1][0]); os.close(KEEP[-1][1])
+            def test_three(self): KEEP.append(open(__file__)); POOL.query()
+        class TestC:
+            def test_four(self): KEEP.append(open("pool.db")); POOL.query()
+        """,
+    )
+    run = project.run()
+
+    leaked = sorted(one["nodeid"].rpartition("::")[2] for one in run.failing)
+    assert leaked == ["test_four", "test_three"], run.text
+    assert all(one["count"] == 1 for one in run.failing), run.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="eventfd is Linux's")
+def test_the_singleton_of_a_c_extension_is_a_note_until_it_grows(project: Project) -> None:
+    """What C code opens for a new global of its package is excused once, and nothing else is."""
+    project.write("conftest.py", """
+        import ctypes, os, sys, types
+        native, package = types.ModuleType("fakeq._native"), types.ModuleType("fakeq")
+        native.__file__ = "/x/site-packages/fakeq/_native.cpython-311-x86_64-linux-gnu.so"
+        package.__file__ = "/x/site-packages/fakeq/__init__.py"
+        for suffix in __import__("importlib.machinery").machinery.EXTENSION_SUFFIXES[:1]:
+            native.__file__ = "/x/site-packages/fakeq/_native" + suffix
+        class Context:
+            _instance = None
+            def __init__(self): self._number = str(ctypes.CDLL(None).eventfd(0, 0))  # as C keeps it
+            def term(self): os.close(int(self._number))
+            @classmethod
+            def instance(cls):
+                cls._instance = cls._instance or cls()
+                return cls._instance
+        Context.__module__ = "fakeq._native"
+        native.Context = package.Context = Context
+        sys.modules.update({"fakeq": package, "fakeq._native": native})
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import fakeq
+        def test_own_before(): KEEP.append(fakeq.Context())
+        def test_singleton(): fakeq.Context.instance()
+        def test_uses_it(): fakeq.Context.instance()
+        def test_own_after(): KEEP.append(fakeq.Context())
+        def test_closed(): fakeq.Context().term()
+        def test_grows():
+            KEEP.append(fakeq.Context._instance); fakeq.Context._instance = None
+            fakeq.Context.instance()
+        """,
+    )
+    run = project.run(grace=0.02)
+
+    leaked = [one["nodeid"].partition("::")[2] for one in run.failing]
+    assert sorted(leaked) == ["test_grows", "test_own_after", "test_own_before"], run.text
+    (note,) = [one for one in run.notes if one["kind"] == "fds"]
+    assert note["nodeid"] == "test_it.py::test_singleton"
+    assert note["held_by"][-1] == "Context._instance"
+
+
+# --- MaxListeners ---
+
+_COMPONENTS = """
+    class Component:
+        def __init__(self):
+            self.before = [signal.signal(signal.SIGINT, self.stop),
+                           signal.signal(signal.SIGTERM, self.stop)]
+            atexit.register(self.stop)
+        def stop(self, number=0, frame=None):
+            if callable(self.before[0]): self.before[0](number, frame)
+    @pytest.mark.parametrize("n", range(3))
+    def test_app(n): KEEP.append([Component() for _ in range(21)])
+    """
+
+
+def test_listeners_that_pile_up_fail_the_first_test(project: Project) -> None:
+    """21 components that add signal and exit listeners fail at the first test, in familiar words."""
+    write_suite(project, _COMPONENTS)
+    run = project.run("-x")
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_app[0]"}
+    for event in ("SIGINT", "SIGTERM", "exit"):
+        words = f"21 {event} listeners added to [process], limit 10"
+        found = [one for one in run.failing if one["summary"] == words]
+        assert len(found) == 1, f"{words}: {[brief(one) for one in run.failing]}"
+        assert found[0]["change"] == "exceeded"
+        assert found[0]["origin"]["function"] == "__init__"
+
+
+def test_chained_handlers_are_reported_with_their_depth(project: Project) -> None:
+    """A handler that wraps the one before, over and over, is so many handlers deep."""
+    write_suite(
+        project,
+        """
+        def wrap():
+            before = signal.getsignal(signal.SIGTERM)
+            def handler(number, frame): return before(number, frame)
+            signal.signal(signal.SIGTERM, handler)
+        def test_it():
+            for _ in range(7): wrap()
+        """,
+    )
+    finding = project.run().one(change="replaced")
+
+    assert "SIGTERM: 7 handlers deep" in str(finding)
+
+
+def test_the_limit_of_listeners_can_be_set(project: Project) -> None:
+    """Twelve listeners on a declared kind of emitter pass with a limit of twelve, as far as counts go."""
+    write_suite(
+        project,
+        """
+        import blinker
+        SIGNAL = blinker.Namespace().signal("news")
+        class Listener:
+            def heard(self, *args): pass
+        @pytest.mark.allow_leak("listeners", match="Listener.heard", reason="counted here, not judged")
+        def test_it():
+            for _ in range(12): KEEP.append(Listener()); SIGNAL.connect(KEEP[-1].heard)
+        """,
+    )
+
+    assert not list(project.run("--resource-hygiene-max-listeners=12").failing)
+
+    (finding,) = [one for one in project.run().failing if one["change"] == "exceeded"]
+
+    assert finding["kind"] == "listeners"
+    assert re.fullmatch(r"12 .*listeners added to \[.*\], limit 10", finding["summary"])
+    assert "news" in finding["summary"]

@@ -1,0 +1,110 @@
+"""What a finding says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hygiene.plugin.suites import write_suite
+
+if TYPE_CHECKING:
+    from support.inner import Project
+
+
+def test_a_finding_says_all_that_a_stranger_needs(project: Project) -> None:
+    """What, where with its source line, by whom, who holds it, how long waited, and how to close."""
+    write_suite(
+        project,
+        """
+        class Pool: pass
+        POOL = Pool()
+        def test_it():
+            POOL.server = socket.create_server(("127.0.0.1", 0))  # here
+        """,
+    )
+    run = project.run()
+    finding = run.one()
+    line = project.line("test_it.py", "# here")
+
+    assert "listening" in finding["summary"]
+    assert "127.0.0.1" in finding["summary"]
+    assert finding["held_by"][0] == "module test_it"
+    assert any("POOL" in step for step in finding["held_by"])
+    assert finding["waited_seconds"] == 0.1
+    assert "test_it" in [frame["function"] for frame in finding["stack"]]
+    for words in (
+        f"test_it.py:{line} in test_it",
+        'POOL.server = socket.create_server(("127.0.0.1", 0))  # here',
+        "test test_it.py::test_it",
+        "module test_it ->",
+        finding["hint"],
+    ):
+        assert words in run.out
+
+
+def test_the_origin_is_the_innermost_frame_of_the_user(project: Project) -> None:
+    """A thread that the standard library starts is charged to the line that called into it."""
+    write_suite(
+        project,
+        """
+        import http.server
+        def helper():
+            KEEP.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), None))  # here
+        def test_it(): helper()
+        """,
+    )
+    finding = project.run().one()
+
+    assert finding["origin"]["function"] == "helper"
+    assert finding["origin"]["line"] == project.line("test_it.py", "# here")
+
+
+def test_a_leaked_thread_shows_where_it_is_now(project: Project) -> None:
+    """The present stack of a leaked thread is part of the finding."""
+    write_suite(
+        project,
+        """
+        def busy(event): event.wait()
+        def test_it():
+            threading.Thread(target=busy, args=[threading.Event()], daemon=True).start()
+        """,
+    )
+    finding = project.run().one()
+
+    assert any(line.endswith("in busy") for line in finding["details"]["present_stack"])
+
+
+def test_closing_what_others_opened_is_a_note(project: Project) -> None:
+    """A test that closes a descriptor of a wider fixture is told so, and does not fail."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def file(): return open(__file__)
+        def test_closes(file): file.close()
+        def test_last(file): pass
+        """,
+    )
+    run = project.run()
+    run.assert_clean()
+
+    (note,) = run.notes
+
+    assert note["change"] == "removed"
+    assert note["nodeid"] == "test_it.py::test_closes"
+
+
+def test_a_task_on_a_closed_loop_is_said_to_be_on_one(project: Project) -> None:
+    """A pending task whose loop was closed by hand is found, and not called running."""
+    write_suite(
+        project,
+        """
+        async def forever(): await asyncio.sleep(1000)
+        def test_it():
+            loop = asyncio.new_event_loop()
+            KEEP.append(loop.create_task(forever()))
+            loop.run_until_complete(asyncio.sleep(0)); loop.close()
+        """,
+    )
+    finding = project.run("-W", "ignore").one()
+
+    assert finding["kind"] == "tasks"
