@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from support.inner import Project
+
+pytest.register_assert_rewrite("support.matrix")
+
+from support.inner import Project  # noqa: E402
 
 pytest_plugins = ["pytester"]
 

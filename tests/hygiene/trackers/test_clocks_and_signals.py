@@ -1,0 +1,236 @@
+"""The kinds `timers` and `signals`, where ctypes and faulthandler go past Python's own functions."""
+
+from __future__ import annotations
+
+import faulthandler
+import math
+import signal
+import sys
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_resource_hygiene.recorder import Recorder
+from pytest_resource_hygiene.tracker import Moment
+from pytest_resource_hygiene.trackers import signals, timers
+from pytest_resource_hygiene.trackers.signals import SignalTracker
+from pytest_resource_hygiene.trackers.timers import TimerTracker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what C code has set")
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """One that is not started: the test tells of the events."""
+    recorder = Recorder()
+    yield recorder
+    recorder.stop()
+
+
+@pytest.fixture
+def clocks(recorder: Recorder) -> TimerTracker:
+    """The tracker of timers."""
+    tracker = TimerTracker()
+    recorder.start_tracker(tracker)
+    return tracker
+
+
+@pytest.fixture
+def slots(recorder: Recorder) -> SignalTracker:
+    """The tracker of signals."""
+    tracker = SignalTracker()
+    recorder.start_tracker(tracker)
+    return tracker
+
+
+def _system(text: bytes) -> Any:
+    def read(_path: str) -> bytes:
+        if not text:
+            raise PermissionError
+        return text
+
+    return SimpleNamespace(read=read)
+
+
+# --- timers ---
+
+
+def test_posix_timers_are_read_once_somebody_may_make_them(
+    recorder: Recorder, clocks: TimerTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a look-up of ``timer_create`` by ctypes says so; who did that is who made them."""
+    listing = b"ID: 4\nsignal: 14/0000\nnotify: signal/pid.7\nID: 5\n"
+    monkeypatch.setattr(timers, "System", _system(listing))
+    recorder.events["ctypes.dlsym"]((None, "getpid"))
+    assert len(clocks.probes()) == 1
+
+    recorder.events["ctypes.dlsym"]((None, "timer_create"))
+    assert len(clocks.probes()) == 2
+    found = {
+        key: one for key, one in clocks.list_resources(Moment()).items() if "posix" in str(key)
+    }
+    creations = {clocks.creation(key, value) for key, value in found.items()}
+    words = {clocks.describe(key, value).summary for key, value in found.items()}
+
+    assert len(found) == 2
+    assert words == {"POSIX timer"}
+    (creation,) = creations
+    assert creation is not None
+    assert clocks.probes()[-1]() == ("4", "5")  # type: ignore[index]
+    assert not any(clocks.restore(key, value, None) for key, value in found.items())
+
+
+def test_a_list_of_posix_timers_that_cannot_be_read_is_empty(
+    recorder: Recorder, clocks: TimerTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel without checkpoints has no such file."""
+    monkeypatch.setattr(timers, "System", _system(b""))
+    recorder.events["ctypes.dlsym"]((None, "timer_create"))
+
+    assert not [key for key in clocks.list_resources(Moment()) if "posix" in str(key)]
+
+
+def test_a_kernel_that_does_not_list_posix_timers_is_a_blind_spot(
+    clocks: TimerTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The summary says so, there and on other systems."""
+    monkeypatch.setattr(timers, "_POSIX_TIMERS", SimpleNamespace(exists=lambda: True))
+    assert (clocks.blind_spot() is None) == (sys.platform == "linux")
+    monkeypatch.setattr(timers, "_POSIX_TIMERS", SimpleNamespace(exists=lambda: False))
+    assert "POSIX" in str(clocks.blind_spot())
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+def test_a_watchdog_is_listed_until_it_is_cancelled(clocks: TimerTracker, *, repeat: bool) -> None:
+    """One that repeats never rings last; restoring cancels the present one only."""
+    before = clocks.reading()
+    faulthandler.dump_traceback_later(3600, repeat=repeat)
+    try:
+        assert clocks.reading() != before
+        [(key, value)] = [
+            (key, value)
+            for key, value in clocks.list_resources(Moment()).items()
+            if isinstance(key, tuple) and key[0] == "watchdog"
+        ]
+        assert (value[1] == math.inf) == repeat
+        assert ("again and again" in clocks.describe(key, value).summary) == repeat
+        assert not clocks.restore(key, (None, 0.0), None), "an earlier one"
+        assert clocks.restore(key, value, None)
+        assert key not in clocks.list_resources(Moment())
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def test_the_specimen_is_a_clock_of_the_main_thread(clocks: TimerTracker) -> None:
+    """Another thread may not set one."""
+    specimen = clocks.specimen()
+    assert specimen is not None
+    before = set(clocks.list_resources(Moment()))
+    with specimen:
+        assert len(set(clocks.list_resources(Moment())) - before) == 1
+    assert set(clocks.list_resources(Moment())) == before
+
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(clocks.specimen()))
+    thread.start()
+    thread.join()
+    assert found == [None]
+
+
+# --- signals ---
+
+
+@linux_only
+def test_what_ctypes_sets_is_compared_with_what_was_caught_before(
+    recorder: Recorder, slots: SignalTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the look-up of the function on, the kernel is asked; it names no maker but who looked."""
+    caught = {int(signal.SIGUSR2)}
+    monkeypatch.setattr(signals, "_caught", lambda: frozenset(caught))
+    number = int(signal.SIGURG)
+    assert signal.getsignal(number) is signal.SIG_DFL
+    recorder.events["ctypes.dlsym"]((None, "getpid"))
+    assert len(slots.probes()) == 1
+
+    recorder.events["ctypes.dlsym"]((None, "sigaction"))
+    assert len(slots.probes()) == 2
+    before, reading = slots.list_resources(Moment()), slots.reading()
+    caught.add(number)
+    recorder.events["ctypes.dlsym"]((None, "signal"))
+    after = slots.list_resources(Moment())
+
+    assert slots.reading() != reading
+    assert [key for key in after if after[key] != before[key]] == [number]
+    said = slots.describe(number, after[number], before[number])
+    assert said.summary == "SIGURG: handler SIG_DFL replaced by a handler set from C"
+    creation = slots.creation(number, after[number])
+    assert creation is not None
+
+
+@pytest.mark.parametrize("text", [b"", b"Name:\tpython\n", b"Name:\tx\nSigCgt:\n"])
+def test_a_kernel_that_tells_no_caught_signals_is_asked_in_vain(
+    monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    """The file may be hidden, or another system's."""
+    monkeypatch.setattr(signals, "System", _system(text))
+
+    assert signals._caught() == frozenset()
+
+
+def test_the_mask_of_caught_signals_begins_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As proc_pid_status(5) says: bit 0 is signal 1."""
+    monkeypatch.setattr(signals, "System", _system(b"Name:\tx\nSigCgt:\t8000000000004001\nx\n"))
+
+    assert signals._caught() == {1, 15, 64}
+
+
+class _Slotted:
+    """A handler without weak references."""
+
+    __slots__ = ()
+
+    def __call__(self, number: int, frame: Any) -> None:
+        """Do nothing."""
+
+
+def test_a_handler_without_weak_references_is_listed_and_not_followed(slots: SignalTracker) -> None:
+    """It cannot be known again when it is put back; its record is that of the last call."""
+    before = signal.signal(signal.SIGURG, _Slotted())
+    try:
+        number = int(signal.SIGURG)
+        value = slots.list_resources(Moment())[number]
+        assert type(value) is _Slotted
+        assert slots.creation(number, value) is not None
+        assert not slots._installed.get(number)
+        assert "_Slotted object" in slots.describe(number, value, before).summary
+        assert slots.restore(number, value, before)
+        assert signal.getsignal(number) is before
+    finally:
+        signal.signal(signal.SIGURG, before)
+
+
+def test_only_the_main_thread_can_put_a_handler_back(slots: SignalTracker) -> None:
+    """Elsewhere, and for a handler that was set from C, it is said that nothing was done."""
+    done: list[bool] = []
+    number = int(signal.SIGURG)
+    thread = threading.Thread(
+        target=lambda: done.extend([slots.restore(number, print, signal.SIG_DFL)])
+    )
+    thread.start()
+    thread.join()
+
+    assert done == [False]
+    assert not slots.restore(number, print, None)
+    assert not slots.restore(("loop", number), print, None)
+
+
+def test_a_number_without_a_name_is_shown_as_a_number(slots: SignalTracker) -> None:
+    """Real-time signals between the first and the last have none."""
+    said = slots.describe(40, print, signal.SIG_DFL)
+
+    assert said.summary.startswith("signal 40: ")

@@ -1,0 +1,262 @@
+"""The kind `processes`, driven without an engine and told of forks directly."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_resource_hygiene.recorder import Recorder
+from pytest_resource_hygiene.tracker import Moment
+from pytest_resource_hygiene.trackers import processes
+from pytest_resource_hygiene.trackers.processes import Child, ProcessTracker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_resource_hygiene.recorder import Creation
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc and orphans are Linux's")
+
+_CAT = ["/bin/cat"]
+
+
+@pytest.fixture
+def tracker() -> Iterator[ProcessTracker]:
+    """A started one; its recorder is not, so that the test tells of the events."""
+    tracker = ProcessTracker()
+    recorder = Recorder()
+    recorder.start_tracker(tracker)
+    yield tracker
+    recorder.stop()
+
+
+def _tell(tracker: ProcessTracker, event: str) -> None:
+    assert tracker._recorder is not None
+    tracker._recorder.events[event](())
+
+
+@contextmanager
+def _unseen_child(*command: str) -> Iterator[int]:
+    """Start a child past the tracker, as a bare fork does; end it, whoever waits for it."""
+    reading, writing = os.pipe()
+    spawn: Any = getattr(os.posix_spawn, "__wrapped__", os.posix_spawn)
+    pid: int = spawn(
+        (command or _CAT)[0],
+        list(command or _CAT),
+        {},
+        file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0), (os.POSIX_SPAWN_CLOSE, writing)],
+    )
+    os.close(reading)
+    try:
+        yield pid
+    finally:
+        os.close(writing)
+        try:
+            os.waitpid(pid, 0)
+        except ChildProcessError:
+            assert command, "only one that ends by itself is ever reaped"
+
+
+def _wait_for_command(pid: int) -> None:
+    while not processes._command(pid):  # a moment after exec the kernel has none yet
+        os.sched_yield()
+
+
+def _wait_for_zombie(pid: int) -> None:
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def _listed(tracker: ProcessTracker) -> dict[int, Any]:
+    return {child.pid: (key, child) for key, child in tracker.list_resources(Moment()).items()}
+
+
+def _names(creation: Creation | None) -> list[str]:
+    assert creation is not None
+    return [code.co_name for code in creation.stack[::2]]
+
+
+# --- forks ---
+
+
+def test_the_child_of_a_fork_is_found_by_comparing(tracker: ProcessTracker) -> None:
+    """No event tells its number; who forked it is who made it."""
+    tracker.list_resources(Moment())
+    before: Any = tracker.reading()
+    _tell(tracker, "os.fork")
+    with _unseen_child() as pid:
+        tracker.after_fork()
+        key, child = _listed(tracker)[pid]
+        creation = tracker.creation(key, child)
+        after: Any = tracker.reading()
+
+    assert child == Child(pid, orphan=False)
+    assert "test_the_child_of_a_fork_is_found_by_comparing" in _names(creation)
+    assert after[0] > before[0]
+    tracker.after_fork()  # a fork that made no event is nobody's
+
+
+@pytest.mark.parametrize("places", [1, 2])
+def test_of_two_that_come_at_once_either_may_be_the_child(
+    tracker: ProcessTracker, places: int
+) -> None:
+    """Both count as our own; whose they are is certain if there was one place only."""
+    tracker.list_resources(Moment())
+    for _ in range(2 if places == 1 else 1):
+        _tell(tracker, "os.fork")
+    if places == 2:
+        _tell(tracker, "os.fork")
+    with _unseen_child() as one, _unseen_child() as other:
+        tracker.after_fork()
+        listed = _listed(tracker)
+        creations = [tracker.creation(*listed[pid]) for pid in (one, other)]
+
+    assert not listed[one][1].orphan
+    assert not listed[other][1].orphan
+    assert creations[0] is not None
+    assert creations[0] == creations[1]
+    assert creations[0].certain == (places == 1)
+
+
+def test_forgetting_drops_what_was_recorded(
+    monkeypatch: pytest.MonkeyPatch, tracker: ProcessTracker
+) -> None:
+    """And without any child nothing is asked any more, until one is started."""
+    with subprocess.Popen(_CAT, stdin=subprocess.PIPE) as child:
+        key, value = _listed(tracker)[child.pid]
+        assert "test_forgetting_drops_what_was_recorded" in _names(tracker.creation(key, value))
+        tracker.forget()
+        assert tracker.creation(key, value) is None
+        assert tracker.probes()
+    monkeypatch.setattr(processes, "_any_child", lambda: None)
+    tracker.forget()
+    assert tracker.probes() == ()
+
+    _tell(tracker, "os.system")
+    assert tracker.probes()
+
+
+# --- orphans ---
+
+
+@pytest.mark.parametrize("was_subreaper", [0, 1])
+def test_an_orphan_that_has_ended_is_reaped_for_nobody_else(
+    tracker: ProcessTracker, monkeypatch: pytest.MonkeyPatch, was_subreaper: int
+) -> None:
+    """Where somebody made this process a subreaper before, they are his; none is listed."""
+    tracker.list_resources(Moment())
+    monkeypatch.setattr(tracker, "_was_subreaper", was_subreaper)
+    with _unseen_child("/bin/sh", "-c", "exit 0") as pid:
+        _wait_for_zombie(pid)
+        assert pid not in _listed(tracker)
+        assert (pid in processes._children()) == bool(was_subreaper)
+
+
+def test_a_running_orphan_is_listed_as_one(tracker: ProcessTracker) -> None:
+    """Who made it is not known, and the hint is for a whole group."""
+    tracker.list_resources(Moment())
+    with _unseen_child() as pid:
+        _wait_for_command(pid)
+        key, child = _listed(tracker)[pid]
+        said = tracker.describe(key, child)
+
+        assert child.orphan
+        assert tracker.creation(key, child) is None
+        assert said.summary == f"running child process {pid}: /bin/cat, orphaned by its parent"
+        assert "killpg" in str(said.hint)
+
+
+# --- words ---
+
+
+def test_a_child_is_described_running_ended_and_gone(tracker: ProcessTracker) -> None:
+    """By its command line, as long as the kernel has it; a long one is cut."""
+    child = subprocess.Popen(["/bin/sh", "-c", "read x; exit 0 # " + "x" * 200], stdin=-1)
+    with child:
+        value = Child(child.pid, orphan=False)
+        _wait_for_command(child.pid)
+        running = tracker.describe(0, value)
+        assert tracker.anchor(0, value) is child
+        assert tracker.anchor(0, Child(-5, orphan=False)) is None
+        assert child.stdin is not None
+        child.stdin.close()
+        _wait_for_zombie(child.pid)
+        zombie = tracker.describe(0, value)
+    gone = tracker.describe(0, value)
+
+    assert running.summary.startswith(f"running child process {child.pid}: /bin/sh -c read x;")
+    assert running.summary.endswith("xxx...")
+    assert running.target == "sh"
+    assert zombie.summary == f"zombie child process {child.pid}: (command line gone)"
+    assert zombie.hint == "wait() for it"
+    assert gone.details["command"] == []
+
+
+def test_the_specimen_is_a_child(tracker: ProcessTracker) -> None:
+    """What proves that the kind sees, and ends."""
+    specimen = tracker.specimen()
+    assert specimen is not None
+    with specimen as pid:
+        assert pid in _listed(tracker)
+    assert pid not in _listed(tracker)
+
+
+# --- platforms ---
+
+
+def _refuse(*_args: object) -> Any:
+    raise PermissionError
+
+
+def test_without_proc_the_children_are_asked_of_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox may hide it; a fork's child is then found by nobody, and nothing is raised."""
+    with _unseen_child() as pid:
+        usual = set(processes._children())
+        assert pid in usual
+        monkeypatch.setattr(processes, "System", SimpleNamespace(listdir=_refuse, read=_refuse))
+        assert set(processes._children()) == usual
+        assert processes._children_of_thread() == []
+        assert not processes._is_zombie(pid)
+        assert processes._command(pid) == []
+
+
+def test_orphans_are_adopted_without_the_part_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The former setting is told, so that it can be put back."""
+    former = processes._set_subreaper(1)
+    try:
+        monkeypatch.setattr(processes, "speedups", None)
+        assert processes._set_subreaper(0) == 1
+        assert processes._set_subreaper(1) == 0
+    finally:
+        assert former is not None
+        processes._set_subreaper(former)
+
+
+@pytest.mark.parametrize(
+    "library", [_refuse, lambda *_args, **_more: SimpleNamespace(prctl=lambda *_: -1)]
+)
+def test_where_orphans_cannot_be_adopted_nothing_is_changed(
+    monkeypatch: pytest.MonkeyPatch, library: Any
+) -> None:
+    """A sandbox refuses the call, or the library."""
+    monkeypatch.setattr(processes, "speedups", None)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *args, **_more: library(*args))
+
+    assert processes._set_subreaper(1) is None
+
+
+def test_elsewhere_orphans_are_a_blind_spot(
+    tracker: ProcessTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go to process 1, and the summary says so."""
+    assert tracker.blind_spot() is None
+    monkeypatch.setattr(processes, "sys", SimpleNamespace(platform="darwin"))
+
+    assert "orphaned" in str(tracker.blind_spot())
+    assert processes._set_subreaper(1) is None
