@@ -24,6 +24,9 @@
 #define Py_IsFinalizing _Py_IsFinalizing /* the same, before it became public in 3.13 */
 #endif
 
+/* Another number whenever a name or a meaning changes; the same as in compiled.py. */
+#define INTERFACE 1
+
 #define MAX_EVENTS 64
 #define LETTERS 256
 
@@ -612,7 +615,8 @@ PyInit__speedups(void)
     if (module == NULL)
         return NULL;
     sites_type = add_type(module, &sites_spec, "Sites");
-    if (sites_type == NULL || add_type(module, &openings_spec, "Openings") == NULL) {
+    if (sites_type == NULL || add_type(module, &openings_spec, "Openings") == NULL
+        || PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) {
         Py_DECREF(module);
         return NULL;
     }

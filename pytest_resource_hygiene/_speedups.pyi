@@ -2,6 +2,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+INTERFACE: int
+
 def set_handlers(handlers: dict[str, Callable[[tuple[Any, ...]], None]], /) -> None: ...
 def descriptors(path: str, /) -> list[tuple[int, int, int, int]]: ...
 

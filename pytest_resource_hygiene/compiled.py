@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,9 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["speedups"]
 
-speedups: ModuleType | None = None
+_NAME = "pytest_resource_hygiene._speedups"
+_INTERFACE = 1  # the same as in the source; a checkout may keep what an older one was compiled to
 
-if not os.environ.get("RESOURCE_HYGIENE_PURE_PYTHON"):
-    # It is missing where no compiler was, and refuses an interpreter within another.
-    with suppress(ImportError):
-        speedups = importlib.import_module("pytest_resource_hygiene._speedups")
+
+def _load() -> ModuleType | None:
+    if os.environ.get("RESOURCE_HYGIENE_PURE_PYTHON"):
+        return None
+    try:
+        module = importlib.import_module(_NAME)
+    except ImportError:  # no compiler was there, or this is an interpreter within another
+        return None
+    return module if getattr(module, "INTERFACE", None) == _INTERFACE else None
+
+
+speedups = _load()

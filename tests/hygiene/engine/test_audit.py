@@ -329,6 +329,17 @@ def test_what_is_no_argument_is_told(arguments: tuple[object, ...], complaint: s
 
 
 @compiled_only
+def test_what_an_older_checkout_was_compiled_to_is_left_alone() -> None:
+    code = """
+        import importlib
+        from pytest_resource_hygiene import compiled
+        sys.modules["pytest_resource_hygiene._speedups"].INTERFACE -= 1
+        print(importlib.reload(compiled).speedups)
+    """
+    assert run(code, pure=False) == "None\n"
+
+
+@compiled_only
 def test_what_was_never_initialised_is_told() -> None:
     sites = audit.Sites.__new__(audit.Sites)
     openings = audit.Openings.__new__(audit.Openings)
