@@ -231,8 +231,8 @@ def engine_settings(config: pytest.Config, trackers: list[Tracker]) -> EngineSet
     return EngineSettings(
         severity=severity,
         grace=value_of(config, "grace"),
-        strict=value_of(config, "strict") in {True, "true"},
-        restore=value_of(config, "restore") not in {False, "false"},
+        strict=value_of(config, "strict"),
+        restore=value_of(config, "restore"),
         max_listeners=value_of(config, "max-listeners"),
         allowances=allowances,
         root=str(config.rootpath),

@@ -33,8 +33,8 @@ def make_keeper(config: pytest.Config) -> BaselineKeeper | None:
         pytest.UsageError: no file where one is needed, two opposite flags, or a file that is none.
     """
     path = path_of(config, "baseline")
-    writes = value_of(config, "write-baseline") in {True, "true"}
-    prunes = value_of(config, "prune-baseline") in {True, "true"}
+    writes = value_of(config, "write-baseline")
+    prunes = value_of(config, "prune-baseline")
     if writes and prunes:
         raise pytest.UsageError(
             "--resource-hygiene-write-baseline already removes what is stale; "

@@ -183,7 +183,9 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def value_of(config: pytest.Config, name: str) -> Any:
-    """Return the value of an option from its strongest source, or None if nobody set it.
+    """Return the value of an option from its strongest source, or its default; None if it has none.
+
+    What the option's ``read`` makes of the text: flags are bool, lines a list with their sources.
 
     Raises:
         pytest.UsageError: the text is not valid; says where it was read and what is.

@@ -126,7 +126,7 @@ class Watcher:
 
     def _run_again_where_asked(self) -> None:
         times, confirm = value_of(self.config, "repeat"), value_of(self.config, "confirm")
-        if not times and confirm not in {True, "true"}:
+        if not times and not confirm:
             return
         from pytest_resource_hygiene.pytest_plugin.again import Confirmer, Repeater
 

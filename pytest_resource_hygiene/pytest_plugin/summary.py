@@ -53,10 +53,7 @@ class Summary:
         return (yield)
 
     def _is_late_failure(self) -> bool:
-        stale = bool(self._results.idle_allowances) and value_of(self._config, "strict") in {
-            True,
-            "true",
-        }
+        stale = bool(self._results.idle_allowances) and value_of(self._config, "strict")
         stale |= bool(self._results.baseline and self._results.baseline.stale)
         return self._results.mode == "fail" and (self._results.late_failure or stale)
 

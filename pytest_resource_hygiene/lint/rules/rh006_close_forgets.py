@@ -64,6 +64,22 @@ def _touched(kept: Kept, module: Module) -> bool:
     )
 
 
+_BAD = """\
+from concurrent.futures import ThreadPoolExecutor
+
+
+class Server:
+    def __init__(self):
+        self._workers = ThreadPoolExecutor(4)
+        self._is_running = True
+
+    def handle(self, request):
+        self._workers.submit(print, request)
+
+    def stop(self):
+        self._is_running = False
+"""
+
 RULE = Rule(
     code="RH006",
     name="close-forgets",
@@ -74,35 +90,6 @@ RULE = Rule(
     mend="End in the closing method whatever the class has started.",
     triggers=("Timer", "Popen", "PoolExecutor", "Pool(", "create_subprocess_"),
     check=check,
-    bad="""\
-from concurrent.futures import ThreadPoolExecutor
-
-
-class Server:
-    def __init__(self):
-        self._workers = ThreadPoolExecutor(4)
-        self._is_running = True
-
-    def handle(self, request):
-        self._workers.submit(print, request)
-
-    def stop(self):
-        self._is_running = False
-""",
-    good="""\
-from concurrent.futures import ThreadPoolExecutor
-
-
-class Server:
-    def __init__(self):
-        self._workers = ThreadPoolExecutor(4)
-        self._is_running = True
-
-    def handle(self, request):
-        self._workers.submit(print, request)
-
-    def stop(self):
-        self._is_running = False
-        self._workers.shutdown()
-""",
+    bad=_BAD,
+    good=_BAD + "        self._workers.shutdown()\n",
 )

@@ -135,6 +135,23 @@ def _deletes_keys(name: str, owner: Scope, module: Module) -> bool:
     )
 
 
+_BAD = """\
+class Sessions:
+    def __init__(self):
+        self._sessions = {}
+        self._touched = {}
+
+    def add(self, key, session):
+        self._sessions[key] = session
+        self._touched[key] = 0
+
+    def touch(self, key):
+        self._touched[key] += 1
+
+    def expire(self, key):
+        del self._sessions[key]
+"""
+
 RULE = Rule(
     code="RH007",
     name="forgotten-twin",
@@ -145,37 +162,6 @@ RULE = Rule(
     triggers=("del self.", ".pop("),
     pattern=re.compile(r"del self\.\w+\[|self\.\w+\.pop\([^)]"),
     check=check,
-    bad="""\
-class Sessions:
-    def __init__(self):
-        self._sessions = {}
-        self._touched = {}
-
-    def add(self, key, session):
-        self._sessions[key] = session
-        self._touched[key] = 0
-
-    def touch(self, key):
-        self._touched[key] += 1
-
-    def expire(self, key):
-        del self._sessions[key]
-""",
-    good="""\
-class Sessions:
-    def __init__(self):
-        self._sessions = {}
-        self._touched = {}
-
-    def add(self, key, session):
-        self._sessions[key] = session
-        self._touched[key] = 0
-
-    def touch(self, key):
-        self._touched[key] += 1
-
-    def expire(self, key):
-        del self._sessions[key]
-        del self._touched[key]
-""",
+    bad=_BAD,
+    good=_BAD + "        del self._touched[key]\n",
 )

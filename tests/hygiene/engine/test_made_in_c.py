@@ -85,6 +85,17 @@ def test_what_is_there_is_known_and_what_comes_is_told_once(package: ModuleType)
         Context.instance = None
 
 
+def test_one_that_has_the_address_of_another_that_is_gone_is_new(package: ModuleType) -> None:
+    """Addresses are used again; the object that was known is not this one."""
+    singletons = SingletonsInC(Places())
+    vars(package)["FIRST"] = Context()
+    singletons.take_new()
+    vars(package)["SECOND"] = second = Context()
+    singletons._known[id(second)] = singletons._known[id(vars(package)["FIRST"])]
+
+    assert _paths(singletons.take_new()) == ["fakeq.SECOND"]
+
+
 def test_only_what_c_code_may_have_opened_things_for_counts(package: ModuleType) -> None:
     """It can be ended, can be told from its successor, and is of a class of the extension."""
     singletons = SingletonsInC(Places())

@@ -160,6 +160,7 @@ def test_what_ctypes_sets_is_compared_with_what_was_caught_before(
     recorder.events["ctypes.dlsym"]((None, "sigaction"))
     assert len(slots.probes()) == 2
     before, reading = slots.list_resources(Moment()), slots.reading()
+    assert before[int(signal.SIGUSR2)] == signal.SIG_DFL, "it was caught before"
     caught.add(number)
     recorder.events["ctypes.dlsym"]((None, "signal"))
     after = slots.list_resources(Moment())

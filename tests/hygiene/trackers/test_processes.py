@@ -168,6 +168,8 @@ def test_a_running_orphan_is_listed_as_one(tracker: ProcessTracker) -> None:
 
         assert child.orphan
         assert tracker.creation(key, child) is None
+        _tell(tracker, "os.fork")
+        assert tracker.creation(key, child) is None, "it was here before that fork"
         assert said.summary == f"running child process {pid}: /bin/cat, orphaned by its parent"
         assert "killpg" in str(said.hint)
 
