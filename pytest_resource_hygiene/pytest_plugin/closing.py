@@ -77,7 +77,8 @@ class ClosingSection:
     def _row(self, label: str, text: str) -> None:
         is_source = not label and text.startswith("> ")
         colour = _ROW_COLOURS.get("source" if is_source else label, {})
-        lines = self._wrapped(text, "", room=len(_INDENT))
+        lead = "> " if is_source else ""
+        lines = self._wrapped(text.removeprefix(lead), " " * len(lead), len(_INDENT), lead)
         for position, line in enumerate(lines):
             shown = label if position == 0 else ""
             self._terminal.write(f"  {shown:<{LABEL_WIDTH}}", light=True)
@@ -116,10 +117,15 @@ class ClosingSection:
             return text
         return f"{text[: room - 3]}..." if room > len(" - ...") else ""
 
-    def _wrapped(self, text: str, indent: str, room: int = 0) -> list[str]:
-        if self._width is None or len(text) + room < self._width:
-            return [text]
-        width = max(self._width - room - 1, 20)
+    def _wrapped(self, text: str, indent: str, room: int = 0, lead: str = "") -> list[str]:
+        """Break a text at spaces; what leads the first line stays with its first word."""
+        if self._width is None or len(lead) + len(text) + room < self._width:
+            return [f"{lead}{text}"]
         return textwrap.wrap(
-            text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            text,
+            max(self._width - room - 1, 20),
+            initial_indent=lead,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
         )

@@ -167,7 +167,7 @@ def run_inside(
     command += [str(one) for one in args]
     environ = {name: value for name, value in os.environ.items() if name not in _STRANGERS}
     environ = {k: v for k, v in environ.items() if not k.startswith("RESOURCE_HYGIENE")}
-    if any("cov" in word for word in command):
+    if any("cov" in word for word in (*launcher, *plugins)):  # not in the path of some folder
         # It measures something of its own; mixed with the measuring of ours, neither could be read.
         environ = {k: v for k, v in environ.items() if not k.startswith("COVERAGE")}
     environ |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "100", "NO_COLOR": "1"}

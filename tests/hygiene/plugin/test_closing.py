@@ -74,6 +74,20 @@ def test_lines_fit_a_terminal_and_break_at_spaces() -> None:
     assert lines[-1].endswith("...")
 
 
+def test_the_mark_of_a_source_line_stays_with_the_line() -> None:
+    """Also where its first word alone fills the row."""
+    screen = Screen(60)
+    [finding] = findings(1)
+    call = f"threading.Thread(target={'long_name.' * 4}serve, args=(1,)).start()"
+    finding["details"] = {**finding["details"], "source_line": call}
+    section(screen).show_findings([finding])
+
+    rows = [line.strip() for line in screen.text.splitlines()]
+    assert ">" not in rows
+    first = next(position for position, row in enumerate(rows) if row.startswith("> threading"))
+    assert " ".join(rows[first : first + 2]).removeprefix("> ") == call
+
+
 def test_a_log_keeps_lines_whole() -> None:
     """In a file nothing is cut or wrapped: node ids and paths are to be found by searching."""
     screen = Screen(None)
