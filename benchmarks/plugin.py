@@ -2,7 +2,10 @@
 
 Usage::
 
-    python benchmarks/plugin.py [--pairs N] [--only NAME ...]
+    python benchmarks/plugin.py [--pairs N] [--only NAME ...] [--instructions]
+
+With ``--instructions`` valgrind counts what the processor does, which is the same on a busy machine
+and on a quiet one; it knows nothing of the time that the kernel and the memory take.
 
 Each work is a generated suite. A pair is one run of plain pytest and one with ``-p
 resource_hygiene``, in alternating order, so that a machine that slows down or warms up hurts both.
@@ -100,6 +103,35 @@ def run(folder: Path, extra: list[str], plugin: bool) -> tuple[float, str]:
     return seconds, done.stdout
 
 
+def instructions(folder: Path, extra: list[str], plugin: bool) -> int:
+    """Count the instructions of one run of a suite.
+
+    Raises:
+        RuntimeError: valgrind has counted nothing.
+    """
+    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONHASHSEED": "0"}
+    command = ["valgrind", "--tool=cachegrind", "--cache-sim=no"]
+    command += [f"--cachegrind-out-file={os.devnull}", sys.executable]
+    command += ["-m", "pytest", "-q", "-p", "no:cacheprovider", *extra]
+    command += ["-p", "resource_hygiene"] if plugin else []
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    counted = re.search(r"I *refs: *([\d,]+)", done.stderr)
+    if done.returncode != 0 or counted is None:
+        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
+    return int(counted[1].replace(",", ""))
+
+
+def count(name: str) -> float:
+    """Return the ratio of instructions of one work."""
+    _, files, extra = WORKS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        for file, text in files.items():
+            Path(folder, file).write_text(text)
+        run(Path(folder), extra, plugin=False)  # compile once
+        plain, watched = (instructions(Path(folder), extra, plugin) for plugin in (False, True))
+    return watched / plain
+
+
 def measure(name: str, pairs: int) -> dict[str, object]:
     """Return the figures of one work."""
     bar, files, extra = WORKS[name]
@@ -148,9 +180,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=7, help="paired runs of each work (7)")
     parser.add_argument("--only", nargs="*", default=list(WORKS), help="parts of names")
+    parser.add_argument("--instructions", action="store_true", help="count, instead of timing")
     options = parser.parse_args()
     missed = 0
     print("by the parts in C" if speedups is not None else "by Python alone")
+    if options.instructions:
+        for name in (one for one in WORKS if any(part in one for part in options.only)):
+            print(f"{name:46} {count(name):6.3f}", flush=True)
+        return 0
     print(
         f"{'work':46} {'ratio':>6} {'range':>13} {'bar':>5} {'plain s':>8} {'own us/test':>11} gc"
     )
