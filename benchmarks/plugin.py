@@ -110,7 +110,7 @@ def instructions(folder: Path, extra: list[str], plugin: bool) -> int:
         RuntimeError: valgrind has counted nothing.
     """
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONHASHSEED": "0"}
-    command = ["valgrind", "--tool=cachegrind", "--cache-sim=no"]
+    command = ["valgrind", "--child-silent-after-fork=yes", "--tool=cachegrind", "--cache-sim=no"]
     command += [f"--cachegrind-out-file={os.devnull}", sys.executable]
     command += ["-m", "pytest", "-q", "-p", "no:cacheprovider", *extra]
     command += ["-p", "resource_hygiene"] if plugin else []

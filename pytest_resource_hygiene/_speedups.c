@@ -1,5 +1,5 @@
-/* The two things that happen hundreds of times in a test, in C: the audit hook, and the walk of the
- * frames that made something.
+/* What happens hundreds of times in a test, in C: the audit hook, and the walk of the frames that made
+ * something; and what is asked of the kernel once in each.
  *
  * In Python, a hook costs some 2,500 instructions for each event of the interpreter, also for those
  * that are none of ours, and each look at a frame's code raises an event of its own. Here the first
@@ -18,6 +18,11 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+#endif
+#ifndef _WIN32
+#include <signal.h>
 #endif
 
 #if PY_VERSION_HEX < 0x030D0000
@@ -25,7 +30,7 @@
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 1
+#define INTERFACE 2
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -474,6 +479,114 @@ static PyType_Spec openings_spec = {
     .slots = openings_slots,
 };
 
+/* ---- Dup2: called a dozen times in a test by the runner's capture, and then none of ours -------- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *original;
+    PyObject *note;
+    PyObject *dict; /* functools.wraps puts the name and the words of the original there */
+    vectorcallfunc vectorcall;
+} Dup2;
+
+static PyObject *
+dup2_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Dup2 *self = (Dup2 *)callable;
+    PyObject *result = PyObject_Vectorcall(self->original, args, nargsf, kwnames);
+    if (result == NULL || !PyLong_Check(result))
+        return result;
+    long fd = PyLong_AsLong(result);
+    if (fd == -1 && PyErr_Occurred()) {
+        Py_DECREF(result);
+        return NULL;
+    }
+    if (fd > 2) { /* else a standard stream is put back */
+        PyObject *noted = PyObject_CallOneArg(self->note, result);
+        if (noted == NULL) {
+            Py_DECREF(result);
+            return NULL;
+        }
+        Py_DECREF(noted);
+    }
+    return result;
+}
+
+PyDoc_STRVAR(dup2_doc,
+"Dup2(original, note, /)\n--\n\n"
+"Stands for ``os.dup2``, and calls ``note(fd)`` for a descriptor that is no standard stream.\n");
+
+static int
+dup2_init(Dup2 *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *original, *note;
+    if (!PyArg_ParseTuple(args, "OO:Dup2", &original, &note))
+        return -1;
+    Py_XSETREF(self->original, Py_NewRef(original));
+    Py_XSETREF(self->note, Py_NewRef(note));
+    self->vectorcall = dup2_call;
+    return 0;
+}
+
+static int
+dup2_traverse(Dup2 *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->original);
+    Py_VISIT(self->note);
+    Py_VISIT(self->dict);
+    return 0;
+}
+
+static int
+dup2_clear(Dup2 *self)
+{
+    Py_CLEAR(self->original);
+    Py_CLEAR(self->note);
+    Py_CLEAR(self->dict);
+    return 0;
+}
+
+static void
+dup2_dealloc(Dup2 *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    dup2_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef dup2_members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(Dup2, dict), READONLY, NULL},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Dup2, vectorcall), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef dup2_getset[] = {
+    {"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot dup2_slots[] = {
+    {Py_tp_doc, (void *)dup2_doc},
+    {Py_tp_init, dup2_init},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_traverse, dup2_traverse},
+    {Py_tp_clear, dup2_clear},
+    {Py_tp_dealloc, dup2_dealloc},
+    {Py_tp_members, dup2_members},
+    {Py_tp_getset, dup2_getset},
+    {0, NULL},
+};
+
+static PyType_Spec dup2_spec = {
+    .name = "pytest_resource_hygiene._speedups.Dup2",
+    .basicsize = sizeof(Dup2),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
+    .slots = dup2_slots,
+};
+
 /* ---- What is open ----------------------------------------------------------------------------- */
 
 #ifdef __linux__
@@ -558,6 +671,94 @@ descriptors(PyObject *module, PyObject *path)
 #endif
 }
 
+PyDoc_STRVAR(state_of_doc,
+"state_of(fd, /)\n--\n\n"
+"Return bytes that change with the inode, the size and the links of what a descriptor points to.\n\n"
+"Raises:\n"
+"    OSError: it is not open.\n");
+
+static PyObject *
+state_of(PyObject *module, PyObject *fd)
+{
+#ifdef __linux__
+    struct stat status;
+    long number = PyLong_AsLong(fd);
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
+    if (fstat((int)number, &status) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    unsigned long long facts[] = {status.st_ino, (unsigned long long)status.st_size,
+                                  status.st_nlink};
+    return PyBytes_FromStringAndSize((const char *)facts, sizeof(facts));
+#else
+    errno = ENOSYS;
+    return PyErr_SetFromErrno(PyExc_OSError);
+#endif
+}
+
+PyDoc_STRVAR(blocked_signals_doc,
+"blocked_signals()\n--\n\n"
+"Return bytes that change with the mask of blocked signals of this thread; None without masks.\n");
+
+static PyObject *
+blocked_signals(PyObject *module, PyObject *unused)
+{
+#ifdef __linux__
+    sigset_t mask;
+    memset(&mask, 0, sizeof(mask)); /* of which the kernel fills a part */
+    if (pthread_sigmask(SIG_BLOCK, NULL, &mask) == 0)
+        return PyBytes_FromStringAndSize((const char *)&mask, sizeof(mask));
+#endif
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(is_armed_doc,
+"is_armed(which, /)\n--\n\n"
+"Return whether an interval timer of this process runs; setitimer(2).\n\n"
+"Raises:\n"
+"    OSError: there is no such timer.\n");
+
+static PyObject *
+is_armed(PyObject *module, PyObject *which)
+{
+#ifdef __linux__
+    struct itimerval timer;
+    long number = PyLong_AsLong(which);
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
+    if (getitimer((int)number, &timer) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return PyBool_FromLong(timer.it_value.tv_sec != 0 || timer.it_value.tv_usec != 0);
+#else
+    errno = ENOSYS;
+    return PyErr_SetFromErrno(PyExc_OSError);
+#endif
+}
+
+/* ---- Children -------------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(make_zombie_doc,
+"make_zombie()\n--\n\n"
+"Start a child that ends at once, to be waited for; return its id.\n\n"
+"Raises:\n"
+"    OSError: no child can be had, or not here.\n");
+
+static PyObject *
+make_zombie(PyObject *module, PyObject *unused)
+{
+#ifdef __linux__
+    /* It borrows our memory, which saves the copy of it, and touches nothing. */
+    pid_t child = vfork();
+    if (child == 0)
+        _exit(0);
+    if (child > 0)
+        return PyLong_FromLong(child);
+#else
+    errno = ENOSYS;
+#endif
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
 /* ---- Orphans --------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(set_subreaper_doc,
@@ -582,9 +783,13 @@ set_subreaper(PyObject *module, PyObject *value)
 }
 
 static PyMethodDef methods[] = {
+    {"blocked_signals", blocked_signals, METH_NOARGS, blocked_signals_doc},
     {"descriptors", descriptors, METH_O, descriptors_doc},
+    {"is_armed", is_armed, METH_O, is_armed_doc},
+    {"make_zombie", make_zombie, METH_NOARGS, make_zombie_doc},
     {"set_handlers", set_handlers, METH_O, set_handlers_doc},
     {"set_subreaper", set_subreaper, METH_O, set_subreaper_doc},
+    {"state_of", state_of, METH_O, state_of_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -616,6 +821,7 @@ PyInit__speedups(void)
         return NULL;
     sites_type = add_type(module, &sites_spec, "Sites");
     if (sites_type == NULL || add_type(module, &openings_spec, "Openings") == NULL
+        || add_type(module, &dup2_spec, "Dup2") == NULL
         || PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) {
         Py_DECREF(module);
         return NULL;

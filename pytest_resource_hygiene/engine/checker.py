@@ -11,6 +11,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.allowances import Allowance, find_allowance
@@ -388,7 +389,7 @@ class LeakChecker:
             self.fixtures.pop(owner, None)
         if self._window is owner:
             self._window = self.recorder.window = self.session
-            if threading.get_ident() == self._main_ident:
+            if get_ident() == self._main_ident:
                 self.recorder.owner_var.set(None)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.entries import Entry, Shelf, same
@@ -11,7 +13,7 @@ from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
     from types import CodeType
 
     from pytest_resource_hygiene.engine.owners import Owner
@@ -48,12 +50,13 @@ class Ledger:
         for shelf in self.shelves:
             if shelf.tracker.senses:
                 sensors.setdefault(shelf.tracker.sensor(), []).append(shelf)
-        self._cells = [_Cell(sensor, shelves) for sensor, shelves in sensors.items()]
+        self._asked = _Questions(sensors.items(), self._fail)
         self._pulse: object = None
         self._probes: list[Callable[[], object]] = []
         self._answers: list[object] | None = None
         senseless = [shelf for shelf in self.shelves if not shelf.tracker.senses]
-        self._late_cells = [_Cell(shelf.tracker.sensor(), [shelf]) for shelf in senseless]
+        late = [(shelf.tracker.sensor(), [shelf]) for shelf in senseless]
+        self._asked_late = _Questions(late, self._fail)
 
     # --- owners ---
 
@@ -133,30 +136,17 @@ class Ledger:
 
     def _read(self) -> list[Shelf]:
         """Return the shelves whose reading differs from the last."""
-        changed = self._changed_of(self._cells)
+        changed = self._asked.changed()
         if changed:
             self._choose_probes()
-            changed += self._changed_of(self._late_cells)
+            changed += self._asked_late.changed()
         return [shelf for shelf in changed if not shelf.broken]
-
-    def _changed_of(self, cells: Iterable[_Cell]) -> list[Shelf]:
-        changed: list[Shelf] = []
-        for cell in cells:
-            try:
-                reading = cell.sensor()
-            except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
-                self._fail(cell.shelves, "reading", error)
-                continue
-            if reading != cell.reading:
-                cell.reading = reading
-                changed += cell.shelves
-        return changed
 
     def _choose_probes(self) -> None:
         self._probes = []
         self._answers = None
-        for cell in self._cells:
-            tracker = cell.shelves[0].tracker
+        for shelves in self._asked.shelves:
+            tracker = shelves[0].tracker
             try:
                 self._probes += tracker.probes()
             except Exception as error:  # noqa: BLE001
@@ -178,7 +168,7 @@ class Ledger:
     def look_at(self, shelves: Collection[Shelf], window: Owner | None, nodeid: str) -> list[Entry]:
         """Bring these shelves up to date."""
         new: list[Entry] = []
-        with self.recorder.mute():
+        with self.recorder.mute(), _collector_at_rest():
             moment = Moment()
             for shelf in shelves:
                 if not shelf.broken:
@@ -237,7 +227,7 @@ class Ledger:
         nodeid: str,
     ) -> Entry:
         creation = self._creation(shelf.tracker, key, value)
-        owner = self.owner_of(creation, window)
+        owner = window if creation is None else self.owner_of(creation, window)
         entry = Entry(
             shelf.tracker,
             key,
@@ -384,15 +374,58 @@ class Ledger:
         return done
 
 
-class _Cell:
-    """One question, the last answer to it, and the kinds that it is for."""
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Have no collection started by the thousands of entries that one look may make."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
-    __slots__ = ("reading", "sensor", "shelves")
 
-    def __init__(self, sensor: Callable[[], object], shelves: list[Shelf]) -> None:
-        self.sensor = sensor
-        self.shelves = shelves
-        self.reading: object = self  # which no sensor ever returns
+class _Questions:
+    """Sensors, the kinds that each is for, and the last readings."""
+
+    def __init__(
+        self,
+        sensors: Iterable[tuple[Callable[[], object], list[Shelf]]],
+        fail: Callable[[Iterable[Shelf], str, Exception], None],
+    ) -> None:
+        pairs = list(sensors)
+        self._sensors = [sensor for sensor, _ in pairs]
+        self.shelves = [shelves for _, shelves in pairs]
+        self._readings: list[object] = [object() for _ in pairs]  # which no sensor ever returns
+        self._fail = fail
+
+    def changed(self) -> list[Shelf]:
+        """Ask all of them; return the kinds whose reading is not the last one."""
+        try:
+            readings = [sensor() for sensor in self._sensors]
+            if readings == self._readings:
+                return []
+        except Exception:  # noqa: BLE001 - a tracker may be anybody's: which it is, is seen below
+            readings = self._one_by_one()
+        before, self._readings = self._readings, readings
+        changed: list[Shelf] = []
+        for reading, former, shelves in zip(readings, before, self.shelves, strict=True):
+            if not same(reading, former):
+                changed += shelves
+        return changed
+
+    def _one_by_one(self) -> list[object]:
+        readings: list[object] = []
+        for sensor, former, shelves in zip(
+            self._sensors, self._readings, self.shelves, strict=True
+        ):
+            try:
+                readings.append(sensor())
+            except Exception as error:  # noqa: BLE001
+                self._fail(shelves, "reading", error)
+                readings.append(former)
+        return readings
 
 
 def _inode(fd: int) -> int | None:

@@ -225,7 +225,7 @@ class Watcher:
             return
         began = System.perf_counter()
         try:
-            rules = self._rules.get(owner.item)
+            rules = self._rules.get(owner.item) if self._rules else None
             if rules is None:
                 self._leaks += self.checker.close(owner)
             else:

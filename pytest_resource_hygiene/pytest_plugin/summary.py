@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.errors import SettingsError
-from pytest_resource_hygiene.pytest_plugin.closing import ClosingSection
 from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
 
 if TYPE_CHECKING:
@@ -102,6 +101,9 @@ class Summary:
         """Show what was found, grouped by the place that made it, and what it cost."""
         shown = [finding for finding in self._results.findings if self._is_shown(finding)]
         if shown or self._has_news():
+            # Loaded with the first thing to say: a clean run never needs it.
+            from pytest_resource_hygiene.pytest_plugin.closing import ClosingSection
+
             terminalreporter.section("resource hygiene", sep="=")
             section = ClosingSection(terminalreporter, self._config, self._results.mode)
             section.show_findings(shown)

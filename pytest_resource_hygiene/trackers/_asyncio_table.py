@@ -33,6 +33,7 @@ _RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py"
 _WRAPPER = wrapper_file()
 _PRUNE_AT = 1_000
 _TURNS = 16
+_refer = weakref.ref
 
 
 class AsyncioTable:
@@ -91,17 +92,18 @@ class AsyncioTable:
     def _noting_loops(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any, *args: Any, **kwargs: Any) -> None:
             original(loop, *args, **kwargs)
-            self._loops.append((weakref.ref(loop), self._recorder.site(None, 1)))
+            self._loops.append((_refer(loop), self._recorder.site(None, 1)))
 
         return wrapper
 
     def _noting_tasks(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
         site, tasks = self._recorder.site, self._tasks
+        append = tasks.append
 
         def add(task: Any) -> None:
             original(task)
             if not self._quiet:
-                tasks.append((weakref.ref(task), site(None, 1)))
+                append((_refer(task), site(None, 1)))
                 if len(tasks) > self._prune_at:
                     self._prune()
 
@@ -111,7 +113,7 @@ class AsyncioTable:
         def wrapper(loop: Any, generator: Any) -> None:
             original(loop, generator)
             self._generators = [one for one in self._generators if one[0]() is not None]
-            self._generators.append((weakref.ref(generator), self._recorder.site(None, 1)))
+            self._generators.append((_refer(generator), self._recorder.site(None, 1)))
 
         return wrapper
 
@@ -120,7 +122,7 @@ class AsyncioTable:
         if source and source[-1].filename == _WRAPPER:
             del source[-1]  # in debug mode asyncio cuts off its own frames by counting them
         if not self._quiet:
-            self._timers.append((weakref.ref(timer), creation))
+            self._timers.append((_refer(timer), creation))
             if len(self._timers) > self._prune_at:
                 self._prune()
 
@@ -134,22 +136,19 @@ class AsyncioTable:
 
     def live_loops(self) -> list[weakref.ref[Any]]:
         """Return references to loops that are not closed; a reading that equals only itself."""
-        if self._loops:
-            self._loops = [
-                (ref, how)
-                for ref, how in self._loops
-                if (loop := ref()) is not None and not loop.is_closed()
-            ]
-        return [ref for ref, _ in self._loops]
+        loops = self._loops
+        if not loops:
+            return []
+        loops[:] = [one for one in loops if (loop := one[0]()) is not None and not loop.is_closed()]
+        return [one[0] for one in loops]
 
     def live_tasks(self) -> list[weakref.ref[Any]]:
         """Return references to pending tasks; a reading."""
         tasks = self._tasks
-        if tasks:
-            tasks[:] = [
-                (ref, how) for ref, how in tasks if (task := ref()) is not None and not task.done()
-            ]
-        return [ref for ref, _ in tasks]
+        if not tasks:
+            return []
+        tasks[:] = [one for one in tasks if (task := one[0]()) is not None and not task.done()]
+        return [one[0] for one in tasks]
 
     @property
     def has_loops(self) -> bool:
@@ -163,13 +162,12 @@ class AsyncioTable:
 
     def live_timers(self) -> list[weakref.ref[Any]]:
         """Return references to armed timers of loops that are not closed; a reading."""
-        if self._timers:
-            self._timers = [
-                (ref, how)
-                for ref, how in self._timers
-                if (timer := ref()) is not None and timer._scheduled and not timer.cancelled()  # noqa: SLF001
-            ]
-        return [ref for ref, _ in self._timers]
+        self._timers = [
+            one
+            for one in self._timers
+            if (timer := one[0]()) is not None and timer._scheduled and not timer.cancelled()  # noqa: SLF001
+        ]
+        return [one[0] for one in self._timers]
 
     def loops(self) -> dict[Hashable, Any]:
         """Return the event loops that were made since the start and are not closed."""

@@ -31,6 +31,7 @@ __all__ = ["Descriptors"]
 _PROC = "/proc/self/fd"
 _DEV = "/dev/fd"
 _MAX_RECORDS = 20_000
+_Listing = tuple[dict["Hashable", int], dict["Hashable", int]]  # no sockets, and sockets
 
 # No audit event exists for these; each returns one or two new descriptors.
 _UNAUDITED = ("pipe", "pipe2", "dup", "openpty", "eventfd", "memfd_create", "pidfd_open")
@@ -52,6 +53,7 @@ class Descriptors:
         self._indexed = self._indexed_sockets = -1
         self._by_name: dict[str, list[Any]] = {}
         self._found: dict[str, Creation | None] = {}
+        self._of_file: dict[Hashable, Creation] = {}
         self._by_number: dict[int, Any] = {}
         self._loose: list[Any] = []
         self._directory = ProcFolder(_PROC, lambda status: status.st_size)
@@ -67,7 +69,7 @@ class Descriptors:
         recorder.wrap(os, "dup2", self._noting_dup2)
         self.made_by_imports: set[Hashable] = set()
         recorder.when_imported("uvloop", self._warm_uvloop)
-        self._listed: set[Hashable] = set()
+        self._listed: _Listing = {}, {}
         self._count_listed: int | None = None
         watch_imports(recorder, self._before_import, self._after_import)
 
@@ -89,13 +91,20 @@ class Descriptors:
         self.sockets.append(self._site(ref))
 
     def _noting_dup2(self, original: Callable[..., int]) -> Callable[..., int]:
+        if speedups is not None:
+            in_c: Callable[..., int] = speedups.Dup2(original, self._note_dup2)
+            return in_c
+
         def dup2(fd: int, fd2: int, inheritable: bool = True) -> int:
             result = original(fd, fd2, inheritable)
-            if fd2 > 2:  # pytest's capture puts the standard streams back dozens of times a test
+            if result > 2:  # pytest's capture puts the standard streams back a dozen times a test
                 self._note_made(result, self._recorder.creation(None))
             return result
 
         return dup2
+
+    def _note_dup2(self, fd: int) -> None:
+        self._note_made(fd, self._recorder.creation(None))
 
     def _note_made(self, result: Any, creation: Creation) -> None:
         self._events += 1
@@ -118,29 +127,28 @@ class Descriptors:
     # An epoll makes no audit event, nor does what C code opens; an import that makes one is seen by
     # comparing. Nothing is listed where the count says that nothing was opened.
 
-    def _before_import(self) -> tuple[int | None, set[Hashable]]:
+    def _before_import(self) -> tuple[int | None, _Listing]:
         count = self._directory.measure()
         if count is None or count == self._count_listed:
             return count, self._listed
-        return count, self._keys()
+        return count, self._scan_unseen()
 
     def _after_import(
-        self, before: tuple[int | None, set[Hashable]], stack: Stack, owner: Any, window: Any
+        self, before: tuple[int | None, _Listing], stack: Stack, owner: Any, window: Any
     ) -> None:
         count = self._directory.measure()
         if count is None or count == before[0]:
             return
-        for key in self._keys() - before[1]:
-            fd = key[0] if isinstance(key, tuple) else -1
-            if fd not in self.made:
-                with suppress(OSError):
-                    creation = Creation(stack, owner, window, None, None)
-                    self.made[fd] = creation, System.fstat(fd).st_ino
+        for listed, known in zip(self._scan_unseen(), before[1], strict=True):
+            for key in listed.keys() - known.keys():
+                if listed[key] not in self.made:
+                    with suppress(OSError):
+                        creation = Creation(stack, owner, window, None, None)
+                        self.made[listed[key]] = creation, System.fstat(listed[key]).st_ino
 
-    def _keys(self) -> set[Hashable]:
+    def _scan_unseen(self) -> _Listing:
         with self._recorder.mute():
-            files, sockets = self._scan()
-        return {*files, *sockets}
+            return self._scan()
 
     def made_as(self, fd: int, inode: int) -> Creation | None:
         """Return how the descriptor was made by a wrapped function, if it is still that one."""
@@ -150,7 +158,9 @@ class Descriptors:
     def reading(self) -> tuple[int, int, list[int]]:
         """Return recorded openings, open descriptors, and new sockets not closed (about 1 µs)."""
         count = self._directory.measure()
-        live = [id(one) for one in self.sockets if fileno(one[4]()) >= 0] if self.sockets else []
+        live = [
+            id(one) for one in self.sockets if (sock := one[4]()) is not None and fileno(sock) >= 0
+        ]
         if count is None:
             count = len(_numbers())
         if not live and count == self._count:
@@ -163,13 +173,25 @@ class Descriptors:
         probe = self._directory.probe()
         return (self.reading if probe is None else probe,)
 
-    def opening(self, target: str, fits: Callable[[Any, str], bool]) -> Creation | None:
-        """Return the latest opening of a path, uncertain if several places have opened it.
+    def opening(self, fd: int, file: Hashable, fits: Callable[[Any, str], bool]) -> Creation | None:
+        """Return the latest opening of a file by name, uncertain if several places have opened it.
 
         Args:
-            target: what the descriptor points to.
+            fd: the descriptor.
+            file: what it points to, as the kernel identifies it.
             fits: decides whether a recorded path is that target.
         """
+        self._index()
+        # Of thousands that point to one file only the first is asked for its name.
+        known = self._of_file.get(file)
+        if known is None:
+            known = self.opening_of_name(_target(fd), fits)
+            if known is not None and _has_one_name(fd):
+                self._of_file[file] = known
+        return known
+
+    def opening_of_name(self, target: str, fits: Callable[[Any, str], bool]) -> Creation | None:
+        """Return the latest opening that fits what a descriptor points to."""
         self._index()
         if target not in self._found:
             fitting = [record for record in self._opened_as(target) if fits(record[4], target)]
@@ -193,7 +215,7 @@ class Descriptors:
         """Sort the records by the last part of their paths, unless that was done."""
         if self._indexed != len(self.opened):
             self._indexed = len(self.opened)
-            self._by_name, self._found = {}, {}
+            self._by_name, self._found, self._of_file = {}, {}, {}
             for record in self.opened:
                 self._by_name.setdefault(_last_component(record[4]), []).append(record)
 
@@ -218,21 +240,23 @@ class Descriptors:
     def forget(self) -> None:
         """Drop the records."""
         self._indexed = self._indexed_sockets = -1
-        self._by_name, self._found, self._by_number, self._loose = {}, {}, {}, []
+        self._by_name, self._found, self._of_file = {}, {}, {}
+        self._by_number, self._loose = {}, []
         self.opened.clear()
         self.sockets.clear()
         self.made.clear()
 
-    def scan(self, moment: Moment) -> tuple[dict[Hashable, int], dict[Hashable, int]]:
+    def scan(self, moment: Moment) -> _Listing:
         """Return open descriptors that are no sockets, and sockets: identity to number."""
-        result: tuple[dict[Hashable, int], dict[Hashable, int]] = moment.once(self, self._scan)
+        result: _Listing = moment.once(self, self._scan)
         return result
 
-    def _scan(self) -> tuple[dict[Hashable, int], dict[Hashable, int]]:
+    def _scan(self) -> _Listing:
         files: dict[Hashable, int] = {}
         sockets: dict[Hashable, int] = {}
+        skipped = ProcFolder.own_numbers | self.ignored
         for fd, device, inode, form in _open_now():
-            if fd in ProcFolder.own_numbers or fd in self.ignored:
+            if fd in skipped:
                 continue
             if form == stat.S_IFSOCK:
                 sockets[fd, inode] = fd
@@ -240,7 +264,7 @@ class Descriptors:
                 # Eventfd, epoll, inotify and the like all share one anonymous inode.
                 target = _target(fd) if form == 0 else ""
                 files[fd, device, inode, form, target] = fd
-        self._listed = {*files, *sockets}
+        self._listed = files, sockets
         self._count_listed = self._directory.measure()
         return files, sockets
 
@@ -277,6 +301,13 @@ def _target(fd: int) -> str:
 
 
 target_of = _target
+
+
+def _has_one_name(fd: int) -> bool:
+    try:
+        return System.fstat(fd).st_nlink == 1
+    except OSError:
+        return False
 
 
 def _nothing() -> None:

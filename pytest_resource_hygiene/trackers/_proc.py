@@ -10,6 +10,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from pytest_resource_hygiene.kernel import state_of
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class ProcFolder:
 
     def probe(self) -> Callable[[], object] | None:
         """Return a function in C whose answer changes with the number, or None."""
-        return functools.partial(System.fstat, self._fd) if self._usable else None
+        return functools.partial(state_of, self._fd) if self._usable else None
 
     def _measure_again(self) -> int | None:
         # Somebody closed every descriptor that he found: take a new one.

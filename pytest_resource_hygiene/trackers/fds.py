@@ -100,10 +100,11 @@ class FdTracker(Tracker):
         made = table.made_as(value, key[2]) if isinstance(key, tuple) else None
         if made is not None:
             return made
-        target = target_of(value)
-        if "eventpoll" in target and self._loops is not None:
-            return self._loops.creation_of_selector(value)  # nothing tells of an epoll being made
-        return table.opening(target, _same_path)
+        if not isinstance(key, tuple) or not key[3]:  # an anonymous inode, shared by all its kind
+            if "eventpoll" in target_of(value) and self._loops is not None:
+                return self._loops.creation_of_selector(value)  # no event tells of an epoll
+            return None  # it was opened by no name
+        return table.opening(value, key[1:4], _same_path)
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the file or epoll object that owns the number, if there is one."""

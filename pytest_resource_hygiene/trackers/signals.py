@@ -13,9 +13,11 @@ import signal
 import sys
 import threading
 import weakref
+from threading import get_ident
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.kernel import blocked_signals
 from pytest_resource_hygiene.objects import is_a, referents
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
@@ -118,25 +120,34 @@ class SignalTracker(Tracker):
             self._through_ctypes = self._recorder.creation(None)
 
     def _recording_signal(self, original: Any) -> Any:
+        recorder: Any = self._recorder
+
+        # asyncio.Runner calls it twice a test.
         def wrapper(signalnum: Any, handler: Any) -> Any:
             result = original(signalnum, handler)
-            assert self._recorder is not None
-            self._changes += int(signalnum) not in _COMMON
-            creation = self._changed[int(signalnum)] = self._recorder.creation(None)
-            self._remember(int(signalnum), handler, creation)
+            number = int(signalnum)
+            if number not in _COMMON:
+                self._changes += 1
+            creation = self._changed[number] = recorder.creation(None)
+            if callable(handler) and not isinstance(handler, (BuiltinFunctionType, int)):
+                self._remember(number, handler, creation)
             return result
 
         return wrapper
 
     def _remember(self, number: int, handler: Any, creation: Creation) -> None:
-        if not callable(handler) or isinstance(handler, (BuiltinFunctionType, int)):
-            return
         known = self._installed.setdefault(number, [])
-        for ref, earlier in known:
-            # Put back what was installed in this very window: that is where it was made.
-            if ref() == handler and earlier.window is creation.window:
-                creation = self._changed[number] = earlier
-        known[:] = [one for one in known if one[0]() is not None and one[0]() != handler]
+        others = []
+        for one in known:
+            there = one[0]()
+            # A method is made anew at each access; what equals what else is the user's code to say.
+            if there is handler or (type(there) is MethodType and there == handler):
+                if one[1].window is creation.window:
+                    # Put back what was installed in this very window: that is where it was made.
+                    creation = self._changed[number] = one[1]
+            elif there is not None:
+                others.append(one)
+        known[:] = others
         try:
             make: Any = weakref.WeakMethod if isinstance(handler, MethodType) else weakref.ref
             known.append((make(handler), creation))
@@ -328,14 +339,14 @@ def _caught() -> frozenset[int]:
 def _slots() -> object:
     return (
         tuple(map(_getsignal, _COMMON)),
-        _sigmask(_SIG_BLOCK, ()) if _sigmask is not None else None,
+        blocked_signals(),
         _wakeup_fd(),
     )
 
 
 def _wakeup_fd() -> int:
     # There is no way to read it but to take it out and put it back, in the main thread.
-    if threading.get_ident() != _MAIN:
+    if get_ident() != _MAIN:
         return -1
     fd = _set_wakeup_fd(-1)
     if fd != -1:

@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.kernel import is_armed
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
@@ -31,8 +32,7 @@ _CLOCKS = {
     for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")
     if (number := getattr(signal, name, None)) is not None
 }
-_REAL = getattr(signal, "ITIMER_REAL", None)
-_getitimer = getattr(signal, "getitimer", None)
+_REAL = int(getattr(signal, "ITIMER_REAL", -1))  # -1: there is none
 _POSIX_TIMERS = Path("/proc/self/timers")
 
 
@@ -117,16 +117,16 @@ class TimerTracker(Tracker):
             self._threads.starts,  # type: ignore[union-attr]
             loops.live_timers() if loops.has_timers else None,
             len(loops.caught_timers),
-            _getitimer is not None and _getitimer(_REAL)[0] > 0,
+            is_armed(_REAL) if _REAL >= 0 else None,
             self._other_clocks,
             _posix_timers() if self._posix_possible else None,
         )
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask for clocks that may be armed past the wrapped functions; all else is recorded."""
-        if _getitimer is None:
+        if _REAL < 0:
             return ()
-        clock = functools.partial(_getitimer, _REAL)
+        clock = functools.partial(is_armed, _REAL)
         return (clock, _posix_timers) if self._posix_possible else (clock,)
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:

@@ -91,17 +91,17 @@ class UnclosedTracker(Tracker):
     def listen(self) -> None:
         """Be the first filter again: each test may begin with filters of its own."""
         filters: Any = warnings.filters
-        if filters and filters[0] is self._filter:
+        ours, at = self._filter, self._at
+        if filters and filters[0] is ours:
             return
         # Twice in the list it would hear everything twice. In each test it is as far down as in the
         # last, below what the test runner puts before it.
-        at = self._at
-        if at >= len(filters) or filters[at] is not self._filter:
-            at = next((n for n, one in enumerate(filters) if one is self._filter), -1)
+        if at >= len(filters) or filters[at] is not ours:
+            at = next((n for n, one in enumerate(filters) if one is ours), -1)
         if at > 0:
             self._at = at
             del filters[at]
-        filters.insert(0, self._filter)
+        filters.insert(0, ours)
 
     def saw(self, text: str) -> None:
         """Remember one warning; called while the object is being freed."""

@@ -149,14 +149,14 @@ def _same(recorded: Any, target: str) -> bool:
 def test_the_latest_of_one_place_is_certain(recorder: Recorder, table: Descriptors) -> None:
     """What is no path fits nothing and harms nothing."""
     _open(recorder, table, "/a/one", object(), "/a/two", "/a/two")
-    found = table.opening("/a/two", _same)
+    found = table.opening_of_name("/a/two", _same)
 
     assert found is not None
     assert found.what == "/a/two"
     assert found.certain
-    assert table.opening("/a/three", _same) is None
+    assert table.opening_of_name("/a/three", _same) is None
     _open(recorder, table, "/a/three")
-    assert table.opening("/a/three", _same) is not None, "new records are looked at"
+    assert table.opening_of_name("/a/three", _same) is not None, "new records are looked at"
 
 
 def test_two_places_make_it_uncertain(recorder: Recorder, table: Descriptors) -> None:
@@ -164,13 +164,13 @@ def test_two_places_make_it_uncertain(recorder: Recorder, table: Descriptors) ->
     _open(recorder, table, "/a/one")
     table.opened.append(recorder.site("/a/one", 0))
     theirs = table.opened[-1][0]
-    uncertain = table.opening("/a/one", _same)
+    uncertain = table.opening_of_name("/a/one", _same)
     assert uncertain is not None
     assert not uncertain.certain
 
     table._found.clear()
     recorder.is_foreign = lambda creation: creation is not None and creation.stack == theirs
-    ours = table.opening("/a/one", _same)
+    ours = table.opening_of_name("/a/one", _same)
     assert ours is not None
     assert ours.certain
     assert ours.stack != theirs
@@ -186,8 +186,8 @@ def test_deleted_files_and_journals_are_found_by_the_name_they_had(
         return True
 
     for target in ("/a/base.db", "/a/base.db (deleted)", "/a/base.db-journal"):
-        assert table.opening(target, anything) is not None, target
-    assert table.opening("/a/other.db-journal", anything) is None
+        assert table.opening_of_name(target, anything) is not None, target
+    assert table.opening_of_name("/a/other.db-journal", anything) is None
 
 
 # --- listings ---
@@ -264,8 +264,8 @@ def test_nothing_is_listed_for_an_import_that_opens_nothing(
     if table._directory.measure() is None:
         pytest.skip("this kernel does not tell how many are open")
     listed: list[int] = []
-    keys = table._keys
-    monkeypatch.setattr(table, "_keys", lambda: (listed.append(1), keys())[1])
+    scan = table._scan
+    monkeypatch.setattr(table, "_scan", lambda: (listed.append(1), scan())[1])
     before = table._before_import()
     table._after_import(before, (), None, None)
     table._after_import(table._before_import(), (), None, None)

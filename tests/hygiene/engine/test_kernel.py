@@ -1,0 +1,168 @@
+"""What is asked once a test changes when it has to, in C and in Python; and what C makes and stands for."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_resource_hygiene import compiled, kernel
+from pytest_resource_hygiene.compiled import speedups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="in C for Linux only")
+compiled_only = pytest.mark.skipif(speedups is None, reason="the parts in C are not compiled here")
+
+
+@pytest.fixture(params=["python", "as-installed"])
+def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Each of the two versions, or twice the same where there is no other."""
+    if request.param == "as-installed":
+        return kernel
+    monkeypatch.setattr(compiled, "speedups", None)
+    spec = importlib.util.spec_from_file_location("kernel_in_python", kernel.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_mask_of_this_thread_is_seen(twin: ModuleType) -> None:
+    before = twin.blocked_signals()
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        assert twin.blocked_signals() != before
+        seen: list[object] = []
+        thread = threading.Thread(target=lambda: seen.append(twin.blocked_signals()))
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        thread.start()
+        thread.join()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+    assert twin.blocked_signals() == before == seen[0]
+
+
+def test_an_armed_timer_is_seen_and_is_one_answer_while_it_runs(twin: ModuleType) -> None:
+    assert twin.is_armed(signal.ITIMER_VIRTUAL) is False
+    signal.setitimer(signal.ITIMER_VIRTUAL, 1000)
+    try:
+        assert twin.is_armed(signal.ITIMER_VIRTUAL) is True
+        assert twin.is_armed(signal.ITIMER_REAL) is False
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    assert twin.is_armed(signal.ITIMER_VIRTUAL) is False
+
+
+def test_the_state_of_a_descriptor_is_what_it_points_to(twin: ModuleType, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    with one.open("wb", buffering=0) as file, other.open("wb") as stranger:
+        before = twin.state_of(file.fileno())
+        assert twin.state_of(file.fileno()) == before
+        assert twin.state_of(stranger.fileno()) != before, "another file of the same size"
+        file.write(b"x")
+        assert twin.state_of(file.fileno()) != before, "another size"
+        number = file.fileno()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        twin.state_of(number)
+
+
+@compiled_only
+@pytest.mark.parametrize("name", ["state_of", "is_armed"])
+def test_what_is_no_number_is_told(name: str) -> None:
+    with pytest.raises(TypeError):
+        getattr(speedups, name)("one")
+
+
+@compiled_only
+def test_a_timer_that_does_not_exist_is_told() -> None:
+    assert speedups is not None
+    with pytest.raises(OSError, match="Invalid argument"):
+        speedups.is_armed(99)
+
+
+@compiled_only
+def test_a_zombie_is_a_child_that_ends_at_once() -> None:
+    assert speedups is not None
+    pid = speedups.make_zombie()
+    try:
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        assert ended.si_pid == pid
+    finally:
+        assert os.waitpid(pid, 0) == (pid, 0)
+
+
+# --- os.dup2 ---
+
+
+def _dup2(note: Callable[[int], None]) -> Any:
+    assert speedups is not None
+    return functools.wraps(os.dup2)(speedups.Dup2(os.dup2, note))
+
+
+@compiled_only
+def test_dup2_tells_of_all_but_the_standard_streams() -> None:
+    """By position or by name, inheritable or not, as the original has it."""
+    noted: list[int] = []
+    dup2 = _dup2(noted.append)
+    reading, writing = os.pipe()
+    free = os.dup(writing)
+    try:
+        assert dup2(1, 1) == 1
+        assert noted == []
+        assert dup2(reading, free) == free
+        assert noted == [free]
+        assert dup2(fd=writing, fd2=free, inheritable=False) == free
+        assert noted == [free, free]
+        assert not os.get_inheritable(free)
+    finally:
+        for number in (reading, writing, free):
+            os.close(number)
+
+
+@compiled_only
+def test_dup2_fails_as_the_original_does() -> None:
+    noted: list[int] = []
+    dup2 = _dup2(noted.append)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        dup2(-1, 900)
+    with pytest.raises(TypeError, match="fd2"):
+        dup2(1)
+    assert noted == []
+
+
+@compiled_only
+def test_dup2_looks_like_the_original() -> None:
+    dup2 = _dup2(print)
+    assert dup2.__name__ == "dup2"
+    assert dup2.__doc__ == os.dup2.__doc__
+    assert dup2.__wrapped__ is os.dup2
+
+
+@compiled_only
+def test_what_the_note_raises_is_raised() -> None:
+    """As from any wrapper; what the original has done stays done."""
+
+    def note(fd: int) -> None:
+        raise ValueError(str(fd))
+
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(ValueError, match=str(writing)):
+            _dup2(note)(reading, writing)
+        assert os.fstat(reading).st_ino == os.fstat(writing).st_ino
+    finally:
+        os.close(reading)
+        os.close(writing)
