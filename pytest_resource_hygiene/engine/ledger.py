@@ -118,12 +118,16 @@ class Ledger:
 
     def is_quiet(self) -> bool:
         """Return whether nothing can have been added since the last call; the whole happy path."""
-        pulse, answers = self.recorder.pulse, self._probe()
-        if pulse is self._pulse and answers is not None and answers == self._answers:
-            self.changed = []
-            return True
-        # Both were taken before the readings: what comes meanwhile is news for the next call.
-        self._pulse, self._answers = pulse, answers
+        pulse = self.recorder.pulse
+        if pulse is self._pulse:
+            answers = self._probe()
+            if answers is not None and answers == self._answers:
+                self.changed = []
+                return True
+            self._answers = answers
+        # Both were taken before the readings: what comes meanwhile is news for the next call. If
+        # something was recorded, the last answers will do, for the readings tell the same.
+        self._pulse = pulse
         self.changed = self._read()
         return not self.changed
 
