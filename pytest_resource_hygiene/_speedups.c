@@ -30,7 +30,7 @@
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 2
+#define INTERFACE 3
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -386,10 +386,24 @@ typedef struct {
     PyObject_HEAD
     Sites *sites;
     PyObject *append;
+    PyObject *nothing; /* NULL: it is opened by a name */
     Py_ssize_t count;
 } Openings;
 
 static PyTypeObject *sites_type = NULL; /* kept by the module, which is never unloaded */
+
+/* A weak reference; where there can be none, what stands for it, and that is counted. */
+static PyObject *
+refer(Openings *self, PyObject *object)
+{
+    PyObject *reference = PyWeakref_NewRef(object, NULL);
+    if (reference == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear();
+        self->count++;
+        return Py_NewRef(self->nothing);
+    }
+    return reference;
+}
 
 static PyObject *
 openings_call(Openings *self, PyObject *args, PyObject *kwargs)
@@ -402,10 +416,18 @@ openings_call(Openings *self, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     PyObject *what = PyTuple_GET_ITEM(told, 0);
-    if (PyLong_CheckExact(what))
+    if (self->nothing != NULL)
+        what = refer(self, what);
+    else if (PyLong_CheckExact(what))
         Py_RETURN_NONE;
-    self->count++;
+    else {
+        self->count++;
+        Py_INCREF(what);
+    }
+    if (what == NULL)
+        return NULL;
     PyObject *record = take_down(self->sites, what, 0);
+    Py_DECREF(what);
     if (record == NULL)
         return NULL;
     PyObject *result = PyObject_CallOneArg(self->append, record);
@@ -414,15 +436,16 @@ openings_call(Openings *self, PyObject *args, PyObject *kwargs)
 }
 
 PyDoc_STRVAR(openings_doc,
-"Openings(sites, append, /)\n--\n\n"
-"A handler that takes down what is opened by a name; audit.py has it in Python.");
+"Openings(sites, append, nothing=None, /)\n--\n\n"
+"A handler that takes down what is opened; audit.py has it in Python, and the words for it.");
 
 static int
 openings_init(Openings *self, PyObject *args, PyObject *kwargs)
 {
-    PyObject *sites, *append;
-    if (!PyArg_ParseTuple(args, "O!O:Openings", sites_type, &sites, &append))
+    PyObject *sites, *append, *nothing = Py_None;
+    if (!PyArg_ParseTuple(args, "O!O|O:Openings", sites_type, &sites, &append, &nothing))
         return -1;
+    Py_XSETREF(self->nothing, nothing == Py_None ? NULL : Py_NewRef(nothing));
     Py_XSETREF(self->sites, (Sites *)Py_NewRef(sites));
     Py_XSETREF(self->append, Py_NewRef(append));
     self->count = 0;
@@ -435,6 +458,7 @@ openings_traverse(Openings *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->sites);
     Py_VISIT(self->append);
+    Py_VISIT(self->nothing);
     return 0;
 }
 
@@ -443,6 +467,7 @@ openings_clear(Openings *self)
 {
     Py_CLEAR(self->sites);
     Py_CLEAR(self->append);
+    Py_CLEAR(self->nothing);
     return 0;
 }
 

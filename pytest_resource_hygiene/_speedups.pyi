@@ -32,7 +32,9 @@ class Sites:
 class Openings:
     count: int
 
-    def __init__(self, sites: Sites, append: Callable[[Any], None], /) -> None: ...
+    def __init__(
+        self, sites: Sites, append: Callable[[Any], None], nothing: object = None, /
+    ) -> None: ...
     def __call__(self, args: tuple[Any, ...], /) -> None: ...
 
 class Dup2:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -104,26 +105,41 @@ class Sites:
 
 
 class Openings:
-    """A handler that takes down what is opened by a name, and not what is a number already.
+    """A handler that takes down what is opened: by a name, or the object that has it open.
 
     Args:
         sites: takes it down.
         append: gets each record.
+        nothing: if given, the event tells of an object. It is kept weakly, and this stands for one
+            that has no weak references. Else it tells of a name, or of what is a number already
+            and is left out.
 
     Attributes:
-        count: how many there were.
+        count: how many names, or how many objects without weak references.
     """
 
-    def __init__(self, sites: Sites, append: Callable[[Site], None]) -> None:
+    def __init__(
+        self, sites: Sites, append: Callable[[Site], None], nothing: object = None, /
+    ) -> None:
         self.count = 0
         self._site = sites.site
         self._append = append
+        self._nothing = nothing
 
     def __call__(self, args: tuple[Any, ...]) -> None:
-        """Take it down, if the event tells of a name."""
-        if args[0].__class__ is not int:
+        """Take it down, if the event tells of more than a number."""
+        what = args[0]
+        if self._nothing is not None:
+            try:
+                what = weakref.ref(what)
+            except TypeError:
+                self.count += 1
+                what = self._nothing
+        elif what.__class__ is int:
+            return
+        else:
             self.count += 1
-            self._append(self._site(args[0]))
+        self._append(self._site(what))
 
 
 if not TYPE_CHECKING and speedups is not None:

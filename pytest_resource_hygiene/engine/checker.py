@@ -29,7 +29,7 @@ from pytest_resource_hygiene.engine.told import Told
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.recorder import Creation, Recorder
 from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.tracker import Description
+from pytest_resource_hygiene.tracker import Description, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.judge import Group, Judge
     from pytest_resource_hygiene.errors import TrackerError
     from pytest_resource_hygiene.leak import Leak
-    from pytest_resource_hygiene.tracker import Captured, Tracker
+    from pytest_resource_hygiene.tracker import Captured
 
 __all__ = ["LeakChecker"]
 
@@ -70,6 +70,7 @@ class LeakChecker:
         """Prepare; nothing is watched before `start`."""
         self.settings = settings or EngineSettings()
         self.trackers = list(trackers)
+        self._catching = [one for one in self.trackers if type(one).drain is not Tracker.drain]
         self.recorder = recorder or Recorder()
         self.reader = StackReader(places or Places())
         self.recorder.is_foreign = self.reader.is_foreign
@@ -171,7 +172,7 @@ class LeakChecker:
         self.ledger.forget()
 
     def _take_caught(self, window: Owner) -> None:
-        for tracker in self.trackers:
+        for tracker in self._catching:
             for item in tracker.drain():
                 if self.ledger.has_reported(tracker, item.key):
                     continue
@@ -245,8 +246,10 @@ class LeakChecker:
 
     def _to_list(self, owner: Owner) -> list[Shelf]:
         """Return what has changed, and where the owner holds something: it may be gone by now."""
-        holding = {entry.tracker for entry in owner.held}
         changed = self.ledger.changed
+        if not owner.held:
+            return changed
+        holding = {entry.tracker for entry in owner.held}
         return [one for one in self.ledger.shelves if one in changed or one.tracker in holding]
 
     def _judge(

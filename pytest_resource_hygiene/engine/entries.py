@@ -69,28 +69,18 @@ class Entry:
 
 
 class Shelf:
-    """The entries of one kind, with the reading at which they were listed."""
+    """The entries of one kind, and the listing that they are of, where that tells anything."""
 
     def __init__(self, tracker: Tracker) -> None:
-        """Begin empty, and with a reading that nothing equals."""
+        """Begin empty."""
         self.tracker = tracker
-        self.reading: object = _NEVER
+        self.listed: Mapping[Hashable, Any] | None = None
         self.entries: dict[Hashable, Entry] = {}
         self.broken = False
 
     def fill(self, resources: Mapping[Hashable, Any]) -> None:
         """Take everything that exists as given: nobody will answer for it."""
         self.entries = {key: Entry(self.tracker, key, value) for key, value in resources.items()}
-
-
-class _Never:
-    def __eq__(self, other: object) -> bool:
-        return False
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-_NEVER = _Never()
 
 
 def same(one: Any, other: Any) -> bool:

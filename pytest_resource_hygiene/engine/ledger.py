@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.engine.entries import Entry, Shelf, same
 from pytest_resource_hygiene.errors import TrackerError
 from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.tracker import Moment
+from pytest_resource_hygiene.tracker import Moment, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.recorder import Creation, Recorder
-    from pytest_resource_hygiene.tracker import Tracker
 
 __all__ = ["Ledger"]
 
@@ -52,8 +51,14 @@ class Ledger:
                 sensors.setdefault(shelf.tracker.sensor(), []).append(shelf)
         self._asked = _Questions(sensors.items(), self._fail)
         self._pulse: object = None
+        # The first kind of those that share a question speaks for all.
+        self._chosen: dict[Tracker, tuple[Callable[[], object], ...]] = {
+            shelves[0].tracker: () for shelves in self._asked.shelves
+        }
         self._probes: list[Callable[[], object]] = []
         self._answers: list[object] | None = None
+        trackers = [shelf.tracker for shelf in self.shelves]
+        self._forgetful = [one for one in trackers if type(one).forget is not Tracker.forget]
         senseless = [shelf for shelf in self.shelves if not shelf.tracker.senses]
         late = [(shelf.tracker.sensor(), [shelf]) for shelf in senseless]
         self._asked_late = _Questions(late, self._fail)
@@ -142,19 +147,23 @@ class Ledger:
         """Return the shelves whose reading differs from the last."""
         changed = self._asked.changed()
         if changed:
-            self._choose_probes()
+            self._choose_probes(changed)
             changed += self._asked_late.changed()
         return [shelf for shelf in changed if not shelf.broken]
 
-    def _choose_probes(self) -> None:
-        self._probes = []
+    def _choose_probes(self, changed: list[Shelf]) -> None:
+        """Ask the kinds that have changed what has to be asked once a test from now on."""
         self._answers = None
-        for shelves in self._asked.shelves:
-            tracker = shelves[0].tracker
+        chosen = dict(self._chosen)
+        for tracker in [shelf.tracker for shelf in changed if shelf.tracker in chosen]:
             try:
-                self._probes += tracker.probes()
+                chosen[tracker] = tuple(tracker.probes())
             except Exception as error:  # noqa: BLE001
+                chosen[tracker] = ()
                 self.report(tracker, "choosing its probes", error)
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self._probes = [probe for probes in chosen.values() for probe in probes]
 
     def look(self, window: Owner | None, nodeid: str, *, everything: bool = False) -> list[Entry]:
         """Bring the ledger up to date; return what is new, each with its owner.
@@ -183,8 +192,8 @@ class Ledger:
 
     def forget(self) -> None:
         """Tell the trackers that all they recorded has been put into entries."""
-        for shelf in self.shelves:
-            shelf.tracker.forget()
+        for tracker in self._forgetful:
+            tracker.forget()
 
     def _list(self, shelf: Shelf, moment: Moment) -> Mapping[Hashable, Any] | None:
         try:
@@ -206,6 +215,10 @@ class Ledger:
         window: Owner | None,
         nodeid: str,
     ) -> list[Entry]:
+        if shelf.tracker.lists_anew:
+            if current is shelf.listed:
+                return []
+            shelf.listed = current
         known = shelf.entries
         new: list[Entry] = []
         for key, value in current.items():
@@ -406,30 +419,29 @@ class _Questions:
 
     def changed(self) -> list[Shelf]:
         """Ask all of them; return the kinds whose reading is not the last one."""
+        before = self._readings
         try:
             readings = [sensor() for sensor in self._sensors]
-            if readings == self._readings:
+            if readings == before:
                 return []
-        except Exception:  # noqa: BLE001 - a tracker may be anybody's: which it is, is seen below
-            readings = self._one_by_one()
-        before, self._readings = self._readings, readings
-        changed: list[Shelf] = []
-        for reading, former, shelves in zip(readings, before, self.shelves, strict=True):
-            if not same(reading, former):
-                changed += shelves
-        return changed
+            pairs = zip(readings, before, self.shelves, strict=True)
+            changed = [shelves for reading, former, shelves in pairs if reading != former]
+        except Exception:  # noqa: BLE001 - a tracker may be anybody's: now find out whose
+            readings, changed = self._one_by_one()
+        self._readings = readings
+        return [shelf for shelves in changed for shelf in shelves]
 
-    def _one_by_one(self) -> list[object]:
-        readings: list[object] = []
-        for sensor, former, shelves in zip(
-            self._sensors, self._readings, self.shelves, strict=True
-        ):
+    def _one_by_one(self) -> tuple[list[object], list[list[Shelf]]]:
+        readings, changed = list(self._readings), []
+        for at, (sensor, shelves) in enumerate(zip(self._sensors, self.shelves, strict=True)):
             try:
-                readings.append(sensor())
+                readings[at] = sensor()
             except Exception as error:  # noqa: BLE001
                 self._fail(shelves, "reading", error)
-                readings.append(former)
-        return readings
+                continue
+            if not same(readings[at], self._readings[at]):
+                changed.append(shelves)
+        return readings, changed
 
 
 def _inode(fd: int) -> int | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import weakref
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -56,12 +55,18 @@ class Descriptors:
         self._of_file: dict[Hashable, Creation] = {}
         self._by_number: dict[int, Any] = {}
         self._loose: list[Any] = []
+        # The same descriptors are the same listing; what is anonymous is known by its target only.
+        self._found_open: list[tuple[int, int, int, int]] = []
+        self._listed: _Listing = {}, {}
+        self._count_listed: int | None = None
         self._directory = ProcFolder(_PROC, lambda status: status.st_size)
         self._site = recorder.site
         self._openings = Openings(recorder, self.opened.append)
         for event in ("open", "os.scandir", "sqlite3.connect"):
             recorder.on(event, self._openings)
-        recorder.on("socket.__new__", self._note_socket)
+        # A bare _socket.socket has no weak references.
+        self._births = Openings(recorder, self.sockets.append, _nothing)
+        recorder.on("socket.__new__", self._births)
         recorder.on("mmap.__new__", self._note_mapping)
         for name in _UNAUDITED:
             recorder.wrap_result(os, name, self._note_made)
@@ -69,8 +74,6 @@ class Descriptors:
         recorder.wrap(os, "dup2", self._noting_dup2)
         self.made_by_imports: set[Hashable] = set()
         recorder.when_imported("uvloop", self._warm_uvloop)
-        self._listed: _Listing = {}, {}
-        self._count_listed: int | None = None
         watch_imports(recorder, self._before_import, self._after_import)
 
     def close(self) -> None:
@@ -81,14 +84,6 @@ class Descriptors:
         if args[0] >= 0:  # mmap keeps a duplicate of the descriptor
             self._events += 1
             self.opened.append(self._site(_target(args[0])))
-
-    def _note_socket(self, args: tuple[Any, ...]) -> None:
-        try:
-            ref: Any = weakref.ref(args[0])
-        except TypeError:  # a bare _socket.socket has no weak references
-            self._events += 1
-            ref = _nothing
-        self.sockets.append(self._site(ref))
 
     def _noting_dup2(self, original: Callable[..., int]) -> Callable[..., int]:
         if speedups is not None:
@@ -166,7 +161,7 @@ class Descriptors:
         if not live and count == self._count:
             self.sockets.clear()  # or each clean test would be asked about those of all before
         self._count = count
-        return self._events + self._openings.count, count, live
+        return self._events + self._openings.count + self._births.count, count, live
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask how many there are: C code opens descriptors without telling."""
@@ -252,10 +247,14 @@ class Descriptors:
         return result
 
     def _scan(self) -> _Listing:
+        found = _open_now()
+        if found == self._found_open:
+            return self._listed
+        self._found_open = found if all(one[3] for one in found) else []
         files: dict[Hashable, int] = {}
         sockets: dict[Hashable, int] = {}
         skipped = ProcFolder.own_numbers | self.ignored
-        for fd, device, inode, form in _open_now():
+        for fd, device, inode, form in found:
             if fd in skipped:
                 continue
             if form == stat.S_IFSOCK:

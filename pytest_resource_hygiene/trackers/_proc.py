@@ -39,6 +39,7 @@ class ProcFolder:
         self._extract = extract
         self._fd = -1
         self._inode = -1
+        self._probe = functools.partial(state_of, self._fd)
         self._usable = sys.platform == "linux" and Path(path).is_dir()
         if self._usable:
             self._open()
@@ -60,7 +61,9 @@ class ProcFolder:
 
     def probe(self) -> Callable[[], object] | None:
         """Return a function in C whose answer changes with the number, or None."""
-        return functools.partial(state_of, self._fd) if self._usable else None
+        if self._probe.args != (self._fd,):
+            self._probe = functools.partial(state_of, self._fd)
+        return self._probe if self._usable else None
 
     def _measure_again(self) -> int | None:
         # Somebody closed every descriptor that he found: take a new one.

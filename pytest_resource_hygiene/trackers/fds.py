@@ -48,6 +48,7 @@ class FdTracker(Tracker):
 
     kind = "fds"
     title = "open descriptor"
+    lists_anew = True
     rank = 10
 
     def __init__(self) -> None:

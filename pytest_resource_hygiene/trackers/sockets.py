@@ -37,6 +37,7 @@ class SocketTracker(Tracker):
 
     kind = "sockets"
     title = "open socket"
+    lists_anew = True
     rank = 20
 
     def __init__(self) -> None:

@@ -128,6 +128,28 @@ def test_openings_are_those_by_a_name(twin: ModuleType) -> None:
     assert openings.count == 3
 
 
+def test_objects_are_kept_weakly(twin: ModuleType) -> None:
+    """What has no weak references is counted, for nobody can ask later whether it is still there."""
+
+    def nothing() -> None:
+        """Stand for it."""
+
+    class Thing:
+        """Has weak references."""
+
+    records: list[Any] = []
+    births = twin.Openings(_sites(twin), records.append, nothing)
+    thing = Thing()
+    births((thing, 1))
+    births((7, 1))
+
+    assert [record[4]() for record in records] == [thing, None]
+    assert records[1][4] is nothing
+    assert births.count == 1
+    del thing
+    assert records[0][4]() is None
+
+
 def test_the_hook_is_added_once_and_calls_the_latest_handlers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
