@@ -37,6 +37,28 @@ def test_requests_and_sessions_that_come_and_go_leave_no_objects(tmp_path: Path)
 
 
 @pytest.mark.anyio
+async def test_a_request_interns_no_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names that come and go, such as pathlib makes, wear out the interpreter's largest table."""
+    names: list[str] = []
+    real = sys.intern
+
+    def noting(name: str) -> str:
+        names.append(name)
+        return real(name)
+
+    async with served(tmp_path) as client:
+        await client.ask("s")
+        monkeypatch.setattr(sys, "intern", noting)
+        for _ in range(3):
+            await client.ask("s")
+            await client.ask(stream=True)
+        monkeypatch.undo()
+    assert names == []
+
+
+@pytest.mark.anyio
 async def test_the_debug_mode_of_the_loop_has_nothing_to_say(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
