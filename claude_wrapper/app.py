@@ -30,6 +30,7 @@ from claude_wrapper.routes import (
     responses,
     sessions,
 )
+from claude_wrapper.routes.conversation import TOO_DEEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,6 @@ __all__ = ["create_app"]
 logger = logging.getLogger(__name__)
 
 LONGEST_PATH = 200
-TOO_DEEP = "the body is nested too deeply; 200 levels are fine"
 
 
 def create_app(services: Services) -> Starlette:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["BodyLimitMiddleware"]
+
+# How long the rest of a refused body is taken and dropped, in seconds, and how long it may pause.
+SWALLOW_TIME = 30.0
+SWALLOW_PAUSE = 5.0
 
 
 class BodyLimitMiddleware:
@@ -37,17 +42,46 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > self._limit:
-            response = error_response(scope, self._error(), headers={"connection": "close"})
-            await response(scope, receive, send)
+            await self._refuse(scope, receive, send, is_asked_first="expect" in headers)
             return
         await self._app(scope, _Counted(receive, self._limit, self._patience, self._error), send)
+
+    async def _refuse(
+        self, scope: Scope, receive: Receive, send: Send, *, is_asked_first: bool
+    ) -> None:
+        """Answer at once, then let the client finish: one cut off in its body may lose the answer.
+
+        Args:
+            is_asked_first: The client waits for leave to send its body, so there is no rest.
+        """
+        response = error_response(scope, self._error(), headers={"connection": "close"})
+        if is_asked_first:
+            await response(scope, receive, send)
+            return
+
+        async def send_open(message: Message) -> None:
+            is_body = message["type"] == "http.response.body"
+            await send({**message, "more_body": True} if is_body else message)
+
+        await response(scope, receive, send_open)
+        await _swallow(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _error(self) -> TooLargeError:
         return TooLargeError(
             f"the body is larger than {self._limit} bytes; raise --max-request-size to allow it"
         )
+
+
+async def _swallow(receive: Receive) -> None:
+    """Drop what still comes of a body."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SWALLOW_TIME):
+            while (await asyncio.wait_for(receive(), SWALLOW_PAUSE)).get("more_body", False):
+                pass
 
 
 class _Counted:
