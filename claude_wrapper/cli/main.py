@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from claude_wrapper.cli import commands
-from claude_wrapper.cli.parser import build_parser
+from claude_wrapper.cli.parser import VERBS, build_parser
+from claude_wrapper.cli.typos import explain_unknown, suggestion
 from claude_wrapper.errors import SettingsError, WrapperError
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ GENERAL_FLAGS = frozenset(["-h", "--help", "--version"])
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
     words = _with_verb(sys.argv[1:] if argv is None else argv)
-    arguments = build_parser().parse_args(words)
+    arguments, unknown = build_parser().parse_known_args(words)
+    if unknown:
+        _refuse(explain_unknown(arguments.command, unknown))
     try:
         code = commands.run(arguments)
         sys.stdout.flush()
@@ -46,11 +49,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _with_verb(words: Sequence[str]) -> list[str]:
     """`claude-wrapper 8080` and `claude-wrapper -p 8080`, as the original took them, serve."""
     first = words[0] if words else "--help"
+    if first in {"help", "-V"}:
+        return ["--version"] if first == "-V" else [*words[1:2], "--help"]
     if first.isdigit() or (first.startswith("-") and first not in GENERAL_FLAGS):
         return ["serve", *words]
+    if first not in {*VERBS, *GENERAL_FLAGS}:
+        hint = suggestion(first, VERBS) or f"; there are {', '.join(VERBS)}."
+        _refuse(f"{first!r} is no command{hint} See claude-wrapper --help")
     return list(words) or ["--help"]
 
 
-def _refuse(text: str) -> None:
+def _refuse(text: str) -> NoReturn:
     sys.stderr.write(f"claude-wrapper: {text}\n")
     sys.exit(EXIT_USAGE)

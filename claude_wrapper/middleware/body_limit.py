@@ -52,13 +52,10 @@ class BodyLimitMiddleware:
     async def _refuse(
         self, scope: Scope, receive: Receive, send: Send, *, is_asked_first: bool
     ) -> None:
-        """Answer at once, then let the client finish: one cut off in its body may lose the answer.
-
-        Args:
-            is_asked_first: The client waits for leave to send its body, so there is no rest.
-        """
+        """Answer at once, then let the client finish: one cut off in its body may lose the answer."""
         response = error_response(scope, self._error(), headers={"connection": "close"})
         if is_asked_first:
+            # It waits for leave to send its body, so there is nothing to finish.
             await response(scope, receive, send)
             return
 

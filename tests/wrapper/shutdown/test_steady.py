@@ -37,9 +37,7 @@ def test_requests_and_sessions_that_come_and_go_leave_no_objects(tmp_path: Path)
 
 
 @pytest.mark.anyio
-async def test_a_request_interns_no_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_request_interns_no_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names that come and go, such as pathlib makes, wear out the interpreter's largest table."""
     names: list[str] = []
     real = sys.intern
