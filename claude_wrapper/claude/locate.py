@@ -69,7 +69,8 @@ async def read_version(binary: CliBinary, *, deadline: float = 5.0) -> str:
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
         )
-    except OSError:
+    except (OSError, RuntimeError):
+        # RuntimeError: no thread could be started.
         return ""
     try:
         output, _ = await asyncio.wait_for(process.communicate(), deadline)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from wrapper.support.clock import FakeClock
 from wrapper.support.engine import assistant, engine, read, result, user
@@ -15,6 +17,7 @@ from wrapper.support.servers import is_alive
 from claude_wrapper.claude import PoolLimits, TurnLimits
 from claude_wrapper.claude.link import MOST_UNREAD
 from claude_wrapper.errors import CliFailedError, RequestTimeoutError
+from claude_wrapper.lifecycle.children import child_pids
 from claude_wrapper.model import ToolSpec
 
 if TYPE_CHECKING:
@@ -133,6 +136,26 @@ async def test_no_room_for_the_folders_of_a_process(tmp_path: Path) -> None:
         cli.ledger.work_folder.rmdir()
         assert "No such file" in (await fail(cli)).message
         cli.ledger.work_folder.mkdir()
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+
+
+async def test_where_no_thread_is_to_be_had_no_process_is_left_unwatched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Python 3.12 asyncio starts the process first, and then the thread that waits for it."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with engine(tmp_path, ONE) as cli:
+        before, open_files = set(child_pids()), psutil.Process().num_fds()
+        with monkeypatch.context() as scarce:
+            scarce.setattr(threading.Thread, "start", refuse)
+            with contextlib.suppress(CliFailedError):
+                await cli.text(user("[[text:x]]"))
+            started = {child.pid for child in cli.table.children}
+            assert set(child_pids()) - before == started
+            assert started or psutil.Process().num_fds() == open_files
         assert await cli.text(user("[[text:fine]]")) == "fine"
 
 
