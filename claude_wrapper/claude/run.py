@@ -174,10 +174,23 @@ class Run:
             # It may have come in the very moment in which the time was over.
             if not ticket.worker.cancelled() and ticket.worker.done():
                 self._worker = ticket.worker.result()
-            raise RequestTimeoutError(
-                f"no process was free within {self._limits.total:g} s; "
-                "raise --max-concurrency or --request-timeout"
-            ) from None
+            raise self._no_process() from None
+
+    def _no_process(self) -> RequestTimeoutError:
+        roster, seconds = self._pool.roster, f"{self._limits.total:g} s"
+        if self._pool.last_failure and not (roster.busy or roster.parked):
+            return RequestTimeoutError(
+                f"no process was ready within {seconds}; the newest failed: "
+                f"{self._pool.last_failure}"
+            )
+        if roster.starting and not (roster.busy or roster.parked):
+            return RequestTimeoutError(
+                f"the CLI had not started within {seconds}; `claude-wrapper doctor` looks at it, and "
+                "--request-timeout gives it more time"
+            )
+        return RequestTimeoutError(
+            f"no process was free within {seconds}; raise --max-concurrency or --request-timeout"
+        )
 
     def _remaining(self) -> float:
         return max(0.001, self._ends_at - time.monotonic())

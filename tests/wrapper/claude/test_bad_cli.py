@@ -16,6 +16,7 @@ from wrapper.support.servers import is_alive
 
 from claude_wrapper.claude import PoolLimits, TurnLimits
 from claude_wrapper.claude.link import MOST_UNREAD
+from claude_wrapper.claude.locate import CliBinary, read_version
 from claude_wrapper.errors import CliFailedError, RequestTimeoutError
 from claude_wrapper.lifecycle.children import child_pids
 from claude_wrapper.model import ToolSpec
@@ -254,3 +255,33 @@ async def test_results_with_something_else_beside_them_are_loaded(tmp_path: Path
         cli.pool._recall_parked(0, most=1)
         prompt = (result(call.id, "rain"), user("[[text:fine]]"))
         assert await cli.text(user("[[tool:f {}]]"), turn.answer, *prompt, tools=(TOOL,)) == "fine"
+
+
+@pytest.mark.parametrize(
+    ("script", "version"),
+    [
+        ("echo '2.1 (Claude Code)'; echo more", "2.1 (Claude Code)"),
+        ("printf '1.0\\033[31m\\n'", "1.0[31m"),
+        ("yes", ""),
+        ("head -c 100000 /dev/zero | tr '\\0' 9", ""),
+        ("echo 1.0; exit 1", ""),
+        ("echo 1.0; sleep 600", ""),
+    ],
+)
+async def test_the_version_is_one_short_line_whatever_the_cli_says(
+    tmp_path: Path, script: str, version: str
+) -> None:
+    """It stands in the start-up line: a long one would fill the pipe of whoever started us."""
+    path = tmp_path / "claude"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    binary = CliBinary(prefix=(str(path),), origin="given")
+    before = set(child_pids())
+    assert await read_version(binary, deadline=5.0 if version else 0.5) == version
+    assert set(child_pids()) == before
+
+
+async def test_a_cli_that_never_gets_ready_is_named_as_the_reason(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE, TurnLimits(total=0.5), options=("--fake-deaf",)) as cli:
+        with pytest.raises(RequestTimeoutError, match="the CLI had not started within"):
+            await cli.text(user("[[text:x]]"))
