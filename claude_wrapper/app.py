@@ -71,6 +71,7 @@ def create_app(services: Services) -> Starlette:
             Middleware(
                 BodyLimitMiddleware,
                 limit=settings.max_request_size,
+                total=settings.max_request_size * settings.max_concurrency,
                 patience=settings.request_timeout,
             ),
         ],

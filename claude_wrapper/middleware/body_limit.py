@@ -1,4 +1,4 @@
-"""Refuses bodies that are too large, declared or really arriving, and those that never end."""
+"""Refuses bodies that are too large, alone or together, and those that never end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
-from claude_wrapper.errors import BodyTimeoutError, TooLargeError
+from claude_wrapper.errors import BodyTimeoutError, OverloadedError, TooLargeError
 from claude_wrapper.middleware.error_response import error_response
 
 if TYPE_CHECKING:
@@ -28,14 +28,18 @@ class BodyLimitMiddleware:
 
     Args:
         app: What comes after.
-        limit: Bytes.
+        limit: Bytes of one body.
+        total: Bytes of the bodies of all requests that are being answered. One request alone is
+            never refused for it.
         patience: Seconds from the head of a request to the end of its body.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, patience: float) -> None:
+    def __init__(self, app: ASGIApp, limit: int, total: int, patience: float) -> None:
         self._app = app
         self._limit = limit
+        self._total = total
         self._patience = patience
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -47,7 +51,26 @@ class BodyLimitMiddleware:
         if declared.isdigit() and int(declared) > self._limit:
             await self._refuse(scope, receive, send, is_asked_first="expect" in headers)
             return
-        await self._app(scope, _Counted(receive, self._limit, self._patience, self._error), send)
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            taken += size
+            self._held += size
+            if taken > self._limit:
+                raise self._error()
+            if self._held > self._total and self._held > taken:
+                raise OverloadedError(
+                    f"the bodies of the requests that are being answered are together larger than "
+                    f"{self._total} bytes; try again later",
+                    code="bodies_too_large",
+                    retry_after=2,
+                )
+
+        try:
+            await self._app(scope, _Counted(receive, take, self._patience), send)
+        finally:
+            self._held -= taken
 
     async def _refuse(
         self, scope: Scope, receive: Receive, send: Send, *, is_asked_first: bool
@@ -84,23 +107,18 @@ async def _swallow(receive: Receive) -> None:
 class _Counted:
     """Receives for one request, while its body is within bounds."""
 
-    def __init__(
-        self, receive: Receive, limit: int, patience: float, too_large: Callable[[], TooLargeError]
-    ) -> None:
+    def __init__(self, receive: Receive, take: Callable[[int], None], patience: float) -> None:
         self._receive = receive
-        self._left = limit
+        self._take = take
         self._patience = patience
         self._ends_at = asyncio.get_running_loop().time() + patience
-        self._too_large = too_large
         self._is_whole = False
 
     async def __call__(self) -> Message:
         # What comes after the body is the disconnect, which may take as long as it likes.
         message = await (self._receive() if self._is_whole else self._within_time())
-        self._left -= len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)
-        if self._left < 0:
-            raise self._too_large()
+        self._take(len(message.get("body", b"")))
         return message
 
     async def _within_time(self) -> Message:
