@@ -126,7 +126,11 @@ async def _render_http(request: Request, error: Exception) -> Response:
     asked = f"{request.method} {request.scope['path'][:LONGEST_PATH]}"
     known: WrapperError
     if error.status_code == 404:
-        known = NotFoundError(f"{asked} does not exist; the API is under /v1, see /docs")
+        is_ours = request.scope["path"].startswith("/v1/")
+        where = (
+            "this server offers what /docs lists" if is_ours else "the API is under /v1, see /docs"
+        )
+        known = NotFoundError(f"{asked} does not exist; {where}")
     elif error.status_code == 405:
         allowed = _allowed(request)
         known = InvalidRequestError(f"{asked} does not exist; this path takes {allowed}")
