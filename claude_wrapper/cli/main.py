@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -25,6 +26,7 @@ GENERAL_FLAGS = frozenset(["-h", "--help", "--version"])
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
+    _open_standard_streams()
     words = _with_verb(sys.argv[1:] if argv is None else argv)
     arguments, unknown = build_parser().parse_known_args(words)
     if unknown:
@@ -44,6 +46,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         _refuse(f"{what}{error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _open_standard_streams() -> None:
+    """Some supervisors close them; the first sockets would then get their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # The lowest number that is free: those before it are open by now.
+            if os.open(os.devnull, os.O_RDWR) != number:
+                raise OSError(errno.EBADF, f"{name} is closed, and its number is in use")
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
 
 def _with_verb(words: Sequence[str]) -> list[str]:
