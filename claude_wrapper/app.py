@@ -73,6 +73,7 @@ def create_app(services: Services) -> Starlette:
                 limit=settings.max_request_size,
                 total=settings.max_request_size * settings.max_concurrency,
                 patience=settings.request_timeout,
+                waits=services.waits,
             ),
         ],
         exception_handlers={

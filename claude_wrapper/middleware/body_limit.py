@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
-from claude_wrapper.errors import BodyTimeoutError, OverloadedError, TooLargeError
+from claude_wrapper.errors import (
+    BodyTimeoutError,
+    OverloadedError,
+    ShuttingDownError,
+    TooLargeError,
+)
 from claude_wrapper.middleware.error_response import error_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from claude_wrapper.lifecycle.waits import Waits
 
 __all__ = ["BodyLimitMiddleware"]
 
@@ -32,10 +39,14 @@ class BodyLimitMiddleware:
         total: Bytes of the bodies of all requests that are being answered. One request alone is
             never refused for it.
         patience: Seconds from the head of a request to the end of its body.
+        waits: Ends the waiting when the server stops.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, total: int, patience: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limit: int, total: int, patience: float, waits: Waits
+    ) -> None:
         self._app = app
+        self._waits = waits
         self._limit = limit
         self._total = total
         self._patience = patience
@@ -68,7 +79,7 @@ class BodyLimitMiddleware:
                 )
 
         try:
-            await self._app(scope, _Counted(receive, take, self._patience), send)
+            await self._app(scope, _Counted(receive, take, self._patience, self._waits), send)
         finally:
             self._held -= taken
 
@@ -87,7 +98,7 @@ class BodyLimitMiddleware:
             await send({**message, "more_body": True} if is_body else message)
 
         await response(scope, receive, send_open)
-        await _swallow(receive)
+        await _swallow(receive, self._waits)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _error(self) -> TooLargeError:
@@ -96,10 +107,10 @@ class BodyLimitMiddleware:
         )
 
 
-async def _swallow(receive: Receive) -> None:
+async def _swallow(receive: Receive, waits: Waits) -> None:
     """Drop what still comes of a body."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(SWALLOW_TIME):
+        async with waits.until(asyncio.get_running_loop().time() + SWALLOW_TIME):
             while (await asyncio.wait_for(receive(), SWALLOW_PAUSE)).get("more_body", False):
                 pass
 
@@ -107,10 +118,13 @@ async def _swallow(receive: Receive) -> None:
 class _Counted:
     """Receives for one request, while its body is within bounds."""
 
-    def __init__(self, receive: Receive, take: Callable[[int], None], patience: float) -> None:
+    def __init__(
+        self, receive: Receive, take: Callable[[int], None], patience: float, waits: Waits
+    ) -> None:
         self._receive = receive
         self._take = take
         self._patience = patience
+        self._waits = waits
         self._ends_at = asyncio.get_running_loop().time() + patience
         self._is_whole = False
 
@@ -123,9 +137,13 @@ class _Counted:
 
     async def _within_time(self) -> Message:
         try:
-            async with asyncio.timeout_at(self._ends_at):
+            async with self._waits.until(self._ends_at):
                 return await self._receive()
         except TimeoutError:
+            if self._waits.are_over:
+                raise ShuttingDownError(
+                    "the server is shutting down; try another one", retry_after=5
+                ) from None
             raise BodyTimeoutError(
                 f"the body had not arrived {self._patience:g} s after the head of the request"
             ) from None

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from claude_wrapper.errors import OverloadedError, TooLargeError
+from claude_wrapper.lifecycle.waits import Waits
 from claude_wrapper.middleware.body_limit import BodyLimitMiddleware
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ class Stage:
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
-        self.middleware = BodyLimitMiddleware(self._app, limit=10, total=20, patience=5.0)
+        self.middleware = BodyLimitMiddleware(
+            self._app, limit=10, total=20, patience=5.0, waits=Waits()
+        )
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         await Request(scope, receive).body()
@@ -67,6 +70,8 @@ async def test_all_bodies_together_are_bounded_as_long_as_they_are_answered() ->
 
 async def test_a_request_that_is_alone_is_never_refused_for_the_others() -> None:
     stage = Stage()
-    stage.middleware = BodyLimitMiddleware(stage._app, limit=30, total=20, patience=5.0)
+    stage.middleware = BodyLimitMiddleware(
+        stage._app, limit=30, total=20, patience=5.0, waits=Waits()
+    )
     stage.gate.set()
     await stage.post(b"x" * 30)
