@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from claude_wrapper.claude.answer import AnswerReader
-from claude_wrapper.claude.control import ControlChannel
+from claude_wrapper.claude.control import ControlChannel, encode
 from claude_wrapper.claude.events import ControlRequest, ResultEvent, parse_line
+from claude_wrapper.claude.messages import assistant_line
 from claude_wrapper.claude.tools import ToolBridge
 from claude_wrapper.claude.upstream import upstream_error
 from claude_wrapper.errors import CliFailedError
+from claude_wrapper.model import Message, ToolCall
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,26 @@ def test_a_result_tells_a_status_only_where_it_is_a_number(status: Any) -> None:
     result = parse_line(line.encode())
     assert isinstance(result, ResultEvent)
     assert upstream_error(result, None).http_status == (429 if status == 429 else 502)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ('{"a": NaN, "b": -Infinity, "c": 1e999, "d": 1.5}', {"a": None, "b": None, "c": None, "d": 1.5}),
+        ("[1]", {}),
+        ("{nope", {}),
+        ("", {}),
+    ],
+)  # fmt: skip
+def test_arguments_of_a_call_never_spoil_the_line_to_the_cli(
+    arguments: str, sent: dict[str, Any]
+) -> None:
+    """Python writes NaN into JSON, and agents send their histories as they are."""
+    call = ToolCall(id="x", name="f", arguments=arguments)
+    line = encode(assistant_line(Message(role="assistant", tool_calls=(call,))))
+    assert b"NaN" not in line
+    assert b"Infinity" not in line
+    assert json.loads(line)["message"]["content"][0]["input"] == sent
 
 
 @pytest.mark.parametrize(
