@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 KILOBYTE = "x" * 1000
+# The share of the soak in which everything reaches its size.
+WARM_UP = 0.3
 
 
 def soak(options: argparse.Namespace) -> Rows:
@@ -50,16 +52,21 @@ def soak(options: argparse.Namespace) -> Rows:
     with running(
         is_watched=True, pool_size=2, max_concurrency=4, worker_max_turns=2000, max_sessions=50
     ) as server:
+        jobs = [job(number) for number in range(total // 20)]
+        warm_up = int(len(jobs) * WARM_UP)
         began = time.monotonic()
-        asyncio.run(spread(server.port, 4, [job(number) for number in range(total // 20)]))
+        asyncio.run(spread(server.port, 4, jobs[:warm_up]))
+        before = server.alive()
+        asyncio.run(spread(server.port, 4, jobs[warm_up:]))
         seconds = time.monotonic() - began
         asyncio.run(await_idle(server.port, 1))
+        after = server.alive()
         time.sleep(2)
         samples = server.samples()
-    warm = [sample for sample in samples if sample["seconds"] > seconds * 0.3][:-4]
+    warm = [sample for sample in samples if sample["seconds"] > seconds * WARM_UP][:-4]
     last, first = samples[-1], warm[0]
     growth = slope([(s["seconds"], s["rss"]) for s in warm]) * 3600 / MIB
-    blocks = slope([(s["seconds"], s["blocks"]) for s in warm]) * seconds / total * 1000
+    blocks = (after - before) / (20 * len(jobs[warm_up:])) * 1000
     flat = all(last[kind] <= first[kind] + 2 for kind in ("fds", "threads", "tasks"))
     changes = ", ".join(
         f"{kind} {first[kind]:.0f} -> {last[kind]:.0f}" for kind in ("fds", "threads", "tasks")

@@ -30,6 +30,7 @@ from claude_wrapper.routes import (
     responses,
     sessions,
 )
+from claude_wrapper.routes.conversation import TOO_DEEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,6 @@ __all__ = ["create_app"]
 logger = logging.getLogger(__name__)
 
 LONGEST_PATH = 200
-TOO_DEEP = "the body is nested too deeply; 200 levels are fine"
 
 
 def create_app(services: Services) -> Starlette:
@@ -71,7 +71,9 @@ def create_app(services: Services) -> Starlette:
             Middleware(
                 BodyLimitMiddleware,
                 limit=settings.max_request_size,
+                total=settings.max_request_size * settings.max_concurrency,
                 patience=settings.request_timeout,
+                waits=services.waits,
             ),
         ],
         exception_handlers={
@@ -125,7 +127,11 @@ async def _render_http(request: Request, error: Exception) -> Response:
     asked = f"{request.method} {request.scope['path'][:LONGEST_PATH]}"
     known: WrapperError
     if error.status_code == 404:
-        known = NotFoundError(f"{asked} does not exist; the API is under /v1, see /docs")
+        is_ours = request.scope["path"].startswith("/v1/")
+        where = (
+            "this server offers what /docs lists" if is_ours else "the API is under /v1, see /docs"
+        )
+        known = NotFoundError(f"{asked} does not exist; {where}")
     elif error.status_code == 405:
         allowed = _allowed(request)
         known = InvalidRequestError(f"{asked} does not exist; this path takes {allowed}")

@@ -88,6 +88,7 @@ class Closing:
     async def _stop_accepting(self) -> None:
         self._services.phase = "draining"
         self._services.pool.close()
+        self._services.waits.end()
         if self._http is not None:
             self._http.should_exit = True
 

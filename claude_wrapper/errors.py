@@ -24,6 +24,10 @@ __all__ = [
     "WrapperError",
 ]
 
+# Messages repeat what the client sent, and with that whatever it likes: 32 MiB of it, if need be.
+LONGEST_MESSAGE = 10_000
+KEPT_OF_LONGER = 500
+
 
 class WrapperError(Exception):
     """An error with an HTTP meaning.
@@ -49,12 +53,18 @@ class WrapperError(Exception):
         code: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = _bounded(message)
+        super().__init__(self.message)
         self.param = param
         self.retry_after = retry_after
         if code is not None:
             self.code = code
+
+
+def _bounded(message: str) -> str:
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[:KEPT_OF_LONGER]} … {message[-KEPT_OF_LONGER:]}"
 
 
 class InvalidRequestError(WrapperError):

@@ -1,13 +1,14 @@
 """HTTP/1.1 on a connection: uvicorn's own, with our error object and an end to waiting.
 
-uvicorn answers what is no HTTP in plain text, and waits for ever for a head that does not come.
+uvicorn answers what is no HTTP in plain text, waits for ever for a head that does not come, and goes
+on writing to who has gone until the loop has turned.
 The protocol on h11 is named, not left to what happens to be installed: it bounds the size of heads.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -24,6 +25,24 @@ if TYPE_CHECKING:
 __all__ = ["HttpProtocol"]
 
 
+class _QuietTransport:
+    """A transport that drops what is written when it is closing already.
+
+    So does asyncio, but it logs a warning for each piece: some hundred for every client that leaves
+    a fast stream.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+
 class HttpProtocol(H11Protocol):
     """One connection; the time for the head of a request is that between two requests."""
 
@@ -31,7 +50,7 @@ class HttpProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _QuietTransport(transport)))
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -38,6 +39,16 @@ def bind(settings: WrapperSettings) -> socket.socket:
         listener.close()
         raise SettingsError(
             f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
-            "choose another --port (0 takes a free one), or stop what uses it"
+            f"{_advice(error)}"
         ) from None
     return listener
+
+
+def _advice(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "--host must be an address of this machine, or a name that leads to one"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine does not have that address; choose another --host"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return "ports below 1024 are not for everybody; choose another --port"
+    return "choose another --port (0 takes a free one), or stop what uses it"

@@ -12,6 +12,7 @@ import uvicorn
 
 from claude_wrapper import __version__
 from claude_wrapper.app import create_app
+from claude_wrapper.claude.child_watch import children_watched_by_descriptor
 from claude_wrapper.claude.ledger import open_ledger
 from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_version
 from claude_wrapper.claude.orphans import reap_orphans
@@ -252,7 +253,8 @@ def serve(settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[
 
     async def main() -> int:
         server = WrapperServer(settings, demo=demo, arguments=arguments, owns_process=True)
-        return await server.run()
+        with children_watched_by_descriptor():
+            return await server.run()
 
     return asyncio.run(main())
 

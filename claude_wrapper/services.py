@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from claude_wrapper.claude import CliBinary, Pool, PoolLimits, ProcessTable, TurnLimits, TurnRunner
 from claude_wrapper.errors import SettingsError
+from claude_wrapper.lifecycle.waits import Waits
 from claude_wrapper.monitoring.monitoring import (
     Monitoring,
     MonitoringOptions,
@@ -47,6 +48,7 @@ class Services:
 
     Attributes:
         phase: Whether turns are taken; only `ready` answers 200 on `/health/ready`.
+        waits: For what clients still send; ended when the server stops.
         logs: The running log, where the server owns one.
         last_shutdown: The report of the run before this one.
         started_at: Unix time.
@@ -64,6 +66,7 @@ class Services:
     sessions: SessionService
     responses: ResponseStore
     monitoring: Monitoring
+    waits: Waits = field(default_factory=Waits)
     logs: ServerLogs | None = None
     last_shutdown: dict[str, Any] | None = None
     phase: Phase = "starting"

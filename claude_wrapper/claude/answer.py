@@ -29,6 +29,8 @@ __all__ = ["STRUCTURED_TOOL", "AnswerReader", "structured_text"]
 
 # The tool by which the CLI makes the model answer in a JSON schema.
 STRUCTURED_TOOL = "StructuredOutput"
+# Of an event that nobody understands, in an error.
+SHOWN = 200
 
 REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -91,9 +93,18 @@ class AnswerReader:
         return TextDelta(text=text)
 
     def read(self, event: dict[str, Any]) -> tuple[TurnEvent, ...]:
-        """Take one API event and return what the client should see of it."""
+        """Take one API event and return what the client should see of it.
+
+        Raises:
+            CliFailedError: It has not the shape of the API's. The CLI passes on what it is sent, and
+                behind another base URL that may come from anybody.
+        """
         handler = self._HANDLERS.get(str(event.get("type")))
-        return handler(self, event) if handler is not None else ()
+        try:
+            return handler(self, event) if handler is not None else ()
+        except (AttributeError, TypeError, ValueError) as error:
+            shown = json.dumps(event)[:SHOWN]
+            raise CliFailedError(f"the API sent an event of an unknown shape: {shown}") from error
 
     def _message_start(self, event: dict[str, Any]) -> tuple[TurnEvent, ...]:
         message = event.get("message") or {}
@@ -109,7 +120,7 @@ class AnswerReader:
     def _block_start(self, event: dict[str, Any]) -> tuple[TurnEvent, ...]:
         block = event.get("content_block") or {}
         if block.get("type") == "text" and block.get("text") and not self._structured:
-            return (self.say(block["text"]),)
+            return (self.say(str(block["text"])),)
         if block.get("type") != "tool_use":
             return ()
         if self._structured and block.get("name") == STRUCTURED_TOOL:

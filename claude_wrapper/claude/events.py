@@ -102,25 +102,37 @@ def parse_line(line: bytes) -> CliEvent:
     try:
         document = json.loads(line)
         kind = document["type"]
-    except (ValueError, KeyError, TypeError):
+        reader = _READERS.get(kind)
+        return reader(document) if reader is not None else OtherEvent(kind=str(kind))
+    except (ValueError, KeyError, TypeError, RecursionError):
         shown = line[:80].decode(errors="replace")
         raise CliFailedError(
             f"the CLI printed {shown!r}, which is not its stream-json protocol; "
             "check --cli-path with `claude-wrapper doctor`"
         ) from None
-    reader = _READERS.get(kind)
-    return reader(document) if reader is not None else OtherEvent(kind=str(kind))
+
+
+def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name) or {}
+    if not isinstance(value, dict):
+        raise TypeError(name)
+    return value
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) else None
 
 
 def _api_event(document: dict[str, Any]) -> CliEvent:
-    return ApiEvent(event=document.get("event") or {})
+    return ApiEvent(event=_object(document, "event"))
 
 
 def _result(document: dict[str, Any]) -> CliEvent:
+    status = _number(document.get("api_error_status"))
     return ResultEvent(
         is_error=bool(document.get("is_error")),
         text=str(document.get("result") or ""),
-        api_status=document.get("api_error_status"),
+        api_status=None if status is None else int(status),
         terminal_reason=str(document.get("terminal_reason") or ""),
         structured_output=document.get("structured_output"),
         user_message_uuids=tuple(document.get("user_message_uuids") or ()),
@@ -128,27 +140,27 @@ def _result(document: dict[str, Any]) -> CliEvent:
 
 
 def _control_request(document: dict[str, Any]) -> CliEvent:
-    body = document.get("request") or {}
+    body = _object(document, "request")
     return ControlRequest(
         request_id=str(document.get("request_id")), subtype=str(body.get("subtype")), body=body
     )
 
 
 def _control_reply(document: dict[str, Any]) -> CliEvent:
-    response = document.get("response") or {}
+    response = _object(document, "response")
     failed = response.get("subtype") == "error"
     return ControlReply(
         request_id=str(response.get("request_id")),
-        body=response.get("response") or {},
+        body=_object(response, "response"),
         error=str(response.get("error") or "unknown error") if failed else "",
     )
 
 
 def _rate_limit(document: dict[str, Any]) -> CliEvent:
-    info = document.get("rate_limit_info") or {}
+    info = _object(document, "rate_limit_info")
     return RateLimitEvent(
         status=str(info.get("status") or ""),
-        resets_at=info.get("resetsAt") or info.get("resets_at"),
+        resets_at=_number(info.get("resetsAt") or info.get("resets_at")),
     )
 
 

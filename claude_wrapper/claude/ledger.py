@@ -1,12 +1,14 @@
 """The ledger on disk: which children this server has, so that the next start can find orphans.
 
 One private folder per run of the server: `run.json` says who the server is, `children.jsonl` gets
-one line when a child starts and one when it was reaped, and the working folders of the children
-lie below. A clean exit removes the folder; a folder whose server is gone is an unclean exit.
+one line when a child starts and one when it was reaped, and is written anew with those that live
+when it has become long; the working folders of the children lie below. A clean exit removes the
+folder; a folder whose server is gone is an unclean exit.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -21,7 +23,10 @@ from claude_wrapper.lifecycle.folders import private_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ChildRecord", "Ledger", "RunRecord", "abandoned_runs", "open_ledger"]
+__all__ = ["MOST_LINES", "ChildRecord", "Ledger", "RunRecord", "abandoned_runs", "open_ledger"]
+
+# Two for each child that came and went; a server that runs for months has hundreds of thousands.
+MOST_LINES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,8 @@ class Ledger:
         self.folder = folder
         self.run_id = run_id
         self._children = folder / "children.jsonl"
+        self._living: dict[int, ChildRecord] = {}
+        self._lines = 0
 
     @property
     def work_folder(self) -> Path:
@@ -62,14 +69,26 @@ class Ledger:
         return self.folder / "work"
 
     def add(self, pid: int) -> ChildRecord:
-        """Write down a child that just started as the leader of its own group."""
+        """Write down a child that just started as the leader of its own group.
+
+        Raises:
+            OSError: It could not be written, and is not.
+        """
         record = ChildRecord(pid=pid, started=identify(pid).started, pgid=pid, boot=boot_id())
-        self._append({"event": "started", **asdict(record)})
+        self._append(_started(record))
+        self._living[pid] = record
         return record
 
     def remove(self, pid: int) -> None:
-        """Write down that a child was reaped."""
+        """Write down that a child was reaped.
+
+        Raises:
+            OSError: It could not be written, and is not.
+        """
+        self._living.pop(pid, None)
         self._append({"event": "reaped", "pid": pid})
+        if self._lines > MOST_LINES:
+            self._write_anew()
 
     def close(self) -> None:
         """The run ended cleanly: nothing is left for the next start to do."""
@@ -80,9 +99,39 @@ class Ledger:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(self._children, flags, 0o600)
         try:
-            os.write(descriptor, json.dumps(entry).encode() + b"\n")
+            _write_whole(descriptor, _line(entry))
         finally:
             os.close(descriptor)
+        self._lines += 1
+
+    def _write_anew(self) -> None:
+        """Only what lives; whoever reads meanwhile, or after a crash, finds one or the other."""
+        newer = self._children.with_suffix(".new")
+        content = b"".join(_line(_started(record)) for record in self._living.values())
+        newer.unlink(missing_ok=True)
+        descriptor = os.open(newer, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            _write_whole(descriptor, content)
+        finally:
+            os.close(descriptor)
+        newer.replace(self._children)
+        self._lines = len(self._living)
+
+
+def _started(record: ChildRecord) -> dict[str, object]:
+    return {"event": "started", **asdict(record)}
+
+
+def _line(entry: dict[str, object]) -> bytes:
+    return json.dumps(entry).encode() + b"\n"
+
+
+def _write_whole(descriptor: int, content: bytes) -> None:
+    """All or nothing: the next line would become part of a torn one, and be lost with it."""
+    size = os.fstat(descriptor).st_size
+    if os.write(descriptor, content) < len(content):
+        os.ftruncate(descriptor, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def open_ledger(state_folder: Path) -> Ledger:

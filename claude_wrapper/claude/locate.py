@@ -16,6 +16,8 @@ from claude_wrapper.errors import CliMissingError
 
 __all__ = ["CliBinary", "demo_cli", "find_cli", "read_version"]
 
+LONGEST_VERSION = 1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CliBinary:
@@ -60,7 +62,11 @@ def demo_cli() -> CliBinary:
 
 
 async def read_version(binary: CliBinary, *, deadline: float = 5.0) -> str:
-    """What `claude --version` says, or "" when it fails or takes longer than `deadline` seconds."""
+    """The first line of `claude --version`.
+
+    It is "" when the command fails, takes longer than `deadline` seconds, or says so much that it
+    cannot be a version.
+    """
     try:
         process = await asyncio.create_subprocess_exec(
             *tied_to_us((*binary.prefix, "--version")),
@@ -69,10 +75,11 @@ async def read_version(binary: CliBinary, *, deadline: float = 5.0) -> str:
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
         )
-    except OSError:
+    except (OSError, RuntimeError):
+        # RuntimeError: no thread could be started.
         return ""
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), deadline)
+        output = await asyncio.wait_for(_all_that_it_says(process), deadline)
     except TimeoutError:
         return ""
     finally:
@@ -80,7 +87,22 @@ async def read_version(binary: CliBinary, *, deadline: float = 5.0) -> str:
         if process.returncode is None:
             signal_group(process.pid, signal.SIGKILL)
             await process.wait()
-    return output.decode(errors="replace").strip() if process.returncode == 0 else ""
+    if process.returncode != 0:
+        return ""
+    lines = output.decode(errors="replace").strip().splitlines() or [""]
+    return "".join(character for character in lines[0] if character.isprintable())
+
+
+async def _all_that_it_says(process: asyncio.subprocess.Process) -> bytes:
+    assert process.stdout is not None
+    output = b""
+    while piece := await process.stdout.read(LONGEST_VERSION + 1 - len(output)):
+        output += piece
+        if len(output) > LONGEST_VERSION:
+            # Whatever this is, it is no version, and may never end.
+            return b""
+    await process.wait()
+    return output
 
 
 def _given(given: str) -> CliBinary:

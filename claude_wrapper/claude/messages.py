@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Any
 
 from claude_wrapper.model import ImagePart, Message, TextPart
@@ -115,7 +116,16 @@ def _block(part: TextPart | ImagePart) -> dict[str, Any]:
 
 def _arguments(text: str) -> dict[str, Any]:
     try:
-        arguments = json.loads(text or "{}")
+        arguments = json.loads(text or "{}", parse_constant=_nothing, parse_float=_finite)
     except (ValueError, RecursionError):
         return {}
     return arguments if isinstance(arguments, dict) else {}
+
+
+def _nothing(_name: str) -> None:
+    """What JavaScript makes of NaN, too: Python writes it, and the CLI could not read its line."""
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import CliFailedError
+from claude_wrapper.lifecycle.children import child_pids
 
 if TYPE_CHECKING:
-    import signal
-
     from claude_wrapper.claude.command import ClaudeCommand
 
 __all__ = ["ClaudeProcess", "signal_group", "start_process", "tied_to_us"]
@@ -23,6 +23,7 @@ LINE_LIMIT = 64 << 20
 # What is kept of standard error: enough for a reason, whatever is printed.
 STDERR_BYTES = 8000
 STDERR_PIECE = 1 << 16
+PIPES_DEADLINE = 1.0
 HELPER = Path(__file__).with_name("exec_helper.py")
 
 
@@ -35,8 +36,14 @@ class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(limit=LINE_LIMIT, loop=loop)
+        self.transport: asyncio.Future[asyncio.BaseTransport] = loop.create_future()
         self.exited = asyncio.Event()
         self.closed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The pipes are there."""
+        super().connection_made(transport)
+        self.transport.set_result(transport)
 
     def process_exited(self) -> None:
         """The process ended and was collected; its output may go on."""
@@ -145,9 +152,10 @@ async def start_process(command: ClaudeCommand) -> ClaudeProcess:
         CliFailedError: It could not be started at all.
     """
     loop = asyncio.get_running_loop()
+    before, protocol = child_pids(), _Protocol(loop)
     try:
-        transport, protocol = await loop.subprocess_exec(
-            lambda: _Protocol(loop),
+        transport, _ = await loop.subprocess_exec(
+            lambda: protocol,
             *tied_to_us(command.argv),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -156,12 +164,25 @@ async def start_process(command: ClaudeCommand) -> ClaudeProcess:
             env=dict(command.env),
             start_new_session=True,
         )
-    except (OSError, RuntimeError) as error:
-        # RuntimeError: no thread could be started to wait for the process.
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CliFailedError(f"cannot start {command.argv[0]!r}: {reason}") from error
+    except OSError as error:
+        raise CliFailedError(f"cannot start {command.argv[0]!r}: {error.strerror}") from error
+    except RuntimeError as error:
+        # No thread could be started to wait for the process, which runs already. Between the look
+        # before and this one nothing else has run in the loop.
+        await _end_unwatched(set(child_pids()) - set(before), protocol)
+        raise CliFailedError(f"cannot start {command.argv[0]!r}: {error}") from error
     process = asyncio.subprocess.Process(transport, protocol, loop)
     return ClaudeProcess(process, transport, protocol)
+
+
+async def _end_unwatched(pids: set[int], protocol: _Protocol) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    # The pipes are connected in a task of their own, whatever has become of the process.
+    with suppress(TimeoutError):
+        (await asyncio.wait_for(protocol.transport, PIPES_DEADLINE)).close()
 
 
 def signal_group(pgid: int, number: signal.Signals) -> bool:

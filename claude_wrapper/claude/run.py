@@ -33,6 +33,8 @@ ACQUIRE_TRIES = 3
 # Getting ready takes milliseconds: a process that does not make it in so many seconds after the
 # client has left is not worth waiting for.
 READY_GRACE = 1.0
+# A timer that is so many seconds late says that the whole server did not run.
+STOOD_STILL = 1.0
 
 
 class Run:
@@ -172,10 +174,23 @@ class Run:
             # It may have come in the very moment in which the time was over.
             if not ticket.worker.cancelled() and ticket.worker.done():
                 self._worker = ticket.worker.result()
-            raise RequestTimeoutError(
-                f"no process was free within {self._limits.total:g} s; "
-                "raise --max-concurrency or --request-timeout"
-            ) from None
+            raise self._no_process() from None
+
+    def _no_process(self) -> RequestTimeoutError:
+        roster, seconds = self._pool.roster, f"{self._limits.total:g} s"
+        if self._pool.last_failure and not (roster.busy or roster.parked):
+            return RequestTimeoutError(
+                f"no process was ready within {seconds}; the newest failed: "
+                f"{self._pool.last_failure}"
+            )
+        if roster.starting and not (roster.busy or roster.parked):
+            return RequestTimeoutError(
+                f"the CLI had not started within {seconds}; `claude-wrapper doctor` looks at it, and "
+                "--request-timeout gives it more time"
+            )
+        return RequestTimeoutError(
+            f"no process was free within {seconds}; raise --max-concurrency or --request-timeout"
+        )
 
     def _remaining(self) -> float:
         return max(0.001, self._ends_at - time.monotonic())
@@ -230,13 +245,19 @@ class Run:
             worker.child.process.hold_output(is_held=False)
 
     async def _next(self, worker: Worker) -> CliEvent:
-        with suppress(asyncio.QueueEmpty):
-            return worker.inbox.get_nowait()
-        try:
-            async with asyncio.timeout(min(self._limits.idle, self._remaining())):
-                return await worker.inbox.get()
-        except TimeoutError:
-            raise self._timeout() from None
+        while True:
+            with suppress(asyncio.QueueEmpty):
+                return worker.inbox.get_nowait()
+            due = time.monotonic() + min(self._limits.idle, self._remaining())
+            try:
+                async with asyncio.timeout(due - time.monotonic()):
+                    return await worker.inbox.get()
+            except TimeoutError:
+                now = time.monotonic()
+                # One that wakes up far too late has stood still itself (SIGSTOP, a paused
+                # container): what the process has said meanwhile could not be heard.
+                if now - due < STOOD_STILL or now >= self._ends_at:
+                    raise self._timeout() from None
 
     def _timeout(self) -> RequestTimeoutError:
         if time.monotonic() >= self._ends_at:

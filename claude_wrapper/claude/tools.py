@@ -49,12 +49,12 @@ class ToolBridge:
 
     def take(self, request: ControlRequest) -> None:
         """Answer or park one MCP message."""
-        message = request.body.get("message") or {}
+        message = _object(request.body.get("message"))
         method = message.get("method")
         if method == "tools/call":
             self._park(request.request_id, message)
             return
-        result = self._result(str(method), message.get("params") or {})
+        result = self._result(str(method), _object(message.get("params")))
         self._reply(request.request_id, message.get("id"), result)
 
     def resolve(self, answer: Message, content: list[dict[str, Any]]) -> None:
@@ -73,8 +73,8 @@ class ToolBridge:
         self._early.clear()
 
     def _park(self, request_id: str, message: dict[str, Any]) -> None:
-        params = message.get("params") or {}
-        call_id = str((params.get("_meta") or {}).get(CALL_ID, ""))
+        params = _object(message.get("params"))
+        call_id = str(_object(params.get("_meta")).get(CALL_ID, ""))
         early = self._early.pop(call_id, None)
         if early is not None:
             self._reply(request_id, message.get("id"), early)
@@ -95,6 +95,10 @@ class ToolBridge:
     def _reply(self, request_id: str, rpc_id: Any, result: dict[str, Any]) -> None:
         response = {"jsonrpc": "2.0", "id": rpc_id, "result": result}
         self._channel.answer(request_id, {"mcp_response": response})
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _describe(tool: ToolSpec) -> dict[str, Any]:

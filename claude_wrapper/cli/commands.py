@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 from claude_wrapper.cli import daemon, doctor, logs, status
 from claude_wrapper.cli.keys import chosen_key
+from claude_wrapper.cli.typos import misspelt_variables
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.server_record import read_records
 from claude_wrapper.settings import OPTIONS, load_one, load_settings, state_path
@@ -55,6 +57,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     flags, key = _flags(arguments), chosen_key(arguments)
     settings = load_settings({**flags, "api_key": key.text})
+    _warn_of_misspelt_variables()
     words = daemon.as_arguments(flags, demo=arguments.demo)
     key.show()
     return serve(settings, demo=arguments.demo, arguments=words)
@@ -65,6 +68,7 @@ def _start(arguments: argparse.Namespace) -> int:
         return _serve(arguments)
     flags, key = _flags(arguments), chosen_key(arguments)
     settings = load_settings({**flags, "api_key": key.text})
+    _warn_of_misspelt_variables()
     words = daemon.as_arguments(flags, demo=arguments.demo)
     return daemon.start(settings, words, key=key)
 
@@ -73,7 +77,8 @@ def _stop(arguments: argparse.Namespace) -> int:
     state, port = _where(arguments)
     record = _the_one(state, port)
     if record is None:
-        sys.stdout.write("not running\n")
+        where = "" if port is None else f" on port {port}"
+        sys.stdout.write(f"not running{where}\n")
         return 0
     return daemon.stop(record)
 
@@ -113,15 +118,21 @@ def _flags(arguments: argparse.Namespace) -> dict[str, str | None]:
         raise SettingsError(
             f"two ports are given, {arguments.positional_port} and {flags['port']}; give one"
         )
-    flags["port"] = flags["port"] or arguments.positional_port
+    if flags["port"] is None:
+        flags["port"] = arguments.positional_port
     return flags
+
+
+def _warn_of_misspelt_variables() -> None:
+    for line in misspelt_variables(os.environ):
+        sys.stderr.write(f"claude-wrapper: {line}\n")
 
 
 def _where(arguments: argparse.Namespace) -> tuple[Path, int | None]:
     """The state folder, and the port if one was given."""
     # Only these two are read: a server must be found and stopped whatever else is set by now.
-    given = arguments.port or arguments.positional_port
-    port = load_one("port", given) if given else None
+    given = arguments.positional_port if arguments.port is None else arguments.port
+    port = load_one("port", given) if given is not None else None
     return state_path(load_one("state_dir", arguments.state_dir)), port
 
 

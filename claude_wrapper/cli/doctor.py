@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from claude_wrapper import __version__
 from claude_wrapper.claude.locate import find_cli, read_version
+from claude_wrapper.cli.typos import misspelt_variables
 from claude_wrapper.errors import CliMissingError, SettingsError
 from claude_wrapper.lifecycle.folders import private_folder
 from claude_wrapper.server_record import read_records
@@ -82,6 +83,9 @@ def _settings() -> Finding:
         settings = load_settings()
     except SettingsError as error:
         return Finding(name="settings", ok=False, text=str(error))
+    misspelt = misspelt_variables(os.environ)
+    if misspelt:
+        return Finding(name="settings", ok=False, text="; ".join(misspelt))
     key = "key required" if settings.api_key else "no key needed"
     return Finding(name="settings", ok=True, text=f"{settings.host} port {settings.port}, {key}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from claude_wrapper import __version__
 from claude_wrapper.settings import OPTIONS
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
-__all__ = ["build_parser"]
+__all__ = ["VERBS", "build_parser"]
+
+VERBS = ("serve", "start", "restart", "stop", "status", "logs", "doctor", "models")
 
 DESCRIPTION = """An OpenAI-compatible server on the Claude CLI, which also speaks Anthropic's dialect.
 
@@ -31,9 +33,17 @@ SERVER_EPILOG = """Times are seconds or written like 500ms, 30s, 5m, 1h; sizes a
 like 512K, 32M, 1G. After each flag stands the variable that means the same."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line: the usage of a verb would bury it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the exit code of a mistyped command."""
+        self.exit(2, f"claude-wrapper: {message}. See {self.prog} --help\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of `claude-wrapper`."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="claude-wrapper",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -41,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"claude-wrapper {__version__}")
-    verbs = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    verbs: _Commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _server_verb(verbs, "serve", "run the server in the foreground")
     start = _server_verb(verbs, "start", "run the server; with -d in the background")
     start.add_argument("-d", "--daemon", action="store_true", help="in the background")
@@ -59,7 +69,7 @@ def _verb(verbs: _Commands, name: str, text: str) -> argparse.ArgumentParser:
 
 def _server_verb(verbs: _Commands, name: str, text: str) -> argparse.ArgumentParser:
     parser = _verb(verbs, name, text)
-    # The usage of forty flags would bury the one line that says what was mistyped.
+    # The usage of forty flags says nothing that the list of them does not say better.
     parser.usage, parser.epilog = SERVER_USAGE % name, SERVER_EPILOG
     _add_server_flags(parser)
     return parser

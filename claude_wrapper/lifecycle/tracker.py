@@ -144,6 +144,9 @@ class ResourceTracker:
             target: What it does.
             name: Its name.
             last: Called in the thread when it is off the list already.
+
+        Raises:
+            RuntimeError: The system gives no thread.
         """
 
         def run() -> None:
@@ -155,7 +158,11 @@ class ResourceTracker:
 
         thread = threading.Thread(target=run, name=name, daemon=True)
         tracking = self.track("thread", name, lambda: None)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            tracking.done()
+            raise
         return thread
 
     def emitter(self, name: str) -> Emitter:
@@ -174,7 +181,8 @@ class ResourceTracker:
     async def in_thread(self, function: Callable[[], T], *, name: str) -> T:
         """What `function` returns or raises, run in a thread of its own so that it may block.
 
-        Unlike the loop's executor this leaves no thread behind.
+        Unlike the loop's executor this leaves no thread behind. Where the system gives none, it runs
+        in the loop: what cleans up must run above all when something is short.
         """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
@@ -196,7 +204,11 @@ class ResourceTracker:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(settle)
 
-        thread = self.thread(run, name=name, last=tell)
+        try:
+            thread = self.thread(run, name=name, last=tell)
+        except RuntimeError as error:
+            logger.warning("%s runs in the loop: %s", name, error)
+            return function()
         result = await outcome
         # It has nothing left to do, and whoever looks for threads must not see it.
         thread.join()

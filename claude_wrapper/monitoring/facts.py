@@ -18,7 +18,7 @@ from claude_wrapper.lifecycle.children import child_pids
 
 __all__ = ["ChildFacts", "ProcessFacts", "ProcessReader", "memory_limit"]
 
-FDS = Path("/proc/self/fd")
+FDS = "/proc/self/fd"
 CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -121,14 +121,16 @@ def _uss(process: psutil.Process) -> int:
 
 
 def _descriptors(process: psutil.Process) -> tuple[int, int]:
-    if not FDS.is_dir():
+    if not os.path.isdir(FDS):  # noqa: PTH112  # see `identity`: pathlib interns every name
         count: Any = getattr(process, "num_fds", None) or getattr(process, "num_handles", int)
         return int(count()), len(process.net_connections())
+    with os.scandir(FDS) as listing:
+        entries = [entry.path for entry in listing]
     targets = []
-    for entry in tuple(FDS.iterdir()):
+    for entry in entries:
         # The descriptor of the listing itself is gone by now.
         with suppress(OSError):
-            targets.append(str(entry.readlink()))
+            targets.append(os.readlink(entry))  # noqa: PTH115
     return len(targets), sum(target.startswith("socket:") for target in targets)
 
 

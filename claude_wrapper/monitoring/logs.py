@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import queue
 import re
-import sys
 from contextlib import suppress
-from logging.handlers import QueueHandler, RotatingFileHandler
+from logging.handlers import QueueHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import SettingsError
+from claude_wrapper.monitoring.log_writers import FileWriter, LogWriter, TerminalWriter
 from claude_wrapper.monitoring.ring import LogRing
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["ServerLogs", "start_logging"]
 
 LOGGER_NAMES = ("claude_wrapper", "uvicorn")
-FILE_BYTES = 10 * 1000 * 1000
-# Four old files beside the current one: five in all.
-OLD_FILES = 4
 WAITING_RECORDS = 10_000
 # Longer lines are cut: what a client sent must not fill the log.
 LINE_LENGTH = 16_000
@@ -103,8 +100,8 @@ class ServerLogs:
 
     @property
     def dropped(self) -> int:
-        """Lines lost because the log could not be written as fast as they came."""
-        return self._doorway.dropped
+        """Lines lost because the log could not be written, or not as fast as they came."""
+        return self._doorway.dropped + self._handler.lost
 
     @property
     def waiting(self) -> int:
@@ -146,7 +143,7 @@ class ServerLogs:
         finally:
             handler.close()
 
-    def _opened(self) -> logging.Handler:
+    def _opened(self) -> LogWriter:
         handler = _open_handler(self._file)
         handler.setFormatter(self._formatter)
         return handler
@@ -168,13 +165,10 @@ def start_logging(
     return ServerLogs(tracker, level, file, secrets)
 
 
-def _open_handler(file: str) -> logging.Handler:
+def _open_handler(file: str) -> LogWriter:
     if not file:
-        return logging.StreamHandler(sys.stderr)
-    path = Path(file).expanduser()
+        return TerminalWriter()
     try:
-        return RotatingFileHandler(
-            path, maxBytes=FILE_BYTES, backupCount=OLD_FILES, encoding="utf-8"
-        )
+        return FileWriter(str(Path(file).expanduser()))
     except OSError as error:
         raise SettingsError(f"--log-file {file!r} cannot be written: {error.strerror}") from None

@@ -107,7 +107,7 @@ GAUGES = {
     "claude_wrapper_threads": "Threads.",
     "claude_wrapper_tasks": "Tasks of the event loop.",
     "claude_wrapper_strangers": "Resources nobody made through the tracker, at two audits.",
-    "claude_wrapper_log_lines_dropped_total": "Log lines lost because the disk was too slow.",
+    "claude_wrapper_log_lines_dropped_total": "Log lines lost because the disk was full or too slow.",
     "claude_wrapper_shutdown_seconds": "How long the last shutdown took.",
     "claude_wrapper_uptime_seconds": "Seconds since the start.",
 }

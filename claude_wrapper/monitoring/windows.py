@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from claude_wrapper.monitoring.samples import SampleRing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,12 +20,6 @@ MAX_SAMPLES = 1000
 RETENTION = 3600.0
 
 
-class _Sample(NamedTuple):
-    at: float
-    value: float
-    ok: bool
-
-
 @dataclass(slots=True)
 class Totals:
     """What is counted for ever, apart from the window: measurements, failures, sum of values."""
@@ -36,7 +31,7 @@ class Totals:
 
 @dataclass(slots=True)
 class _Window:
-    samples: deque[_Sample]
+    samples: SampleRing
     lifetime: Totals = field(default_factory=Totals)
 
 
@@ -91,7 +86,7 @@ class RollingWindows:
     def record(self, name: str, value: float, *, ok: bool = True) -> None:
         """Add one measurement."""
         window = self._windows.get(name) or self._open(name)
-        window.samples.append(_Sample(self._clock(), value, ok))
+        window.samples.append(self._clock(), value, ok=ok)
         window.lifetime.count += 1
         window.lifetime.failed += not ok
         window.lifetime.total += value
@@ -107,7 +102,7 @@ class RollingWindows:
         if window is None:
             return None
         since = self._clock() - (self._retention if within is None else within)
-        return _stats([sample for sample in window.samples if sample.at > since])
+        return _stats(window.samples.newer_than(since))
 
     def totals(self, name: str) -> Totals:
         """The lifetime counters of a name."""
@@ -117,12 +112,7 @@ class RollingWindows:
     def prune(self) -> int:
         """Drop what is too old; how many measurements that were."""
         since = self._clock() - self._retention
-        dropped = 0
-        for window in self._windows.values():
-            while window.samples and window.samples[0].at <= since:
-                window.samples.popleft()
-                dropped += 1
-        return dropped
+        return sum(window.samples.drop_until(since) for window in self._windows.values())
 
     def clear(self) -> None:
         """Forget everything."""
@@ -132,13 +122,17 @@ class RollingWindows:
         # One place is kept for the rest.
         if len(self._windows) >= self._names - 1:
             name = OTHER
-        return self._windows.setdefault(name, _Window(deque(maxlen=self._samples)))
+        window = self._windows.get(name)
+        if window is None:
+            window = self._windows[name] = _Window(SampleRing(self._samples))
+        return window
 
 
-def _stats(samples: list[_Sample]) -> WindowStats | None:
+def _stats(samples: list[tuple[float, bool]]) -> WindowStats | None:
+    """The figures of values and successes."""
     if not samples:
         return None
-    values = sorted(sample.value for sample in samples)
+    values = sorted(value for value, _ in samples)
     return WindowStats(
         count=len(values),
         avg=sum(values) / len(values),
@@ -147,7 +141,7 @@ def _stats(samples: list[_Sample]) -> WindowStats | None:
         p50=_percentile(values, 0.50),
         p95=_percentile(values, 0.95),
         p99=_percentile(values, 0.99),
-        success=sum(sample.ok for sample in samples) / len(samples),
+        success=sum(ok for _, ok in samples) / len(samples),
     )
 
 

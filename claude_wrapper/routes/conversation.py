@@ -15,6 +15,7 @@ from claude_wrapper.errors import (
     ClientLeftError,
     ConflictError,
     InvalidRequestError,
+    MediaTypeError,
     RequestTimeoutError,
 )
 from claude_wrapper.model import Message, TurnEnd, TurnEvent, TurnRequest, Usage
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
     from claude_wrapper.services import Services
     from claude_wrapper.sessions.service import SessionTurn
 
-__all__ = ["Conversation", "begin", "read_json"]
+__all__ = ["TOO_DEEP", "Conversation", "begin", "read_json"]
 
 CLIENT_CLOSED_REQUEST = 499
 BUSY_HEADER = "x-session-busy"
+TOO_DEEP = "the body is nested too deeply; 200 levels are fine"
+# What Python reads as a whole number, unless it is told to try harder.
+MOST_DIGITS = 4300
 
 
 class Conversation:
@@ -204,17 +208,37 @@ async def read_json(request: Request) -> Any:
     """The body as JSON.
 
     Raises:
+        MediaTypeError: It is compressed.
         InvalidRequestError: It is not JSON.
         ClientLeftError: It never came.
     """
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() not in {"identity", ""}:
+        raise MediaTypeError(
+            f"the content encoding is {encoding[:100]!r}; send the body as it is, uncompressed"
+        )
     try:
         body = await request.body()
     except ClientDisconnect:
         raise ClientLeftError("the client left before its request was whole") from None
     try:
-        return json.loads(body, parse_constant=_refuse_number, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
+        return json.loads(
+            body, parse_constant=_refuse_number, parse_float=_finite, parse_int=_whole
+        )
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(
+            f"the body is no text in UTF-8, as JSON must be: {error.reason} at {error.start}"
+        ) from None
+    except ValueError as error:
         raise InvalidRequestError(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidRequestError(TOO_DEEP) from None
+
+
+def _whole(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number has {len(text)} digits; at most {MOST_DIGITS} can be read")
+    return int(text)
 
 
 def _finite(text: str) -> float:

@@ -2,7 +2,8 @@
 
 One connection, used by one thread, which owns every statement. The file is locked for as long as
 the server lives: two servers on one file would each miss what the other counts. Expiry goes by the
-wall clock, because no other clock survives a restart.
+wall clock of the start, because no other clock survives a restart, and from then on by one that
+cannot be set.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class SqliteStore:
         path: The file; it is made when it is missing, its folder is not.
         limits: The bounds.
         tracker: Where the thread is listed.
-        clock: Unix time; tests pass their own.
+        clock: Unix time that is never set; tests pass their own.
         on_removed: Told, in the loop, of every session that is deleted, expired or evicted; only
             id and owner are filled in.
 
@@ -87,11 +88,11 @@ class SqliteStore:
         path: str,
         limits: SessionLimits,
         tracker: ResourceTracker,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         on_removed: Callable[[Session], None] = lambda _session: None,
     ) -> None:
         self._limits = limits
-        self._clock = clock
+        self._clock = clock or _steady_clock()
         self._on_removed = on_removed
         self._connection, self._counts = _open(Path(path).expanduser())
         self._failure = ""
@@ -246,6 +247,12 @@ def _decoded(body: str) -> Session | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         logger.warning("a stored session cannot be read (%s); it is dropped", type(error).__name__)
         return None
+
+
+def _steady_clock() -> Callable[[], float]:
+    """Unix time as it goes on from now, however the clock of the machine is set meanwhile."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
 
 
 def _key(session_id: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from claude_wrapper.lifecycle import ResourceTracker
 
 __all__ = ["EXIT_FORCED", "Watchdog"]
+
+logger = logging.getLogger(__name__)
 
 EXIT_FORCED = 70
 
@@ -32,12 +35,18 @@ class Watchdog:
         self._called_off = threading.Event()
         self._seconds = seconds
         self._last_words = last_words
-        self._thread = tracker.thread(self._wait, name="shutdown-watchdog")
+        self._thread: threading.Thread | None = None
+        try:
+            self._thread = tracker.thread(self._wait, name="shutdown-watchdog")
+        except RuntimeError as error:
+            # The steps matter more than who watches them.
+            logger.warning("nobody watches the shutdown: %s", error)
 
     def call_off(self) -> None:
         """All went well; returns when the thread has gone."""
         self._called_off.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _wait(self) -> None:
         if self._called_off.wait(self._seconds):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +31,20 @@ async def slow_answer(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    config = uvicorn.Config(slow_answer, http=HttpProtocol, ws="none", lifespan="off")
+async def serving(app: Any) -> AsyncIterator[tuple[str, int]]:
+    config = uvicorn.Config(app, http=HttpProtocol, ws="none", lifespan="off")
     config.load()
     config.timeout_keep_alive = 0.1  # type: ignore[assignment]
     loop, state = asyncio.get_running_loop(), ServerState()
     server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
     async with server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        yield server.sockets[0].getsockname()
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async with serving(slow_answer) as address:
+        reader, writer = await asyncio.open_connection(*address)
         try:
             yield reader, writer
         finally:
@@ -71,3 +79,26 @@ async def test_nonsense_behind_a_request_ends_the_connection_after_its_answer() 
         answer = await reader.read()
     assert b"done" in answer
     assert b"HTTP/1.1 400 Bad Request" in answer
+
+
+async def test_what_is_written_to_who_has_just_gone_is_dropped_without_a_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Until the loop turns nobody can know; a fast stream writes hundreds of pieces in that time."""
+    client = socket.socket()
+    done = asyncio.Event()
+
+    async def fast_stream(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        # A reset at once, as the kernel sends for a process that was killed.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        for _ in range(50):
+            await send({"type": "http.response.body", "body": b"piece", "more_body": True})
+        done.set()
+
+    async with serving(fast_stream) as address:
+        client.connect(address)
+        client.sendall(REQUEST)
+        await done.wait()
+    assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from wrapper.support.clock import FakeClock
 from wrapper.support.engine import assistant, engine, read, result, user
@@ -14,7 +16,9 @@ from wrapper.support.servers import is_alive
 
 from claude_wrapper.claude import PoolLimits, TurnLimits
 from claude_wrapper.claude.link import MOST_UNREAD
+from claude_wrapper.claude.locate import CliBinary, read_version
 from claude_wrapper.errors import CliFailedError, RequestTimeoutError
+from claude_wrapper.lifecycle.children import child_pids
 from claude_wrapper.model import ToolSpec
 
 if TYPE_CHECKING:
@@ -136,6 +140,26 @@ async def test_no_room_for_the_folders_of_a_process(tmp_path: Path) -> None:
         assert await cli.text(user("[[text:fine]]")) == "fine"
 
 
+async def test_where_no_thread_is_to_be_had_no_process_is_left_unwatched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Python 3.12 asyncio starts the process first, and then the thread that waits for it."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with engine(tmp_path, ONE) as cli:
+        before, open_files = set(child_pids()), psutil.Process().num_fds()
+        with monkeypatch.context() as scarce:
+            scarce.setattr(threading.Thread, "start", refuse)
+            with contextlib.suppress(CliFailedError):
+                await cli.text(user("[[text:x]]"))
+            started = {child.pid for child in cli.table.children}
+            assert set(child_pids()) - before == started
+            assert started or psutil.Process().num_fds() == open_files
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+
+
 async def test_a_cli_that_no_longer_answers_costs_no_more_than_the_time_of_the_request(
     tmp_path: Path,
 ) -> None:
@@ -231,3 +255,33 @@ async def test_results_with_something_else_beside_them_are_loaded(tmp_path: Path
         cli.pool._recall_parked(0, most=1)
         prompt = (result(call.id, "rain"), user("[[text:fine]]"))
         assert await cli.text(user("[[tool:f {}]]"), turn.answer, *prompt, tools=(TOOL,)) == "fine"
+
+
+@pytest.mark.parametrize(
+    ("script", "version"),
+    [
+        ("echo '2.1 (Claude Code)'; echo more", "2.1 (Claude Code)"),
+        ("printf '1.0\\033[31m\\n'", "1.0[31m"),
+        ("yes", ""),
+        ("head -c 100000 /dev/zero | tr '\\0' 9", ""),
+        ("echo 1.0; exit 1", ""),
+        ("echo 1.0; sleep 600", ""),
+    ],
+)
+async def test_the_version_is_one_short_line_whatever_the_cli_says(
+    tmp_path: Path, script: str, version: str
+) -> None:
+    """It stands in the start-up line: a long one would fill the pipe of whoever started us."""
+    path = tmp_path / "claude"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    binary = CliBinary(prefix=(str(path),), origin="given")
+    before = set(child_pids())
+    assert await read_version(binary, deadline=5.0 if version else 0.5) == version
+    assert set(child_pids()) == before
+
+
+async def test_a_cli_that_never_gets_ready_is_named_as_the_reason(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE, TurnLimits(total=0.5), options=("--fake-deaf",)) as cli:
+        with pytest.raises(RequestTimeoutError, match="the CLI had not started within"):
+            await cli.text(user("[[text:x]]"))

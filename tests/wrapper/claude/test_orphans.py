@@ -18,7 +18,7 @@ import pytest
 from wrapper.support.servers import is_alive, running_server, wait_until
 
 from claude_wrapper.claude.identity import identify
-from claude_wrapper.claude.ledger import abandoned_runs, open_ledger
+from claude_wrapper.claude.ledger import MOST_LINES, abandoned_runs, open_ledger
 from claude_wrapper.claude.orphans import reap_orphans
 
 if TYPE_CHECKING:
@@ -192,6 +192,37 @@ def test_a_torn_last_line_does_not_hide_the_others(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_the_ledger_of_a_server_that_runs_for_months_stays_short(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    ledger.add(os.getpid())
+    for pid in range(2_000_000_000, 2_000_000_000 + 2 * MOST_LINES):
+        ledger.add(pid)
+        ledger.remove(pid)
+    file = ledger.folder / "children.jsonl"
+    assert len(file.read_text().splitlines()) <= MOST_LINES + 2
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in ledger.folder.iterdir() if path.suffix == ".new"] == []
+    disown(tmp_path, ledger.run_id)
+    [run] = abandoned_runs(tmp_path)
+    assert [record.pid for record in run.children] == [os.getpid()]
+
+
+def test_a_line_for_which_the_disk_had_no_room_does_not_spoil_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk takes a part of a line."""
+    ledger = open_ledger(tmp_path)
+    whole = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda descriptor, content: whole(descriptor, content[:10]))
+        with pytest.raises(OSError, match="No space left"):
+            ledger.add(os.getpid())
+    ledger.add(os.getpid())
+    disown(tmp_path, ledger.run_id)
+    [run] = abandoned_runs(tmp_path)
+    assert [record.pid for record in run.children] == [os.getpid()]
 
 
 def test_after_kill_9_in_mid_stream_the_next_start_reaps_and_says_so(tmp_path: Path) -> None:

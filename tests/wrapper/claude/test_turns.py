@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from wrapper.support.servers import is_alive, suspend
 
 from claude_wrapper.claude import PoolLimits, TurnLimits
 from claude_wrapper.claude.outbox import MOST_WAITING
+from claude_wrapper.claude.run import STOOD_STILL
 from claude_wrapper.errors import (
     CliFailedError,
     OverloadedError,
@@ -321,6 +323,18 @@ async def test_a_client_that_never_reads_runs_into_the_time_limit(tmp_path: Path
         await turn.finished.wait()
         with pytest.raises(RequestTimeoutError, match="did not read its answer"):
             await read(turn)
+
+
+async def test_a_server_that_stood_still_does_not_take_its_own_silence_for_the_processes(
+    tmp_path: Path,
+) -> None:
+    """As after SIGSTOP, or in a container that was paused: the process went on speaking."""
+    async with engine(tmp_path, ONE, TurnLimits(total=30, idle=0.4)) as cli:
+        turn = cli.start(user("[[chunks:12]] [[delay:0.05]]"))
+        await turn.next_event()
+        time.sleep(0.4 + STOOD_STILL + 0.1)  # the loop is to stand still
+        await read(turn)
+        assert turn.answer is not None
 
 
 async def test_the_total_time_of_a_turn_is_enforced(tmp_path: Path) -> None:

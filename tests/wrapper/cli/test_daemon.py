@@ -281,3 +281,24 @@ def test_a_reader_that_has_seen_enough_costs_no_traceback(tmp_path: Path) -> Non
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.stdout.strip() in {"0", "141"}, done.stderr) == (True, "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no shell that closes descriptors")
+def test_a_server_whose_standard_streams_are_closed_serves_all_the_same(
+    tmp_path: Path, state: Path, run: Run
+) -> None:
+    """As some supervisors start it; the first sockets must not get the numbers 0, 1 and 2."""
+    command = f"exec {sys.executable} -m claude_wrapper serve --demo --port 0 --pool-size 1"
+    environ = scrubbed_environment(HOME=str(tmp_path), CLAUDE_WRAPPER_STATE_DIR=str(state))
+    process = subprocess.Popen(["sh", "-c", f"{command} <&- >&- 2>&-"], env=environ)
+    try:
+        wait_until(lambda: state.is_dir() and read_records(state), what="it listens")
+        [record] = read_records(state)
+        body = {"model": "sonnet", "messages": [{"role": "user", "content": "[[text:fine]]"}]}
+        answer = httpx.post(f"{record.url}/v1/chat/completions", json=body, timeout=20)
+        assert answer.status_code == 200
+        assert run("stop").returncode == 0
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()

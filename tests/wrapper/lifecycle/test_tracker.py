@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from claude_wrapper.lifecycle import ResourceTracker
+from claude_wrapper.shutdown import Watchdog
 
 pytestmark = pytest.mark.anyio
 
@@ -87,3 +88,19 @@ async def test_periodic_work_survives_its_own_failure() -> None:
     await enough.wait()
     await tracker.cleanup_all(5)
     assert tracker.count() == 0
+
+
+async def test_what_would_block_runs_in_the_loop_where_no_thread_is_to_be_had(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Cleaning up must go on above all when something is short."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    tracker = ResourceTracker()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert await tracker.in_thread(threading.get_ident, name="look") == threading.get_ident()
+    assert "look runs in the loop" in caplog.text
+    Watchdog(tracker, 1.0, lambda: None).call_off()
+    assert tracker.list() == ()

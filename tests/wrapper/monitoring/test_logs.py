@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import sys
 import threading
@@ -11,7 +13,8 @@ import pytest
 
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.lifecycle import ResourceTracker
-from claude_wrapper.monitoring.logs import FILE_BYTES, start_logging
+from claude_wrapper.monitoring.log_writers import FILE_BYTES, FileWriter
+from claude_wrapper.monitoring.logs import start_logging
 from claude_wrapper.monitoring.ring import LogRing
 
 pytestmark = pytest.mark.timeout(60)
@@ -103,3 +106,51 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--log-file .* cannot be written: No such file"):
         start_logging(ResourceTracker(), "info", str(tmp_path / "no" / "log"), ())
     assert not [t for t in threading.enumerate() if t.name == "log-writer"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_lines_that_a_full_disk_does_not_take_are_counted_and_cost_one_word(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs = start_logging(ResourceTracker(), "info", "/dev/full", ())
+    for number in range(5):
+        LOGGER.info("line %d", number)
+    logs.stop()
+    logs.write_last(logging.INFO, "the end")
+    assert logs.dropped == 5
+    words = capsys.readouterr().err.splitlines()
+    lost = "claude-wrapper: the log /dev/full cannot be written (No space left on device); lines"
+    # The last line has a writer of its own.
+    assert [line.startswith(lost) for line in words] == [True, True]
+    assert logs.ring.newest(1)[0].endswith("line 4")
+
+
+class Disk(io.StringIO):
+    """A file on a disk that may be full."""
+
+    is_full = False
+
+    def flush(self) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_is_free_again_is_written_and_a_mistake_of_ours_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer, disk = FileWriter(str(tmp_path / "log")), Disk()
+    file = writer.setStream(disk)  # type: ignore[arg-type]
+    assert file is not None
+    file.close()
+    record = logging.LogRecord("a", logging.INFO, "", 0, "text", None, None)
+    for is_full in (False, True, True, False, True):
+        disk.is_full = is_full
+        writer.handle(record)
+    assert writer.lost == 3
+    assert capsys.readouterr().err.count("cannot be written") == 2
+    disk.is_full = False
+    writer.handle(logging.LogRecord("a", logging.INFO, "", 0, "%d", ("x",), None))
+    assert "Traceback" in capsys.readouterr().err
+    disk.is_full = True
+    writer.close()
+    assert disk.closed

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
+from collections import deque
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from wrapper.support.clock import FakeClock
 
 from claude_wrapper.monitoring.requests import RequestStats
+from claude_wrapper.monitoring.samples import SampleRing
 from claude_wrapper.monitoring.windows import OTHER, RollingWindows
 
 
@@ -35,6 +40,32 @@ def test_memory_reaches_a_plateau() -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 64 * 1024
+
+
+def test_a_window_takes_all_its_memory_at_its_first_measurement() -> None:
+    """One that fills up for hours looks like a leak to whoever watches the server."""
+    windows = RollingWindows(samples=1000)
+    windows.record("a", 0.0)
+    before = sys.getallocatedblocks()
+    for number in range(999):
+        windows.record("a", number + 0.5)
+    assert windows.sample_count == 1000
+    assert sys.getallocatedblocks() - before < 100
+
+
+@given(steps=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), max_size=60))
+def test_a_ring_holds_what_a_bounded_queue_would(steps: list[tuple[int, bool, bool]]) -> None:
+    ring, model, now = SampleRing(7), deque[tuple[float, float, bool]](maxlen=7), 0.0
+    for pause, ok, prunes in steps:
+        now += pause
+        if prunes:
+            kept = [sample for sample in model if sample[0] > now - 5]
+            assert ring.drop_until(now - 5) == len(model) - len(kept)
+            model = deque(kept, maxlen=7)
+        ring.append(now, now + 0.5, ok=ok)
+        model.append((now, now + 0.5, ok))
+        assert len(ring) == len(model)
+        assert ring.newer_than(now - 2) == [(v, good) for at, v, good in model if at > now - 2]
 
 
 def test_figures_are_of_values_that_were_measured() -> None:

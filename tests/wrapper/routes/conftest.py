@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     folder = tmp_path_factory.mktemp("server")
-    with running_server(folder, "--heartbeat-interval", "0.2") as running:
+    # After so long a stream begins without its first piece, and an error can have no status any
+    # more: long enough for a busy machine, short enough for those that wait for a heartbeat.
+    with running_server(folder, "--heartbeat-interval", "1.5") as running:
         yield running
 
 

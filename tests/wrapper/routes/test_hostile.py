@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import socket
@@ -138,6 +139,62 @@ def test_deep_nesting_is_answered_or_refused(
     for path, text in bodies.items():
         answer = http.post(path, content=text, headers={"content-type": "application/json"})
         assert answer.status_code in ({200} if levels == 200 else {200, 400}), (path, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param("[" * 100_000, "nested too deeply; 200 levels are fine", id="nesting"),
+        pytest.param('{"seed": ' + "9" * 5000, "has 5000 digits; at most 4300", id="digits"),
+        pytest.param(b'{"model": "\xff"}', "no text in UTF-8", id="bytes"),
+        pytest.param('{"seed": NaN}', "NaN is no number in JSON", id="NaN"),
+    ],
+)
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses"])
+def test_what_is_no_json_is_told_in_the_words_of_json_not_of_python(
+    http: httpx.Client, path: str, content: str | bytes, words: str
+) -> None:
+    answer = http.post(path, content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
+    assert "sys." not in answer.text
+
+
+def test_a_compressed_body_is_refused_by_name(http: httpx.Client) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = http.post(CHAT, content=gzip.compress(b"{}"), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
+    assert "'gzip'" in answer.json()["error"]["message"]
+
+
+def test_an_error_does_not_repeat_a_whole_megabyte(http: httpx.Client) -> None:
+    request = {"model": "sonnet", "input": "x", "previous_response_id": "x" * 1_000_000}
+    answer = http.post("/v1/responses", json=request)
+    assert answer.status_code == 404
+    assert len(answer.content) < 2000
+
+
+@pytest.mark.parametrize("asks_first", [False, True])
+def test_a_client_with_too_large_a_body_may_finish_and_gets_its_answer(
+    server: RunningServer, *, asks_first: bool
+) -> None:
+    """Cut off in its body, it would see a reset connection as often as the answer."""
+    size = (32 << 20) + 1
+    expect = b"expect: 100-continue\r\n" if asks_first else b""
+    head = b"POST /v1/responses HTTP/1.1\r\n" + JSON_HEAD + expect
+    parts = urlsplit(server.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
+        connection.sendall(head + b"content-length: %d\r\n\r\n" % size)
+        answer = connection.recv(65536)
+        while not answer.endswith(b"}}"):
+            answer += connection.recv(65536)
+        assert error_of(answer)[1]["code"] == "request_too_large"
+        if not asks_first:
+            piece = b"x" * (1 << 20)
+            for _ in range(32):
+                connection.sendall(piece)
+            connection.sendall(b"x")
+        assert connection.recv(1) == b""
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -247,3 +248,22 @@ async def test_narrower_bounds_hold_from_the_next_put_on(
     await narrow.put(session("e"))
     assert [one.id for one in await narrow.newest("", 9)] == ["e", "d"]
     await narrow.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("jump", [86_400.0, -86_400.0])
+async def test_setting_the_clock_of_the_machine_neither_ends_nor_prolongs_a_session(
+    tmp_path: Path, tracker: ResourceTracker, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    """A machine gets its time from the network some time after its start."""
+    store = SqliteStore(str(tmp_path / "sessions.db"), LIMITS, tracker)
+    await store.put(session("before"))
+    wall, steady = time.time, time.monotonic
+    monkeypatch.setattr(time, "time", lambda: wall() + jump)
+    assert await store.get("before") is not None
+    await store.put(session("after"))
+    monkeypatch.setattr(time, "monotonic", lambda: steady() + LIMITS.ttl + 1)
+    assert await store.get("before") is None
+    assert await store.get("after") is None
+    monkeypatch.undo()
+    await store.close()

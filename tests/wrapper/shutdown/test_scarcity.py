@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,7 +16,6 @@ from wrapper.support.servers import running_server, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -67,3 +67,14 @@ def test_it_serves_who_is_connected_and_takes_others_again(tmp_path: Path) -> No
         assert httpx.get(f"{server.url}/health/live", timeout=20).status_code == 200
         assert server.stop() == 0
         assert log.read_text().count("out of system resource") < 10
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_log_on_a_full_disk_costs_neither_answers_nor_the_orderly_end(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--log-file", "/dev/full", "--pool-size", "0") as server:
+        body = {"model": "sonnet", "messages": [{"role": "user", "content": "[[text:fine]]"}]}
+        assert httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=20).is_success
+        assert "log_lines_dropped_total 0" not in httpx.get(f"{server.url}/metrics").text
+        assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text()
+    assert json.loads((tmp_path / "state" / "last-shutdown.json").read_text())["left"] == []

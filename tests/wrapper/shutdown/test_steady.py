@@ -13,7 +13,7 @@ import psutil
 import pytest
 from wrapper.support import steady
 from wrapper.support.servers import running_server, scrubbed_environment, wait_until
-from wrapper.support.steady import served
+from wrapper.support.steady import Client, served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,32 @@ def test_requests_and_sessions_that_come_and_go_leave_no_objects(tmp_path: Path)
     )  # fmt: skip
     growth, requests = map(int, run.stdout.splitlines()[-1].split()[1:])
     assert growth / requests < BLOCKS_PER_REQUEST, f"{growth} blocks in {requests} requests"
+
+
+@pytest.mark.anyio
+async def test_a_request_interns_no_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that come and go, such as pathlib makes, wear out the interpreter's largest table."""
+    names: list[str] = []
+    real = sys.intern
+
+    def noting(name: str) -> str:
+        names.append(name)
+        return real(name)
+
+    async def ask_everything(client: Client) -> None:
+        await client.ask("s")
+        await client.ask(stream=True)
+        for path in ("/health", "/metrics", "/v1/resources"):
+            assert await client.call("GET", path) == 200
+
+    async with served(tmp_path) as client:
+        # The first time modules are imported, which do have names.
+        await ask_everything(client)
+        monkeypatch.setattr(sys, "intern", noting)
+        for _ in range(3):
+            await ask_everything(client)
+        monkeypatch.undo()
+    assert names == []
 
 
 @pytest.mark.anyio

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -190,3 +193,26 @@ def test_a_taken_port_costs_one_line(tmp_path: Path) -> None:
             pass
     assert "Traceback" not in (tmp_path / "second" / "server.log").read_text()
     assert psutil.pid_exists(server.pid) is False
+
+
+def test_who_is_still_sending_a_request_is_told_and_holds_nothing_up(tmp_path: Path) -> None:
+    """Half a body, and one that is too large and is being taken and dropped."""
+    with running_server(tmp_path) as server, contextlib.ExitStack() as stack:
+        parts = urlsplit(server.url)
+        heads = []
+        for size in (1000, 40_000_000):
+            connection = stack.enter_context(
+                socket.create_connection((parts.hostname, parts.port), timeout=20)
+            )
+            connection.sendall(
+                b"POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+                b"content-type: application/json\r\ncontent-length: %d\r\n\r\n{" % size
+            )
+            heads.append(connection)
+        # The answer to the second shows that both have come.
+        assert heads[1].recv(65536).startswith(b"HTTP/1.1 413 ")
+        assert server.stop() == 0
+        answer = b"".join(iter(lambda: heads[0].recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"shutting_down" in answer
+    assert "Traceback" not in server.log.read_text()

@@ -1,0 +1,90 @@
+"""Lines of a CLI of another version, or of an API in front of which somebody else stands."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from claude_wrapper.claude.answer import AnswerReader
+from claude_wrapper.claude.control import ControlChannel, encode
+from claude_wrapper.claude.events import ControlRequest, ResultEvent, parse_line
+from claude_wrapper.claude.messages import assistant_line
+from claude_wrapper.claude.tools import ToolBridge
+from claude_wrapper.claude.upstream import upstream_error
+from claude_wrapper.errors import CliFailedError
+from claude_wrapper.model import Message, ToolCall
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"5", b"null", b"[]", b"{}", b"\xff\xfe", b'{"type": []}', b"[" * 100_000,
+        b'{"type": "control_response", "response": 5}',
+        b'{"type": "control_response", "response": {"response": 5}}',
+        b'{"type": "control_request", "request": 7}',
+        b'{"type": "stream_event", "event": 7}',
+        b'{"type": "rate_limit_event", "rate_limit_info": 5}',
+        b'{"type": "result", "user_message_uuids": 5}',
+    ],
+)  # fmt: skip
+def test_a_line_of_another_shape_is_named(line: bytes) -> None:
+    with pytest.raises(CliFailedError, match="not its stream-json protocol"):
+        parse_line(line)
+
+
+@pytest.mark.parametrize("status", [None, "429", "x", [], 429])
+def test_a_result_tells_a_status_only_where_it_is_a_number(status: Any) -> None:
+    line = json.dumps({"type": "result", "is_error": True, "api_error_status": status})
+    result = parse_line(line.encode())
+    assert isinstance(result, ResultEvent)
+    assert upstream_error(result, None).http_status == (429 if status == 429 else 502)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ('{"a": NaN, "b": -Infinity, "c": 1e999, "d": 1.5}', {"a": None, "b": None, "c": None, "d": 1.5}),
+        ("[1]", {}),
+        ("{nope", {}),
+        ("", {}),
+    ],
+)  # fmt: skip
+def test_arguments_of_a_call_never_spoil_the_line_to_the_cli(
+    arguments: str, sent: dict[str, Any]
+) -> None:
+    """Python writes NaN into JSON, and agents send their histories as they are."""
+    call = ToolCall(id="x", name="f", arguments=arguments)
+    line = encode(assistant_line(Message(role="assistant", tool_calls=(call,))))
+    assert b"NaN" not in line
+    assert b"Infinity" not in line
+    assert json.loads(line)["message"]["content"][0]["input"] == sent
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "message_start", "message": 5},
+        {"type": "message_start", "message": {"usage": 5}},
+        {"type": "message_start", "message": {"usage": {"output_tokens_details": 5}}},
+        {"type": "content_block_start", "content_block": 5},
+        {"type": "content_block_start", "index": "x", "content_block": {"type": "tool_use"}},
+        {"type": "content_block_delta", "delta": 5},
+        {"type": "content_block_delta", "index": None, "delta": {"type": "input_json_delta"}},
+        {"type": "message_delta", "delta": 5},
+        {"type": "message_delta", "usage": {"output_tokens_details": {"thinking_tokens": "x"}}},
+    ],
+)
+def test_an_event_of_another_shape_is_named(event: dict[str, Any]) -> None:
+    with pytest.raises(CliFailedError, match="event of an unknown shape"):
+        AnswerReader(structured=False).read(event)
+
+
+@pytest.mark.parametrize("message", [5, [], {"method": 5}, {"method": "tools/call", "params": 5}])
+def test_a_tool_message_of_another_shape_does_not_end_the_reading(message: Any) -> None:
+    written: list[bytes] = []
+    bridge = ToolBridge(ControlChannel(written.append))
+    body = {"subtype": "mcp_message", "message": message}
+    bridge.take(ControlRequest(request_id="1", subtype="mcp_message", body=body))
+    assert written or bridge.parked
