@@ -66,8 +66,11 @@ def find_holder(target: Any) -> Holder | None:
         for node in level:
             if id(node.obj) in names:
                 name = names[id(node.obj)]
-                if not name.startswith((_OWN, *_TEST_RUNNER)) and not _is_registry(name):
-                    return Holder(name, _path(node, name))
+                # A global of `multiprocessing.util` is kept by that module, unlike what it lists.
+                direct = node.towards is not None and node.towards.obj is target
+                if name.startswith((_OWN, *_TEST_RUNNER)) or (_is_registry(name) and not direct):
+                    continue
+                return Holder(name, _path(node, name))
         for node in level:
             if is_a(node.obj, FrameType) and not _is_ours(node.obj):
                 code = node.obj.f_code

@@ -106,6 +106,34 @@ def test_a_handler_on_a_librarys_logger_is_judged_by_who_put_it_there(project: P
     assert {one["origin"]["source"] for one in run.failing} == {"recorded"}
 
 
+def test_an_exit_callback_that_moves_to_the_end_is_no_new_one(project: Project) -> None:
+    """Taken out and registered again in one test it is the old one; in a later test it is new.
+
+    `multiprocessing.get_logger` does so with a callback that may be older than the run.
+    """
+    project.write("conftest.py", """
+        import multiprocessing.util, pytest
+        @pytest.fixture(scope="module")
+        def logger(): return multiprocessing.get_logger()
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import atexit
+        def callback(): pass
+        atexit.register(callback)
+        def test_logger(logger): pass
+        def test_moves(): atexit.unregister(callback); atexit.register(callback)
+        def test_ends(): atexit.unregister(callback)
+        def test_begins(): atexit.register(callback)
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"] == "test_it.py::test_begins", run.text
+    assert [one["owner"]["name"] for one in run.notes] == ["logger"], run.text
+
+
 def test_a_leak_is_not_excused_by_a_singleton_of_the_same_call(project: Project) -> None:
     """The first shared memory starts the resource tracker, which stays; the memory is a leak."""
     write_suite(
