@@ -237,18 +237,19 @@ class ProcessTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object] | None:
         """Start a process that has ended at once, or one that waits for the end of its input."""
         if speedups is not None and sys.platform == "linux":
-            return _zombie()
+            return self._zombie()
         return _sleeper() if sys.platform != "win32" else None
 
-
-@contextlib.contextmanager
-def _zombie() -> Iterator[object]:
-    assert speedups is not None
-    pid = speedups.make_zombie()
-    try:
-        yield pid
-    finally:
-        os.waitpid(pid, 0)
+    @contextlib.contextmanager
+    def _zombie(self) -> Iterator[object]:
+        assert speedups is not None
+        pid = speedups.make_zombie()
+        if self._recorder is not None:  # else it would be reaped as an orphan by whoever lists it
+            self._note_pid(pid, self._recorder.creation(None))
+        try:
+            yield pid
+        finally:
+            os.waitpid(pid, 0)
 
 
 @contextlib.contextmanager
