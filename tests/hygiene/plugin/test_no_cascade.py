@@ -78,6 +78,8 @@ def test_who_waits_for_any_child_gets_his_own(project: Project) -> None:
     write_suite(
         project,
         """
+        @pytest.fixture(autouse=True)
+        def ends(): signal.alarm(60); yield; signal.alarm(0)  # what waits for ever is killed
         def reap_all(wait):
             pid = os.fork()
             if pid == 0: os._exit(7)
@@ -98,7 +100,7 @@ def test_who_waits_for_any_child_gets_his_own(project: Project) -> None:
             os.kill(KEEP[0], signal.SIGKILL)
         """,
     )
-    run = project.run("-p", "timeout", "--timeout", "30")
+    run = project.run()
 
     assert "orphaned" in run.one("test_leaves_orphan")["summary"], run.text
     assert run.outcomes == {"passed": 6, "leaked": 1}, run.text
