@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,10 @@ class System:
     sleep = staticmethod(time.sleep)
     stat = staticmethod(os.stat)
     time = staticmethod(time.time)
+    if sys.platform == "linux":
+        waitid = staticmethod(os.waitid)
+    if sys.platform != "win32":
+        waitpid = staticmethod(os.waitpid)
 
     @staticmethod
     def read(path: str, _open: Callable[[str], io.FileIO] = io.FileIO) -> bytes:

@@ -186,6 +186,14 @@ class Tracker:
         """
         return None
 
+    def kept_in(self, key: Hashable, value: Any) -> str | None:
+        """Return the name of the module for which a list of the whole process keeps this.
+
+        For what hangs in such a list no reference tells whose it is: everything that refers to the
+        list would. ``""`` for what nobody can be named for; None to follow references.
+        """
+        return None
+
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Put the resource in words; ``old`` is the value that it replaced, for slots."""
         return Description(summary=f"{self.title or self.kind} {key}")

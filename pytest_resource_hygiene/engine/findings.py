@@ -107,7 +107,9 @@ class FindingWriter:
         recorded = self._reader.origin(entry.creation)
         if recorded is not None and not self._reader.is_posted(entry.creation):
             return recorded
-        place = _place_of(self._ledger.anchor_of(entry))
+        # What has a number is no function that is written somewhere, and is dear to find.
+        anchor = self._ledger.anchor_of(entry) if type(entry.value) is not int else None
+        place = _place_of(anchor)
         if place is None or self._reader.places.of(place[0]) != "user":
             place = owner.place() or place
         if place is None:

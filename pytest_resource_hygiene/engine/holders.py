@@ -17,7 +17,7 @@ from pytest_resource_hygiene.objects import attributes_of, is_a, referents
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["Holder", "find_holder", "reachable"]
+__all__ = ["Holder", "find_holder", "has_seat", "reachable"]
 
 _MAX_DEPTH = 7
 _MAX_WIDTH = 200
@@ -66,8 +66,11 @@ def find_holder(target: Any) -> Holder | None:
         for node in level:
             if id(node.obj) in names:
                 name = names[id(node.obj)]
-                if not name.startswith((_OWN, *_TEST_RUNNER)) and not _is_registry(name):
-                    return Holder(name, _path(node, name))
+                # A global of `multiprocessing.util` is kept by that module, unlike what it lists.
+                direct = node.towards is not None and node.towards.obj is target
+                if name.startswith((_OWN, *_TEST_RUNNER)) or (_is_registry(name) and not direct):
+                    continue
+                return Holder(name, _path(node, name))
         for node in level:
             if is_a(node.obj, FrameType) and not _is_ours(node.obj):
                 code = node.obj.f_code
@@ -76,6 +79,32 @@ def find_holder(target: Any) -> Holder | None:
         if not level:
             return None
     return None
+
+
+def has_seat(target: Any) -> bool:
+    """Return whether an object is itself a module's global, or an attribute of a module's class.
+
+    Such a seat holds one object: two that have seats are two singletons, and no growth. A list or
+    a dict in the same place can grow.
+    """
+    module_dicts = {id(vars(module)) for _, module in _modules()}
+    for namespace in gc.get_referrers(target):
+        if not is_a(namespace, dict) or _is_key_only(namespace, target):
+            continue
+        if id(namespace) in module_dicts:
+            return True
+        if any(_is_modules_class(one) for one in gc.get_referrers(namespace)):
+            return True
+    return False
+
+
+def _is_modules_class(obj: Any) -> bool:
+    if not is_a(obj, type):
+        return False
+    found: Any = sys.modules.get(obj.__module__)
+    for name in obj.__qualname__.split("."):
+        found = vars(found).get(name) if is_a(found, (ModuleType, type)) else None
+    return found is obj
 
 
 def _modules() -> list[tuple[str, Any]]:

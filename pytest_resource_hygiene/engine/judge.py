@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.holders import Holder, find_holder, reachable
+from pytest_resource_hygiene.engine.holders import Holder, find_holder, has_seat, reachable
 from pytest_resource_hygiene.engine.made_in_c import MADE_IN_C, is_unseen
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
@@ -75,6 +75,8 @@ class Judge:
         self._settings = settings
         self._fixtures = fixtures
         self._made_once: dict[tuple[object, ...], list[Entry]] = {}
+        # To look for a holder costs some hundred milliseconds where there are many objects.
+        self._kept_by_none: set[tuple[object, ...]] = set()
 
     def judge(self, suspects: Iterable[Entry], window: Owner) -> list[Group]:
         """Return the groups that are worth a word."""
@@ -305,10 +307,18 @@ class Judge:
     def _note_unless_grown(self, group: Group, key: tuple[object, ...]) -> None:
         earlier = [one for one in self._made_once.get(key, ()) if self._ledger.is_live(one)]
         self._made_once[key] = [*earlier, *group.entries]
-        if earlier:
+        kind = group.primary.tracker
+        alike = [one for one in self._made_once[key] if one.tracker is kind]
+        if earlier and not self._have_seats(alike):
             group.why = "made again at a place that made one before: it grows"
         else:
             group.severity = "note"
+
+    def _have_seats(self, entries: list[Entry]) -> bool:
+        """Return whether each is a singleton of its own, e.g. one for each class of a library."""
+        objects = [self._ledger.anchor_of(one) for one in entries]
+        with self._ledger.recorder.mute():
+            return all(one is not None and has_seat(one) for one in objects)
 
     def _is_held_by_library(self, group: Group) -> bool:
         unseen = group.primary.creation is None and group.primary.tracker.kind in MADE_IN_C
@@ -317,6 +327,18 @@ class Judge:
         code = group.primary.tracker.code(group.primary.key, group.primary.value)
         if code is not None and self._reader.places.of(code.co_filename) == "user":
             return False
+        kept_in = group.primary.tracker.kept_in(group.primary.key, group.primary.value)
+        if kept_in is not None:
+            return self._is_librarys_own(group, kept_in)
+        call = group.primary.tracker.kind, self._reader.call(group.primary.creation)
+        if call in self._kept_by_none:
+            return False
+        by_library = self._look_for_holder(group)
+        if not by_library and call[1] is not None:
+            self._kept_by_none.add(call)
+        return by_library
+
+    def _look_for_holder(self, group: Group) -> bool:
         for entry in group.entries[:5]:
             anchor = self._ledger.anchor_of(entry)
             if anchor is None:
@@ -327,6 +349,15 @@ class Judge:
             if group.holder is not None and group.holder.module:
                 return self._reader.places.is_library_module(group.holder.module)
         return False
+
+    def _is_librarys_own(self, group: Group, module: str) -> bool:
+        """Return whether an installed package has registered something for a module of its kind.
+
+        That the standard library did it says nothing: whoever calls `logging.config` asked for it.
+        """
+        places = self._reader.places
+        by_package = any(places.of(file) == "library" for file, _ in group.site)
+        return by_package and (not module or places.is_library_module(module.partition(".")[0]))
 
 
 def _rank(entry: Entry) -> int:

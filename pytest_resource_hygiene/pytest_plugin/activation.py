@@ -17,6 +17,7 @@ from pytest_resource_hygiene.pytest_plugin.results import Results
 from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
 from pytest_resource_hygiene.trackers.fds import FdTracker
 from pytest_resource_hygiene.trackers.listeners import ListenerTracker, emitter_from, load_emitter
+from pytest_resource_hygiene.trackers.processes import ProcessTracker
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.tracker import Tracker
@@ -130,6 +131,8 @@ def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
             tracker.watch_warnings = not config.pluginmanager.hasplugin("warnings")
         if isinstance(tracker, FdTracker) and config.getoption("capture", default="no") == "fd":
             tracker.ignored = frozenset({0, 1, 2})
+        if isinstance(tracker, ProcessTracker):
+            tracker.adopts = value_of(config, "orphans")
         ignore = getattr(tracker, "ignore_below", None)
         basetemp = config.getoption("basetemp", default=None)
         if ignore is not None and basetemp:

@@ -124,6 +124,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("restore", "flag", _truth, "true", "BOOL",
            "Put signal handlers, clocks, the signal mask, exception hooks and warning filters "
            "back after they are reported."),
+    Option("orphans", "flag", _truth, "true", "BOOL",
+           "On Linux, have processes whose parent has ended come to the test process, to see which "
+           "tests leave some; false for tests that count children or wait for those of others."),
     Option("max-listeners", "text", _count(1, 1_000_000), "10", "N",
            "More listeners than this on one event of one emitter are a finding."),
     Option("confirm", "flag", _truth, "false", "BOOL",

@@ -16,7 +16,7 @@ import weakref
 from selectors import BaseSelector
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import attributes_of, referents_of_all
+from pytest_resource_hygiene.objects import all_of_type, attributes_of
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.recorder import Recorder
@@ -35,7 +35,7 @@ class NumberedObjects:
         self._recorder = recorder
         self._pulse: object = None
         self._seen: dict[int, list[weakref.ref[Any]]] | None = None
-        self._without_poller: set[int] = set()
+        self._pollers: set[int] | None = None
 
     def close(self) -> None:
         """Forget everything."""
@@ -44,7 +44,7 @@ class NumberedObjects:
     def forget(self) -> None:
         """Drop what was seen: it is asked for within one judgement, and never again."""
         self._seen = None
-        self._without_poller.clear()
+        self._pollers = None
 
     def file(self, fd: int) -> Any:
         """Return the raw file of that number, or None."""
@@ -63,18 +63,17 @@ class NumberedObjects:
         selector = self._find(fd, BaseSelector)
         if selector is not None:
             return _poller_of(selector)
-        if fd in self._without_poller:
+        if self._pollers is not None and fd not in self._pollers:
             return None
-        for obj in referents_of_all():
-            if type(obj) is _EPOLL and _number(obj) == fd:
-                return obj
-        self._without_poller.add(fd)
-        return None
+        # Only the numbers are kept: what is referred to from here would not go away.
+        pollers = {_number(obj): obj for obj in all_of_type(_EPOLL)} if _EPOLL else {}
+        self._pollers = set(pollers)
+        return pollers.get(fd)
 
     def _find(self, fd: int, cls: type) -> Any:
         if self._seen is None or self._pulse is not self._recorder.pulse:
             self._pulse = self._recorder.pulse
-            self._without_poller.clear()
+            self._pollers = None
             self._seen = _look()
         for ref in self._seen.get(fd, ()):
             obj = ref()

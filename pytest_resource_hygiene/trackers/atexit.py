@@ -34,6 +34,7 @@ class ExitTracker(Tracker):
         self._serial = 0
         self._unseen = 0
         self._registered: dict[Hashable, tuple[Any, Creation | None]] = {}
+        self._taken_out: dict[Hashable, tuple[Any, Creation | None]] = {}
         self._recorder: Recorder | None = None
         self._base = 0
 
@@ -49,7 +50,11 @@ class ExitTracker(Tracker):
             result = original(func, *args, **kwargs)
             assert self._recorder is not None
             self._serial += 1
-            self._registered[self._serial] = func, self._recorder.creation(None)
+            again = next((one for one in self._taken_out.items() if one[1][0] == func), None)
+            if again is None:
+                self._registered[self._serial] = func, self._recorder.creation(None)
+            else:  # moved to the end, as `multiprocessing.get_logger` does with its own
+                self._registered[again[0]] = self._taken_out.pop(again[0])
             return result
 
         return register
@@ -59,7 +64,7 @@ class ExitTracker(Tracker):
             original(func)
             for key, (known, _) in list(self._registered.items()):
                 if known == func:  # as atexit itself compares
-                    del self._registered[key]
+                    self._taken_out[key] = self._registered.pop(key)
             assert self._recorder is not None
             self._recorder.stir()
 
@@ -77,6 +82,10 @@ class ExitTracker(Tracker):
         """List what was recorded and is still registered."""
         self._base += self._unrecorded()  # all that is told of them was told by `drain`
         return dict(self._registered)
+
+    def forget(self) -> None:
+        """Forget what was taken out: put in again later, it is new."""
+        self._taken_out.clear()
 
     def _unrecorded(self) -> int:
         """Return how many more the interpreter has counted; less than none after a clearing."""

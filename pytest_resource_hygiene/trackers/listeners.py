@@ -163,6 +163,13 @@ class ListenerTracker(Tracker):
             return value.find()
         return value.value if isinstance(value, _Hook) else None
 
+    def kept_in(self, key: Hashable, value: Any) -> str | None:
+        """Return the name of the logger, which by custom is that of the module that logs."""
+        if not isinstance(value, _LoggingListener) or not isinstance(key, tuple):
+            return None
+        # A filter of a handler has the handler's key within its own.
+        return str(key[1] if len(key) == len(("handler", "logger", "class", 1)) else key[2])
+
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say who listens to what."""
         if isinstance(value, Listener):
@@ -311,12 +318,14 @@ class _LoggingListener(Listener):
 
     __slots__ = ("_creation", "_find", "_name", "_path", "_word")
 
-    def __init__(self, word: str, path: str, name: str, thing: Any, made: _Attached | None) -> None:
+    def __init__(
+        self, word: str, path: str, name: str, thing: Any, creation: Creation | None
+    ) -> None:
         self._word = word
         self._path = path
         self._name = name
         self._find = _weakly(thing)
-        self._creation = made.creation if made is not None else None
+        self._creation = creation
 
     @property
     def creation(self) -> Creation | None:
@@ -344,10 +353,22 @@ class _Logging:
         """Know none."""
         self.events = 0
         self._made: dict[tuple[int, int], _Attached] = {}
+        # By id and with a weak reference: a class of handlers may compare without being hashable.
+        self._born: dict[int, tuple[weakref.ref[Any], Creation]] = {}
         self._swept = 0
 
     def start(self, recorder: Recorder) -> None:
-        """Wrap the two methods that add; pytest calls them several times a test."""
+        """Wrap the two methods that add; pytest calls them several times a test.
+
+        `Logger.handlers` can also be assigned; then the place where the handler was made must do.
+        """
+
+        def making(original: Callable[..., Any]) -> Callable[..., Any]:
+            def __init__(self_: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+                self._born[id(self_)] = weakref.ref(self_), recorder.creation(None)
+                original(self_, *args, **kwargs)
+
+            return __init__
 
         def adding_handler(original: Callable[..., Any]) -> Callable[..., Any]:
             def addHandler(self_: Any, hdlr: Any) -> None:  # noqa: N802 - logging's name
@@ -365,6 +386,7 @@ class _Logging:
 
             return addFilter
 
+        recorder.wrap(logging.Handler, "__init__", making)
         recorder.wrap(logging.Logger, "addHandler", adding_handler)
         recorder.wrap(logging.Filterer, "addFilter", adding_filter)
 
@@ -377,6 +399,8 @@ class _Logging:
         if self._swept != self.events:
             self._swept = self.events
             self._made = {key: made for key, made in list(self._made.items()) if made.is_live()}
+        if self._born:
+            self._born = {key: born for key, born in list(self._born.items()) if born[0]()}
 
     def list_listeners(self) -> dict[Hashable, Listener]:
         """List by logger, class and position among those of that class."""
@@ -418,9 +442,12 @@ class _Logging:
             key = "filter", *prefix, name, seen[name]
             found[key] = _LoggingListener("filter", where, name, one, self._made_of(owner, one))
 
-    def _made_of(self, owner: object, thing: object) -> _Attached | None:
+    def _made_of(self, owner: object, thing: object) -> Creation | None:
         made = self._made.get((id(owner), id(thing)))
-        return made if made is not None and made.is_of(owner, thing) else None
+        if made is not None and made.is_of(owner, thing):
+            return made.creation
+        born = self._born.get(id(thing))
+        return born[1] if born is not None and born[0]() is thing else None
 
     def iter_limits(self) -> Iterator[Limit]:
         """Count the handlers of each logger."""
@@ -429,7 +456,7 @@ class _Logging:
             if len(handlers) > 1:
                 made = self._made_of(logger, handlers[-1])
                 where = f"logger {name!r}" if name else "root logger"
-                yield where, "handler", len(handlers), made.creation if made else None
+                yield where, "handler", len(handlers), made
 
 
 def _loggers() -> Iterator[tuple[str, logging.Logger]]:

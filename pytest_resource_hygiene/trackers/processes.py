@@ -2,7 +2,8 @@
 
 A grandchild whose parent ended goes to the nearest ancestor that calls itself a subreaper, else to
 process 1, where no test would ever see it again. So on Linux this makes the test process a
-subreaper while it watches, and reaps the orphans that end.
+subreaper while it watches, reaps the orphans that end, and hides those of earlier tests from
+whoever waits for any child.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pytest_resource_hygiene.objects import attributes_of, instances_of
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._proc import start_time
+from pytest_resource_hygiene.trackers._wait_for_any import WaitForAny
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -43,7 +45,11 @@ class Child(NamedTuple):
 
 
 class ProcessTracker(Tracker):
-    """Children by process id and start time."""
+    """Children by process id and start time.
+
+    Attributes:
+        adopts: whether orphans are to come to this process; read at `start`.
+    """
 
     kind = "processes"
     title = "child process"
@@ -51,13 +57,16 @@ class ProcessTracker(Tracker):
 
     def __init__(self) -> None:
         """Wait for `start`."""
+        self.adopts = True
         self._events = 0
         self._has_children = True
         self._made: dict[int, Creation] = {}
         self._forks: list[Creation] = []  # those whose process ids are not known
         self._before_fork: frozenset[int] = frozenset()
-        self._own: set[Hashable] = set()
+        self._own: set[tuple[int, int]] = set()
+        self._listed: set[tuple[int, int]] = set()
         self._listed_before = False
+        self._wait_for_any = WaitForAny(_children)
         self._recorder: Recorder | None = None
         self._was_subreaper: int | None = None
 
@@ -73,7 +82,9 @@ class ProcessTracker(Tracker):
         recorder.on("os.fork", self._note_fork)
         recorder.on("os.forkpty", self._note_fork)
         self._wrap_fork_exec(recorder)
-        self._was_subreaper = _set_subreaper(1)
+        if self.adopts:
+            self._was_subreaper = _set_subreaper(1)
+            self._wait_for_any.start(recorder)
 
     def _wrap_fork_exec(self, recorder: Recorder) -> None:
         import subprocess
@@ -131,9 +142,10 @@ class ProcessTracker(Tracker):
         that C code made without any event looks the same; none is known that does.
         """
         found: dict[Hashable, Any] = {}
-        for pid in _children():
+        listed: set[tuple[int, int]] = set()
+        for pid in self._children_for_sure():
             try:
-                key = pid, start_time(f"/proc/{pid}/stat") if sys.platform == "linux" else 0
+                key = pid, _start_of(pid)
             except OSError:
                 continue
             # Where a fork told no process id, what is new after it may be a child of our own.
@@ -144,14 +156,32 @@ class ProcessTracker(Tracker):
                 self._reap(pid)
                 continue
             found[key] = Child(pid, orphan)
+            listed.add(key)
         self._listed_before = True
-        self._own &= set(found)
+        self._listed = listed
+        self._own &= listed
+        if self._was_subreaper == 0:
+            self._wait_for_any.hide(listed - self._own)
         return found
+
+    def _children_for_sure(self) -> set[int]:
+        """Return the children listed by the kernel, and those listed before that are still here.
+
+        Where a child ends while the list is read, the kernel may leave out another: "reliable
+        results only if all the child processes have been frozen", proc_pid_children(5).
+        """
+        pids = set(_children())
+        for pid, start in self._listed:
+            if pid not in pids:
+                with contextlib.suppress(OSError):
+                    if _start_of(pid) == start and _parent_of(pid) == System.getpid():
+                        pids.add(pid)
+        return pids
 
     def _reap(self, pid: int) -> None:
         if self._was_subreaper == 0:  # where somebody else made us one before, they are his
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+                System.waitpid(pid, os.WNOHANG)
 
     def forget(self) -> None:
         """Drop the starts of processes that have ended."""
@@ -207,18 +237,19 @@ class ProcessTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object] | None:
         """Start a process that has ended at once, or one that waits for the end of its input."""
         if speedups is not None and sys.platform == "linux":
-            return _zombie()
+            return self._zombie()
         return _sleeper() if sys.platform != "win32" else None
 
-
-@contextlib.contextmanager
-def _zombie() -> Iterator[object]:
-    assert speedups is not None
-    pid = speedups.make_zombie()
-    try:
-        yield pid
-    finally:
-        os.waitpid(pid, 0)
+    @contextlib.contextmanager
+    def _zombie(self) -> Iterator[object]:
+        assert speedups is not None
+        pid = speedups.make_zombie()
+        if self._recorder is not None:  # else it would be reaped as an orphan by whoever lists it
+            self._note_pid(pid, self._recorder.creation(None))
+        try:
+            yield pid
+        finally:
+            os.waitpid(pid, 0)
 
 
 @contextlib.contextmanager
@@ -240,7 +271,7 @@ def _sleeper() -> Iterator[object]:
 def _any_child() -> int | None:
     """Return None without children, 0 if all are running, else the id of one that has ended."""
     try:
-        status = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        status = System.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except (ChildProcessError, AttributeError):
         return None
     return status.si_pid if status is not None else 0
@@ -278,6 +309,14 @@ def _children() -> list[int]:
 
         return [child.pid for child in psutil.Process().children()]
     return pids
+
+
+def _start_of(pid: int) -> int:
+    return start_time(f"/proc/{pid}/stat") if sys.platform == "linux" else 0
+
+
+def _parent_of(pid: int) -> int:
+    return int(System.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
 
 
 def _is_zombie(pid: int) -> bool:

@@ -66,6 +66,7 @@ class SignalTracker(Tracker):
         self._changed: dict[Hashable, Creation] = {}
         self._changes = 0
         self._installed: dict[int, list[tuple[weakref.ref[Any], Creation]]] = {}
+        self._depths: dict[int, tuple[tuple[int, Creation] | None, int]] = {}
         self._recorder: Recorder | None = None
         self._loops: AsyncioTable | None = None
         # Handlers set past `signal.signal`: by faulthandler, or by C functions that ctypes calls.
@@ -259,9 +260,18 @@ class SignalTracker(Tracker):
 
     def chain(self, number: int, handler: Any) -> int:
         """Return how many handlers once installed for the signal the present one refers to."""
-        known = [ref() for ref, _ in self._installed.get(number, ())]
-        wanted = {_identity(one) for one in known if one is not None}
-        return len(_reached(handler, wanted) | {_identity(handler)}) if callable(handler) else 0
+        if not callable(handler):
+            return 0
+        installed = self._installed.get(number, [])
+        known = [ref() for ref, _ in installed]
+        others = {_identity(one) for one in known if one is not None} - {_identity(handler)}
+        if not others:
+            return 1
+        # Without another installation no chain grows, and the walk is asked for in every judgement.
+        state = _identity(handler), installed[-1][1]
+        if self._depths.get(number, (None, 0))[0] != state:
+            self._depths[number] = state, 1 + len(_reached(handler, others))
+        return self._depths[number][1]
 
     def is_default(self, key: Hashable, value: Any) -> bool:
         """Return whether no code of anybody's answers to the signal."""
@@ -367,7 +377,7 @@ def _reached(handler: Any, wanted: set[int]) -> set[int]:
     modules: list[Any] = list(sys.modules.values())
     module_dicts = {id(vars(module)) for module in modules if is_a(module, ModuleType)}
     queue = [handler]
-    while queue and len(seen) < _MAX_WALK:
+    while queue and len(seen) < _MAX_WALK and len(found) < len(wanted):
         obj = queue.pop()
         if _identity(obj) in wanted:
             found.add(_identity(obj))

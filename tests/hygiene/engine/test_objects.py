@@ -7,7 +7,7 @@ import sys
 
 _WALKS = """
 import _asyncio, asyncio, gc
-from pytest_resource_hygiene.objects import referents, referents_of_all
+from pytest_resource_hygiene.objects import all_of_type, referents
 
 async def waits():
     loop = asyncio.get_running_loop()
@@ -17,8 +17,7 @@ async def waits():
 
 for _ in range(3):
     asyncio.run(waits())
-    for _ in referents_of_all():
-        pass
+    all_of_type(asyncio.Future)
     referents(_asyncio)
 gc.collect()
 print("ended")

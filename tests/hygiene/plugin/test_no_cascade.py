@@ -51,6 +51,61 @@ def test_a_leak_that_was_allowed_never_hurts_the_next_test(project: Project) -> 
     assert {one["reason"] for one in run.findings} == {"a known case"}
 
 
+def test_a_test_that_holds_something_at_a_wider_setup_is_judged_for_all(project: Project) -> None:
+    """What it leaks afterwards is its own as well, and not the next test's."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="session")
+        def wide(): yield
+        def test_a(request):
+            KEEP.append(open(__file__))
+            request.getfixturevalue("wide")
+            KEEP.append(leave_thread())
+        def test_b(): pass
+        def test_c(): KEEP.append(leave_thread())
+        """,
+    )
+    run = project.run()
+
+    found = [(one["nodeid"].rpartition("::")[2], one["kind"]) for one in run.failing]
+    assert sorted(found) == [("test_a", "fds"), ("test_a", "threads"), ("test_c", "threads")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans come on Linux")
+def test_who_waits_for_any_child_gets_his_own(project: Project) -> None:
+    """An orphan that an earlier test left is no child of a later one, which would wait for ever."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(autouse=True)
+        def ends(): signal.alarm(60); yield; signal.alarm(0)  # what waits for ever is killed
+        def reap_all(wait):
+            pid = os.fork()
+            if pid == 0: os._exit(7)
+            seen = []
+            with pytest.raises(ChildProcessError):
+                while True: seen.append(wait())
+            assert seen == [(pid, 7 << 8)]
+        def test_leaves_orphan(tmp_path):
+            subprocess.run(f"sleep 1000 >/dev/null & echo $! > {tmp_path}/pid", shell=True)
+            KEEP.append(int((tmp_path / "pid").read_text()))
+        def test_wait(): reap_all(os.wait)
+        def test_waitpid(): reap_all(lambda: os.waitpid(-1, 0))
+        def test_wait3(): reap_all(lambda: os.wait3(0)[:2])
+        def test_wait4(): reap_all(lambda: os.wait4(-1, 0)[:2])
+        def test_waitid():
+            reap_all(lambda: (os.waitid(os.P_ALL, 0, os.WEXITED).si_pid, 7 << 8))
+        def test_ends():
+            os.kill(KEEP[0], signal.SIGKILL)
+        """,
+    )
+    run = project.run()
+
+    assert "orphaned" in run.one("test_leaves_orphan")["summary"], run.text
+    assert run.outcomes == {"passed": 6, "leaked": 1}, run.text
+
+
 def test_the_end_of_an_earlier_leak_is_not_a_finding(project: Project) -> None:
     """When a later test closes what an earlier one left, that fails nothing."""
     write_suite(

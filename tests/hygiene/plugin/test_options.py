@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -250,6 +251,8 @@ def test_a_tests_marker_beats_its_class_beats_its_module(project: Project) -> No
 
 # --- every option from every source ---
 
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="orphans come on Linux")
+
 _OPTIONS = [
     # name, value, the file, what must be in the output or the outcomes
     pytest.param("kinds", "threads", _LEAK, {"passed": 2}, id="kinds"),
@@ -268,6 +271,13 @@ _OPTIONS = [
         def test_a(): signal.signal(signal.SIGUSR1, noop)
         def test_b(): assert signal.getsignal(signal.SIGUSR1) is noop
         """, {"leaked": 1, "passed": 1}, id="restore"),
+    pytest.param("orphans", "false", """
+        import os, psutil, subprocess
+        def test_it():
+            sleeper = ["sh", "-c", "sleep 0.7 >/dev/null & echo $!"]
+            pid = int(subprocess.run(sleeper, stdout=subprocess.PIPE).stdout)
+            assert psutil.Process(pid).ppid() != os.getpid()
+        """, {"passed": 1}, id="orphans", marks=linux_only),
     pytest.param("max-listeners", "2", """
         import atexit, pytest
         @pytest.mark.allow_leak(match="exit callback", reason="the count is the subject")

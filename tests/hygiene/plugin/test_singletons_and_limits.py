@@ -37,6 +37,103 @@ def test_a_library_singleton_is_a_note_and_its_second_growth_fails(project: Proj
     assert run.one()["nodeid"] == "test_it.py::test_second"
 
 
+def test_singletons_of_several_classes_are_no_growth(project: Project) -> None:
+    """One for each class of a library is as bounded as one; a list in the same place is not."""
+    library = project.path / "lib" / "site-packages"
+    project.write("lib/site-packages/somelib.py", """
+        import threading
+        def _start():
+            thread = threading.Thread(target=threading.Event().wait, daemon=True)
+            thread.start()
+            return thread
+        class Plain:
+            monitor = None
+            @classmethod
+            def use(cls):
+                if "monitor" not in vars(cls) or cls.monitor is None: cls.monitor = _start()
+        class Fancy(Plain): pass
+        class Grows:
+            many = []
+            @classmethod
+            def grow(cls): cls.many.append(_start())
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import somelib
+        def test_plain(): somelib.Plain.use()
+        def test_fancy(): somelib.Fancy.use()
+        def test_both(): somelib.Plain.use(); somelib.Fancy.use()
+        def test_first(): somelib.Grows.grow()
+        def test_second(): somelib.Grows.grow()
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(library)})
+
+    assert run.one()["nodeid"] == "test_it.py::test_second", run.text
+    assert [one["nodeid"].rpartition("_")[2] for one in run.notes] == ["plain", "fancy", "first"]
+
+
+def test_a_handler_on_a_librarys_logger_is_judged_by_who_put_it_there(project: Project) -> None:
+    """A package sets up its own logger once; another logger, and the user's own doing, are leaks."""
+    library = project.path / "lib" / "site-packages"
+    project.write("lib/site-packages/someserver.py", """
+        import logging
+        def configure(name):
+            logging.getLogger(name).handlers = [logging.StreamHandler()]  # not by addHandler
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import logging.config, someserver
+        OWN = logging.getLogger(__name__)  # a way from the user's module to every logger there is
+        def test_server(): someserver.configure("someserver.error")
+        def test_server_again(): someserver.configure("someserver.error")
+        def test_of_the_user(): someserver.configure("app")
+        def test_by_the_user():
+            logging.config.dictConfig({
+                "version": 1, "disable_existing_loggers": False,
+                "handlers": {"a": {"class": "logging.NullHandler"}},
+                "loggers": {"someserver": {"handlers": ["a"]}},
+            })
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(library)})
+
+    assert [one["nodeid"] for one in run.notes] == ["test_it.py::test_server"], run.text
+    leaked = sorted(one["nodeid"].rpartition("::")[2] for one in run.failing)
+    assert leaked == ["test_by_the_user", "test_of_the_user"], run.text
+    assert {one["origin"]["source"] for one in run.failing} == {"recorded"}
+
+
+def test_an_exit_callback_that_moves_to_the_end_is_no_new_one(project: Project) -> None:
+    """Taken out and registered again in one test it is the old one; in a later test it is new.
+
+    `multiprocessing.get_logger` does so with a callback that may be older than the run.
+    """
+    project.write("conftest.py", """
+        import multiprocessing.util, pytest
+        @pytest.fixture(scope="module")
+        def logger(): return multiprocessing.get_logger()
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import atexit
+        def callback(): pass
+        atexit.register(callback)
+        def test_logger(logger): pass
+        def test_moves(): atexit.unregister(callback); atexit.register(callback)
+        def test_ends(): atexit.unregister(callback)
+        def test_begins(): atexit.register(callback)
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"] == "test_it.py::test_begins", run.text
+    assert [one["owner"]["name"] for one in run.notes] == ["logger"], run.text
+
+
 def test_a_leak_is_not_excused_by_a_singleton_of_the_same_call(project: Project) -> None:
     """The first shared memory starts the resource tracker, which stays; the memory is a leak."""
     write_suite(

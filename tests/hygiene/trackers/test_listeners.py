@@ -359,13 +359,25 @@ class TestLogging:
         assert not probe.added()
 
     def test_handler_put_into_the_list_is_seen(self, probe: Probe) -> None:
-        """Without addHandler() a new handler changes the reading, and is listed without origin."""
-        logging.getLogger(LOGGER).handlers.append(logging.NullHandler())
+        """Without addHandler() a new handler changes the reading; its origin is where it was made."""
+        handler = logging.NullHandler()
+        logging.getLogger(LOGGER).handlers.append(handler)
 
         [(key, value)] = probe.added().items()
 
         assert probe.has_new_reading()
-        assert probe.tracker.creation(key, value) is None
+        creation = probe.tracker.creation(key, value)
+        assert "test_handler_put_into_the_list_is_seen" in functions_of(creation)
+
+    def test_handlers_that_are_gone_are_forgotten(self, probe: Probe) -> None:
+        """What is known of a handler's making ends with the handler."""
+        handler = logging.NullHandler()
+        assert id(handler) in probe.tracker._logging._born
+
+        del handler
+        probe.tracker.forget()
+
+        assert not [made for made, _ in probe.tracker._logging._born.values() if made() is None]
 
     def test_root_handler_is_on_the_root_logger(self, probe: Probe) -> None:
         """The root logger has no name, and is called what it is."""

@@ -90,13 +90,13 @@ def test_a_number_without_a_poller_is_looked_for_once(monkeypatch: pytest.Monkey
     recorder = Recorder()
     objects = NumberedObjects(recorder)
     looked: list[int] = []
-    everything = _numbered.referents_of_all
+    everything = _numbered.all_of_type
 
-    def counting() -> Any:
+    def counting(cls: type) -> list[Any]:
         looked.append(1)
-        return everything()
+        return everything(cls)
 
-    monkeypatch.setattr(_numbered, "referents_of_all", counting)
+    monkeypatch.setattr(_numbered, "all_of_type", counting)
     assert objects.poller(99_999) is None
     assert objects.poller(99_999) is None
     assert looked == [1]

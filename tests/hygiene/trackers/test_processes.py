@@ -142,6 +142,22 @@ def test_forgetting_drops_what_was_recorded(
     assert tracker.probes()
 
 
+def test_a_child_that_the_kernel_leaves_out_of_its_list_is_not_lost(
+    tracker: ProcessTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is not reliable while children end; one left out came back as somebody's orphan."""
+    whole = processes._children
+    with subprocess.Popen(_CAT, stdin=subprocess.PIPE) as child:
+        before = _listed(tracker)[child.pid]
+        tracker.forget()
+        monkeypatch.setattr(processes, "_children", list)
+        assert _listed(tracker)[child.pid] == before
+        monkeypatch.setattr(processes, "_children", whole)
+        assert _listed(tracker)[child.pid] == before
+        assert not before[1].orphan
+    assert child.pid not in _listed(tracker)
+
+
 # --- orphans ---
 
 
