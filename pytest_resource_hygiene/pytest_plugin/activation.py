@@ -64,8 +64,13 @@ def activate(config: pytest.Config, mode: str) -> None:
 
 
 def _is_controller(config: pytest.Config) -> bool:
+    """Return whether xdist is going to give the tests to workers, by its own rule.
+
+    ``--dist`` alone, as many projects have it in ``addopts``, says only how it would.
+    """
     distributed = config.getoption("dist", default="no") not in {"no", None}
-    return distributed and not hasattr(config, "workerinput")
+    has_workers = bool(config.getoption("tx", default=None))
+    return distributed and has_workers and not hasattr(config, "workerinput")
 
 
 def early_trackers(config: pytest.Config) -> list[Tracker]:

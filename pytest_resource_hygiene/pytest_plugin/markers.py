@@ -88,6 +88,11 @@ class _Reader:
                 f"unknown argument {unknown[0]!r}; valid are kinds, then match, reason, issue."
             )
         for kind in mark.args:
+            if not isinstance(kind, str):
+                raise ValueError(  # noqa: TRY004
+                    f"kinds are names, not {kind!r}; write them one after the other: "
+                    "allow_leak('threads', 'fds', reason='...')."
+                )
             if kind not in self._kinds:
                 raise ValueError(f"unknown kind {kind!r}. Kinds: {', '.join(sorted(self._kinds))}.")
         reason = mark.kwargs.get("reason")
@@ -110,7 +115,7 @@ def _mode_of(mark: pytest.Mark) -> ItemRules:
     if unknown:
         raise ValueError(f"unknown argument {unknown[0]!r}; valid are mode, grace, strict.")
     mode = mark.args[0] if mark.args else mark.kwargs.get("mode")
-    if len(mark.args) > 1 or mode not in {*_MODES, None}:
+    if len(mark.args) > 1 or mode not in (*_MODES, None):
         raise ValueError(f"mode is {', '.join(_MODES)}, not {mark.args or mode!r}.")
     grace, strict = mark.kwargs.get("grace"), mark.kwargs.get("strict")
     if grace is not None and (

@@ -306,7 +306,7 @@ class Watcher:
             reason = None
             if leak.severity == "fail":
                 reason = item.ihook.pytest_resource_hygiene_expected(item=item, leak=leak)
-            result.append(replace(leak, severity="allowed", reason=reason) if reason else leak)
+            result.append(replace(leak, severity="allowed", reason=str(reason)) if reason else leak)
         return result
 
     # --- a fixture ---
