@@ -44,6 +44,7 @@ class Settler:
         self._sleep = sleep
         self.collections = 0
         self.sleeps = 0
+        self.waited = 0.0  # seconds, in all
 
     def settle(
         self,
@@ -130,6 +131,11 @@ class Settler:
 
     def _pause(self, left: list[Entry], seconds: float) -> None:
         self.sleeps += 1
+        began = System.perf_counter()
+        self._wait(left, seconds)
+        self.waited += System.perf_counter() - began
+
+    def _wait(self, left: list[Entry], seconds: float) -> None:
         with self._ledger.recorder.mute():
             for tracker in {entry.tracker for entry in left}:
                 keys = {entry.key for entry in left if entry.tracker is tracker}

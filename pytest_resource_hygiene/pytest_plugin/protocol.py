@@ -146,6 +146,7 @@ class Watcher:
         checker.stop()
         self.results.failures += [f"resource hygiene: {error}" for error in checker.failures]
         self.results.seconds = checker.seconds
+        self.results.waited = checker.settler.waited
         self.results.collections = checker.settler.collections
         self.results.used_allowances = [str(one) for one in checker.used_allowances]
         self.results.unused_allowances = [

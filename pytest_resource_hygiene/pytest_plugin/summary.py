@@ -111,7 +111,7 @@ class Summary:
             # Loaded with the first thing to say: a clean run never needs it.
             from pytest_resource_hygiene.pytest_plugin.closing import ClosingSection
 
-            terminalreporter.section("resource hygiene", sep="=")
+            terminalreporter.write_sep("=", "resource hygiene")
             section = ClosingSection(terminalreporter, self._config, self._results.mode)
             section.show_findings(shown)
             section.show_tests(shown)
@@ -143,13 +143,14 @@ class Summary:
 
     def _cost(self) -> str:
         results = self._results
-        each = results.seconds / results.tests * 1e6 if results.tests else 0.0
+        each = max(results.seconds - results.waited, 0.0) / results.tests * 1e6
+        waiting = f"{results.waited:.2f} s of it waiting, else " if results.waited else ""
         notes = sum(1 for finding in results.findings if finding["severity"] == "note")
-        hint = "" if self._shows_notes() else " (-v shows them)"
+        hint = "" if self._shows_notes() else f" (-v shows {'it' if notes == 1 else 'them'})"
         noted = f"; {_plural(notes, 'note')}{hint}" if notes else ""
         return (
             f"resource hygiene: {_plural(results.tests, 'test')}, {results.seconds:.2f} s of our "
-            f"own ({each:.0f} us per test), collector run "
+            f"own ({waiting}{each:.0f} us per test), collector run "
             f"{_plural(results.collections, 'time')}{noted}"
         )
 
