@@ -1,4 +1,7 @@
-"""Markers, read once at collection: a typo must not silently allow nothing, or everything."""
+"""Markers, read at collection: a typo must not silently allow nothing, or everything.
+
+A fixture or a test may add one to its item later; see `has_late_markers`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pytest_resource_hygiene.engine.fingerprint import relative
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["ItemRules", "read_markers"]
+__all__ = ["ItemRules", "has_late_markers", "read_markers"]
 
 _ALLOW = "allow_leak"
 _MODE = "resource_hygiene"
@@ -20,12 +23,21 @@ _MODES = ("fail", "report", "off")
 
 
 class ItemRules(NamedTuple):
-    """What the markers of an item, its class and its module say; the nearest first."""
+    """What the markers of an item, its class and its module say; the nearest first.
+
+    Attributes:
+        allowances: of all its markers.
+        mode: ``fail``, ``report`` or ``off``; None if none says.
+        grace: seconds; None if none says.
+        strict: None if none says.
+        own: how many of our markers the item itself had when they were read.
+    """
 
     allowances: tuple[Allowance, ...]
     mode: str | None
     grace: float | None
     strict: bool | None
+    own: int = 0
 
 
 def read_markers(
@@ -41,10 +53,19 @@ def read_markers(
     for item in items:
         marks = reader.marks(item)
         if marks:
-            rules[item] = reader.rules(marks)
+            rules[item] = reader.rules(marks)._replace(own=_count(item))
     if reader.problems:
         raise pytest.UsageError("\n".join(dict.fromkeys(reader.problems)))
     return rules
+
+
+def has_late_markers(item: pytest.Item, rules: ItemRules | None) -> bool:
+    """Return whether the item has been given a marker of ours since its markers were read."""
+    return _count(item) > (rules.own if rules is not None else 0)
+
+
+def _count(item: pytest.Item) -> int:
+    return len([mark for mark in item.own_markers if mark.name in {_ALLOW, _MODE}])
 
 
 class _Reader:

@@ -26,7 +26,7 @@ from pytest_resource_hygiene.pytest_plugin.activation import (
     stop_files,
     tool_files,
 )
-from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, read_markers
+from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, has_late_markers, read_markers
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
 from pytest_resource_hygiene.recorder import Recorder
@@ -59,6 +59,7 @@ class Watcher:
         for tracker in self._early:
             self._recorder.start_tracker(tracker)
         self.checker: LeakChecker | None = None
+        self._kinds = set(kind_names())
         self._rules: dict[pytest.Item, ItemRules] = {}
         self._owner: TestOwner | None = None
         self._item: pytest.Item | None = None
@@ -86,7 +87,8 @@ class Watcher:
             for batch in self.config.hook.pytest_resource_hygiene_trackers()
             for tracker in batch
         ]
-        self._rules = read_markers(items, {*kind_names(), *extra})
+        self._kinds |= set(extra)
+        self._rules = read_markers(items, self._kinds)
 
     def pytest_unconfigure(self) -> None:
         """Undo the hooks of a run that never came to its tests."""
@@ -224,9 +226,12 @@ class Watcher:
         owner, self._owner = self._owner, None
         if owner is None or self.checker is None:
             return
+        item = owner.item
+        rules = self._rules.get(item) if self._rules else None
+        if item.own_markers and has_late_markers(item, rules):
+            rules = self._rules[item] = read_markers([item], self._kinds)[item]
         began = System.perf_counter()
         try:
-            rules = self._rules.get(owner.item) if self._rules else None
             if rules is None:
                 self._leaks += self.checker.close(owner)
             else:

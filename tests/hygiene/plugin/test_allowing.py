@@ -42,6 +42,34 @@ def test_a_marker_allows_what_it_matches(project: Project, arguments: str, allow
     assert ("leaked" not in run.outcomes) == allowed, run.text
 
 
+def test_a_marker_may_be_added_while_the_test_runs(project: Project) -> None:
+    """As with pytest's own: by a fixture or the test; one that cannot be used is the test's error."""
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+        KEEP = []
+        allow = pytest.mark.allow_leak("fds", reason="x")
+        @pytest.fixture
+        def leaky(request): request.applymarker(allow)
+        def test_fixture(leaky): KEEP.append(open(__file__))
+        @pytest.mark.allow_leak("threads", reason="y")
+        def test_one_more(leaky): KEEP.append(open(__file__))
+        def test_off(request):
+            request.node.add_marker(pytest.mark.resource_hygiene("off"))
+            KEEP.append(open(__file__))
+        def test_leaks(): KEEP.append(open(__file__))
+        def test_typo(request): request.node.add_marker(pytest.mark.allow_leak("fd", reason="x"))
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"] == "test_it.py::test_leaks"
+    assert run.outcomes == {"passed": 4, "leaked": 1, "error": 1}, run.text
+    assert "unknown kind 'fd'" in run.out
+    assert run.code == 1
+
+
 def test_an_allowance_shows_reason_and_issue(project: Project) -> None:
     """An allowed finding carries the reason and the issue into the JSON."""
     project.write(
