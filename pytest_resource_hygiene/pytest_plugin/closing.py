@@ -44,26 +44,20 @@ class ClosingSection:
         self._terminal = terminal
         self._root = str(config.rootpath)
         self._verbose = config.get_verbosity() > 0
-        self._style = str(config.getoption("tbstyle", default="auto"))
         self._viewpoint = Viewpoint(config)
         self._mode = mode
         self._width: int | None = terminal._tw.fullwidth if terminal.isatty else None  # noqa: SLF001
 
     def show_findings(self, findings: list[dict[str, Any]]) -> None:
-        """Show each place once: whole, in a line, or not at all, as ``--tb`` says of failures."""
-        if self._style == "no":
-            return
+        """Show each place once."""
         groups = group_by_site(map(self._viewpoint.finding, findings))
         whole = len(groups) if self._verbose else _MAX_WHOLE
-        if self._style == "line":
-            whole = 0
         for group in groups[:whole]:
             self._show_whole(group)
         if groups[whole:]:
             count = len(groups) - whole
             places = f"{count} more place{'' if count == 1 else 's'}"
-            if whole:
-                self._terminal.write_line(f"{places}, a line each (-v shows them whole)", bold=True)
+            self._terminal.write_line(f"{places}, a line each (-v shows them whole)", bold=True)
             for group in groups[whole:]:
                 self._show_short(group)
             self._terminal.write_line("")

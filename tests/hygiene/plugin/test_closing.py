@@ -6,7 +6,6 @@ import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from hygiene.plugin.suites import LEAK
 from support import documents
 from support.inner import run_inside
@@ -37,7 +36,6 @@ def section(screen: Screen, verbosity: int = 0) -> ClosingSection:
         rootpath="/project",
         invocation_params=SimpleNamespace(dir="/project"),
         get_verbosity=lambda: verbosity,
-        getoption=lambda name, default: default,
     )
     return ClosingSection(screen, config, "fail")
 
@@ -148,21 +146,6 @@ def test_from_a_folder_of_the_project_paths_lead_from_there(project: Project) ->
     assert "  by       test test_it.py::test_leaks\n" in run.out
     assert "LEAKED test_it.py::test_leaks - fds: file fd" in run.out
     assert str(project.path / "sub") not in run.out.partition("resource hygiene ===")[2]
-
-
-@pytest.mark.parametrize(
-    ("style", "places", "fixes"), [("auto", 1, 1), ("short", 1, 1), ("line", 1, 0), ("no", 0, 0)]
-)
-def test_findings_are_as_long_as_failures(
-    project: Project, style: str, places: int, fixes: int
-) -> None:
-    """``--tb`` says how much of a failure is shown; a leak is one. Its name is shown in any case."""
-    project.write("test_it.py", LEAK)
-    out = project.run(f"--tb={style}").out
-
-    assert out.count("test_it.py:3") == places, out
-    assert out.count("  fix ") == fixes, out
-    assert out.count("LEAKED test_it.py::test_leaks - fds: file") == 1, out
 
 
 def test_a_leak_is_counted_in_red(project: Project) -> None:
