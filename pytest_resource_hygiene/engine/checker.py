@@ -136,6 +136,8 @@ class LeakChecker:
     @property
     def failures(self) -> list[TrackerError]:
         """What went wrong in trackers: never the fault of the code under test."""
+        for tracker, action, error in self.recorder.failures:
+            self.ledger.report(tracker, action, error)
         return self.ledger.failures
 
     # --- windows ---

@@ -49,13 +49,13 @@ class Ledger:
         sensors: dict[Callable[[], object], list[Shelf]] = {}
         for shelf in self.shelves:
             if shelf.tracker.senses:
-                sensors.setdefault(shelf.tracker.sensor(), []).append(shelf)
+                sensors.setdefault(self._sensor_of(shelf), []).append(shelf)
         self._asked = _Questions(sensors.items(), self._fail)
         self._pulse: object = None
         self._probes: list[Callable[[], object]] = []
         self._answers: list[object] | None = None
         senseless = [shelf for shelf in self.shelves if not shelf.tracker.senses]
-        late = [(shelf.tracker.sensor(), [shelf]) for shelf in senseless]
+        late = [(self._sensor_of(shelf), [shelf]) for shelf in senseless]
         self._asked_late = _Questions(late, self._fail)
 
     # --- owners ---
@@ -104,6 +104,13 @@ class Ledger:
 
     # --- looking ---
 
+    def _sensor_of(self, shelf: Shelf) -> Callable[[], object]:
+        try:
+            return shelf.tracker.sensor()
+        except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
+            self._fail([shelf], "choosing its sensor", error)
+            return object
+
     def take_baseline(self) -> None:
         """Take everything that exists as given."""
         self.is_quiet()
@@ -113,7 +120,7 @@ class Ledger:
                 resources = self._list(shelf, moment)
                 if resources is not None:
                     shelf.fill(resources)
-                shelf.tracker.forget()
+        self.forget()
         self.is_quiet()
 
     def is_quiet(self) -> bool:
@@ -151,6 +158,8 @@ class Ledger:
         self._answers = None
         for shelves in self._asked.shelves:
             tracker = shelves[0].tracker
+            if shelves[0].broken:
+                continue
             try:
                 self._probes += tracker.probes()
             except Exception as error:  # noqa: BLE001
@@ -184,7 +193,10 @@ class Ledger:
     def forget(self) -> None:
         """Tell the trackers that all they recorded has been put into entries."""
         for shelf in self.shelves:
-            shelf.tracker.forget()
+            try:
+                shelf.tracker.forget()
+            except Exception as error:  # noqa: BLE001
+                self.report(shelf.tracker, "forgetting", error)
 
     def _list(self, shelf: Shelf, moment: Moment) -> Mapping[Hashable, Any] | None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -16,14 +15,13 @@ from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
 from pytest_resource_hygiene.pytest_plugin.results import Results
 from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
 from pytest_resource_hygiene.trackers.fds import FdTracker
-from pytest_resource_hygiene.trackers.listeners import ListenerTracker, emitter_from, load_emitter
+from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.tracker import Tracker
 
 __all__ = [
     "activate",
-    "declare_emitters",
     "early_trackers",
     "engine_settings",
     "make_trackers",
@@ -86,26 +84,21 @@ def early_trackers(config: pytest.Config) -> list[Tracker]:
     return trackers
 
 
-def make_trackers(config: pytest.Config, early: list[Tracker]) -> list[Tracker]:
+def make_trackers(
+    config: pytest.Config, early: list[Tracker], extra: list[Tracker]
+) -> list[Tracker]:
     """Make the trackers of all kinds that are on: built in, and from conftest files and plugins.
 
     Args:
         config: asked for the kinds.
         early: what `early_trackers` has made.
+        extra: what a project adds.
 
     Raises:
-        pytest.UsageError: an unknown kind, or two trackers of one kind.
+        pytest.UsageError: an unknown kind.
     """
-    extra: list[Tracker] = []
-    for batch in config.hook.pytest_resource_hygiene_trackers():
-        extra += batch
     default = _default_kinds(extra)
     names = [*kind_names(), *(tracker.kind for tracker in extra)]
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise pytest.UsageError(
-            f"resource hygiene: two trackers of the kind {double[0]!r}. Give yours another name."
-        )
     severities = _severities(config, names)
     try:
         chosen = _choose(str(value_of(config, "kinds")), default, frozenset(names), severities)
@@ -139,37 +132,6 @@ def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
         basetemp = config.getoption("basetemp", default=None)
         if ignore is not None and basetemp:
             ignore(str(basetemp))
-
-
-def declare_emitters(tracker: ListenerTracker, config: pytest.Config) -> None:
-    """Tell the tracker of listeners about the project's registries.
-
-    Raises:
-        pytest.UsageError: a declared emitter cannot be used.
-    """
-    try:
-        for line, source in value_of(config, "emitters"):
-            try:
-                name, emitter = load_emitter(line)
-            except SettingsError as error:
-                raise SettingsError(f"{source}: {error}") from None
-            _require_package(line, source)
-            tracker.declare(name, emitter)
-        for declared in config.hook.pytest_resource_hygiene_emitters():
-            for name, emitter in declared.items():
-                tracker.declare(name, emitter_from(emitter))
-    except SettingsError as error:
-        raise pytest.UsageError(str(error)) from None
-
-
-def _require_package(line: str, source: str) -> None:
-    """Refuse a package that is not there: its emitter would be waited for in vain, and in silence."""
-    package = line.partition("=")[2].strip().partition(":")[0].partition(".")[0]
-    if package and package not in sys.modules and importlib.util.find_spec(package) is None:
-        raise SettingsError(
-            f"{source}: {line!r}: there is no module {package!r} here. "
-            "Write 'name = package.module:attribute' of a module that can be imported."
-        )
 
 
 def _default_kinds(extra: list[Tracker]) -> frozenset[str]:

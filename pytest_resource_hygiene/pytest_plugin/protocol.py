@@ -19,13 +19,13 @@ import pytest
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.places import Places
 from pytest_resource_hygiene.pytest_plugin.activation import (
-    declare_emitters,
     early_trackers,
     engine_settings,
     make_trackers,
     stop_files,
     tool_files,
 )
+from pytest_resource_hygiene.pytest_plugin.extensions import declare_emitters, extra_trackers
 from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, has_late_markers, read_markers
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.pytest_plugin.outcome import Outcome
     from pytest_resource_hygiene.pytest_plugin.results import Results
+    from pytest_resource_hygiene.tracker import Tracker
 
 __all__ = ["Watcher"]
 
@@ -55,6 +56,7 @@ class Watcher:
         self.results = results
         engine_settings(config, [])
         self._early = early_trackers(config)
+        self._extra: list[Tracker] = []
         self._recorder = Recorder(stop_files())
         for tracker in self._early:
             self._recorder.start_tracker(tracker)
@@ -82,12 +84,8 @@ class Watcher:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Read the markers of all items."""
-        extra = [
-            tracker.kind
-            for batch in self.config.hook.pytest_resource_hygiene_trackers()
-            for tracker in batch
-        ]
-        self._kinds |= set(extra)
+        self._extra = extra_trackers(self.config)
+        self._kinds |= {tracker.kind for tracker in self._extra}
         self._rules = read_markers(items, self._kinds)
 
     def pytest_unconfigure(self) -> None:
@@ -106,7 +104,7 @@ class Watcher:
             self._finish()
 
     def _start(self, session: pytest.Session) -> None:
-        trackers = make_trackers(self.config, self._early)
+        trackers = make_trackers(self.config, self._early, self._extra)
         settings = engine_settings(self.config, trackers)
         roots = {str(self.config.rootpath), str(self.config.invocation_params.dir)}
         roots.update({str(item.path.parent) for item in session.items[:1]})

@@ -46,7 +46,20 @@ def test_a_conftest_adds_a_kind(project: Project) -> None:
     assert project.run("--resource-hygiene-kinds=-handles", env=env).code == 0
 
 
-@pytest.mark.parametrize("method", ["list_resources", "describe", "creation", "anchor", "reading"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "start",
+        "stop",
+        "sensor",
+        "reading",
+        "list_resources",
+        "forget",
+        "creation",
+        "anchor",
+        "describe",
+    ],
+)
 def test_a_fault_in_a_tracker_is_its_own(project: Project, method: str) -> None:
     """A tracker that raises is named in one line, the run ends with 3, and no test is blamed."""
     project.write("app.py", "OPEN = set()\n")
@@ -74,6 +87,37 @@ def test_a_fault_in_a_tracker_is_its_own(project: Project, method: str) -> None:
     assert "handles" in lines[0]
     assert "Traceback" not in run.text
     assert run.outcomes.get("passed", 0) >= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("trackers(): return Rows()", "Return a list of trackers"),
+        ("trackers(): return [Rows]", "Return a list of trackers"),
+        ("trackers(): Rows.kind = 'r o w s'; return [Rows()]", "Rows.kind is 'r o w s'. Give it a"),
+        ("trackers(): Rows.kind = 'all'; return [Rows()]", "none of all, default"),
+        ("trackers(): Rows.kind = 'fds'; return [Rows()]", "two trackers of the kind 'fds'"),
+        ("emitters(): return [3]", "Return a dict of names to registries"),
+    ],
+)
+def test_a_hook_that_returns_something_else_is_told_in_one_line(
+    project: Project, text: str, words: str
+) -> None:
+    """A mistake in a conftest is a usage error with what is valid, and no internal error."""
+    project.write("conftest.py", f"""
+        from pytest_resource_hygiene import Tracker
+        class Rows(Tracker):
+            kind = "rows"
+            def list_resources(self, moment): return {{}}
+        def pytest_resource_hygiene_{text}
+        """)  # fmt: skip
+    project.write("test_it.py", LEAK)
+    run = project.run()
+
+    assert run.code == 4, run.text
+    assert words in run.text
+    assert "Traceback" not in run.text
+    assert "INTERNALERROR" not in run.text
 
 
 @pytest.mark.parametrize("plugins", [(), ("xdist",)])
