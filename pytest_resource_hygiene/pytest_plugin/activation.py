@@ -13,7 +13,7 @@ from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
 from pytest_resource_hygiene.pytest_plugin.results import Results
-from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
+from pytest_resource_hygiene.trackers import built_in_trackers, default_kinds, kind_names
 from pytest_resource_hygiene.trackers.fds import FdTracker
 from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 
@@ -78,7 +78,7 @@ def early_trackers(config: pytest.Config) -> list[Tracker]:
     kinds there are is known only after collection: conftest files of folders may add some.
     """
     words = {word.strip().lstrip("+") for word in str(value_of(config, "kinds")).split(",")}
-    chosen = _on_by_default() | (words & set(kind_names()))
+    chosen = default_kinds() | (words & set(kind_names()))
     trackers = built_in_trackers(frozenset(kind_names() if "all" in words else chosen))
     prepare_trackers(trackers, config)
     return trackers
@@ -135,11 +135,7 @@ def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
 
 
 def _default_kinds(extra: list[Tracker]) -> frozenset[str]:
-    return frozenset(_on_by_default()) | {one.kind for one in extra if one.severity != "off"}
-
-
-def _on_by_default() -> set[str]:
-    return set(kind_names()) - {"environment", "temp_paths", "memory"}
+    return default_kinds() | {one.kind for one in extra if one.severity != "off"}
 
 
 def _choose(

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_resource_hygiene.engine.allowances import Allowance
 from pytest_resource_hygiene.engine.fingerprint import relative
+from pytest_resource_hygiene.grace import VALID_GRACE, is_grace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -139,10 +140,8 @@ def _mode_of(mark: pytest.Mark) -> ItemRules:
     if len(mark.args) > 1 or mode not in (*_MODES, None):
         raise ValueError(f"mode is {', '.join(_MODES)}, not {mark.args or mode!r}.")
     grace, strict = mark.kwargs.get("grace"), mark.kwargs.get("strict")
-    if grace is not None and (
-        isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= 3600
-    ):
-        raise ValueError(f"grace is seconds from 0 to 3600, not {grace!r}.")
+    if grace is not None and not is_grace(grace):
+        raise ValueError(f"grace is {VALID_GRACE}, not {grace!r}.")
     if strict is not None and not isinstance(strict, bool):
         raise ValueError(f"strict is True or False, not {strict!r}.")
     return ItemRules((), mode, grace, strict)
