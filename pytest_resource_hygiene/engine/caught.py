@@ -36,7 +36,6 @@ def _entry_of(ledger: Ledger, tracker: Tracker, item: Captured, nodeid: str, own
     )
     entry.description = item.description
     entry.severity = item.severity
-    entry.was_caught = True
     if item.abandoned and entry.is_gone:
         entry.severity = "note"
     entry.waited = item.waited

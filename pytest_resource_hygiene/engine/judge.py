@@ -100,8 +100,6 @@ class Judge:
         if primary.by_collector:
             group.severity = "fail" if strict else "note"
             group.why = "dropped without being closed; only the garbage collector freed it"
-        elif primary.owner is not None and primary.owner.closed and not primary.was_caught:
-            group.severity, group.why = "note", "made by what an earlier owner left behind"
         elif group.severity == "fail":
             self._look_for_habit(group)
 
