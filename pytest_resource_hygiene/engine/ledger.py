@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.entries import Entry, Shelf, same
 from pytest_resource_hygiene.errors import TrackerError
+from pytest_resource_hygiene.objects import collector_paused
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
     from types import CodeType
 
     from pytest_resource_hygiene.engine.owners import Owner
@@ -181,7 +180,7 @@ class Ledger:
     def look_at(self, shelves: Collection[Shelf], window: Owner | None, nodeid: str) -> list[Entry]:
         """Bring these shelves up to date."""
         new: list[Entry] = []
-        with self.recorder.mute(), _collector_at_rest():
+        with self.recorder.mute(), collector_paused():
             moment = Moment()
             for shelf in shelves:
                 if not shelf.broken:
@@ -388,18 +387,6 @@ class Ledger:
             else:
                 shelf.entries.pop(entry.key, None)
         return done
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Have no collection started by the thousands of entries that one look may make."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class _Questions:
