@@ -27,10 +27,20 @@ class Viewpoint:
         """Look from there."""
         self._root = Path(config.rootpath)
         self._here = Path(config.invocation_params.dir)
+        self._paths: dict[str, str] = {}  # thousands of findings name the same few files
 
     def path(self, file: str) -> str:
         """Return a path of the project as it is from here; those of libraries stay."""
-        if self._here == self._root or not file or Path(file).is_absolute():
+        if self._here == self._root:
+            return file
+        try:
+            return self._paths[file]
+        except KeyError:
+            path = self._paths[file] = self._from_here(file)
+            return path
+
+    def _from_here(self, file: str) -> str:
+        if not file or Path(file).is_absolute():
             return file
         found = self._root / file
         return os.path.relpath(found, self._here) if found.exists() else file
