@@ -20,7 +20,7 @@ from pytest_resource_hygiene.errors import LeaksFoundError, SettingsError
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.reports.terminal_report import finding_lines
 from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
+from pytest_resource_hygiene.trackers import built_in_trackers, default_kinds, kind_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +34,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Action = Literal["raise", "warn", "return"]
 
-_OFF_BY_DEFAULT = {"environment", "temp_paths", "memory"}
 _ACTIONS = ("raise", "warn", "return")
 
 
@@ -263,7 +262,7 @@ class no_leaks:  # noqa: N801 - used like a function
 def _chosen(kinds: Iterable[str] | None) -> frozenset[str]:
     known = kind_names()
     if kinds is None:
-        return frozenset(known) - _OFF_BY_DEFAULT
+        return default_kinds()
     chosen = frozenset(kinds)
     for kind in sorted(chosen):
         if kind not in known:

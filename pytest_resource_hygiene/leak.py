@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pytest_resource_hygiene.model import Change, Frame, Origin, OwnerInfo, Severity
 
 __all__ = ["Leak"]
@@ -41,9 +41,10 @@ class Leak:
         """Return the finding in the form of the schema ``resource-hygiene/1``.
 
         Names that are no text (lone surrogates, as Python reads them from the file system) are
-        escaped: neither xdist nor a terminal nor a file takes them.
+        escaped: neither xdist nor a terminal nor a file takes them. So is whatever a project's own
+        kind has put into its details that JSON does not know, such as a path.
         """
-        return {key: _as_text(value) for key, value in self._fields().items()}
+        return {key: _json_safe(value) for key, value in self._fields().items()}
 
     def _fields(self) -> dict[str, Any]:
         details = dict(self.details)
@@ -76,11 +77,14 @@ class Leak:
         }
 
 
-def _as_text(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode(errors="backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_as_text(key): _as_text(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_text(item) for item in value]
-    return value
+def _json_safe(value: Any) -> Any:
+    if value is None or type(value) in {bool, int}:
+        return value
+    if isinstance(value, Mapping):
+        return {str(_json_safe(key)): _json_safe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_json_safe(item) for item in value]
+    if type(value) is float and isfinite(value):
+        return value
+    text = str(value)
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()

@@ -8,6 +8,7 @@ everything meets both.
 from __future__ import annotations
 
 import gc
+from contextlib import contextmanager
 from itertools import islice
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["all_of_type", "attributes_of", "instances_of", "is_a", "referents"]
+__all__ = [
+    "all_of_type",
+    "attributes_of",
+    "collector_paused",
+    "instances_of",
+    "is_a",
+    "referents",
+]
 
 _CHUNK = 20_000
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep the collector from walking, again and again, the many objects that are about to be made."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def is_a(obj: object, classes: type | tuple[type, ...]) -> bool:

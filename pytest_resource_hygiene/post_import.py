@@ -45,7 +45,8 @@ class PostImport(MetaPathFinder):
         for finder in sys.meta_path:
             if finder is self:
                 continue
-            spec = finder.find_spec(fullname, path, target)
+            find = getattr(finder, "find_spec", None)  # which a finder of old need not have
+            spec: ModuleSpec | None = find(fullname, path, target) if find is not None else None
             if spec is not None:
                 self._hang_on(spec.loader, fullname)
                 return spec

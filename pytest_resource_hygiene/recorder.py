@@ -74,6 +74,7 @@ class Recorder(Sites):
         self._wrapped: list[tuple[Any, str, Any, Any]] = []
         self._services: dict[Any, Any] = {}
         self._trackers: list[Any] = []
+        self.failures: list[tuple[Any, str, Exception]] = []
         self.started = False
         self._post_import = PostImport()
         # Set by the checker; on its own the recorder knows neither tools nor patience.
@@ -101,9 +102,16 @@ class Recorder(Sites):
         _rebuild()
 
     def stop(self) -> None:
-        """Stop the trackers and recording; undo every wrap that nobody has replaced since."""
+        """Stop the trackers and recording; undo every wrap that nobody has replaced since.
+
+        What a tracker raises is kept in `failures`: all else has to be undone in any case.
+        """
         while self._trackers:
-            self._trackers.pop().stop()
+            tracker = self._trackers.pop()
+            try:
+                tracker.stop()
+            except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
+                self.failures.append((tracker, "stopping", error))
         for service in self._services.values():
             service.close()
         self._post_import.stop()
@@ -123,10 +131,16 @@ class Recorder(Sites):
         return self._services[make]
 
     def start_tracker(self, tracker: Any) -> None:
-        """Start a tracker on this recorder, unless that was done before."""
+        """Start a tracker on this recorder, unless that was done before.
+
+        What it raises is kept in `failures`.
+        """
         if tracker not in self._trackers:
             self._trackers.append(tracker)
-            tracker.start(self)
+            try:
+                tracker.start(self)
+            except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
+                self.failures.append((tracker, "starting", error))
 
     def mute(self) -> Muted:
         """Return a context in which nothing is recorded: for what we make ourselves."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.cli.progress import progress
@@ -12,22 +10,9 @@ from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.reports.reading import check_finding, check_head, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["collector_paused", "load", "save"]
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Keep the collector from walking a large report again and again: it halves the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+__all__ = ["load", "save"]
 
 
 def load(path: Path) -> dict[str, Any]:

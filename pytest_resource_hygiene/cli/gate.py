@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_resource_hygiene.cli.completion import complete_files
 from pytest_resource_hygiene.cli.exits import Exit
-from pytest_resource_hygiene.cli.files import collector_paused, load
+from pytest_resource_hygiene.cli.files import load
 from pytest_resource_hygiene.errors import SettingsError
+from pytest_resource_hygiene.objects import collector_paused
 from pytest_resource_hygiene.pages import documented_kinds
 from pytest_resource_hygiene.reports.leaks import FoundLeak, leaks_of, plural
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.cli.completion import complete_files
 from pytest_resource_hygiene.cli.exits import Exit
-from pytest_resource_hygiene.cli.files import collector_paused, load, save
+from pytest_resource_hygiene.cli.files import load, save
+from pytest_resource_hygiene.objects import collector_paused
 from pytest_resource_hygiene.reports.formats import available_formats, render
 
 if TYPE_CHECKING:

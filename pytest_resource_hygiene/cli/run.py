@@ -18,6 +18,7 @@ from pytest_resource_hygiene.cli.commands import Command, sort_command
 from pytest_resource_hygiene.cli.completion import complete_files
 from pytest_resource_hygiene.cli.exits import Exit
 from pytest_resource_hygiene.errors import SettingsError
+from pytest_resource_hygiene.grace import read_grace
 from pytest_resource_hygiene.trackers import kind_names
 
 if TYPE_CHECKING:
@@ -73,12 +74,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def _seconds(text: str) -> float:
     try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not valid; seconds from 0 to 3600, e.g. 0.5")
-    return value
+        return read_grace(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not valid; {error}") from None
 
 
 def _act(arguments: argparse.Namespace) -> int:

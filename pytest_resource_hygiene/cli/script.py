@@ -28,7 +28,7 @@ from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.reports.document import make_document, write_document
 from pytest_resource_hygiene.reports.leaks import plural
 from pytest_resource_hygiene.reports.terminal_report import finding_lines
-from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
+from pytest_resource_hygiene.trackers import built_in_trackers, default_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_OFF = frozenset({"environment", "temp_paths", "memory"})
 _ENDS_WITH_THE_PROCESS = ("atexit", "signals", "listeners")
 
 
@@ -81,9 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _checker(options: argparse.Namespace) -> LeakChecker:
     asked = frozenset(options.kinds.split(",")) if options.kinds else frozenset()
-    kinds = asked or frozenset(kind_names()) - _OFF
+    kinds = asked or default_kinds()
     severity = dict.fromkeys(_ENDS_WITH_THE_PROCESS, "note") if not asked else {}
-    severity |= dict.fromkeys(asked & _OFF, "fail")
+    severity |= dict.fromkeys(asked - default_kinds(), "fail")
     root = str(Path.cwd())
     settings = EngineSettings(severity=severity, grace=options.grace, restore=False, root=root)
     checker = LeakChecker(built_in_trackers(kinds), settings, places=Places([root]))

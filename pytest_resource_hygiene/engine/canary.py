@@ -21,13 +21,15 @@ def blind_spots(trackers: Iterable[Tracker]) -> list[tuple[str, str]]:
     """Return kinds that cannot see, or not everything, on this machine, each with the reason."""
     spots = []
     for tracker in trackers:
-        known = tracker.blind_spot()
-        if known is not None:
-            spots.append((tracker.kind, known))
-        problem = _try(tracker)
-        if problem is not None:
-            spots.append((tracker.kind, problem))
+        spots += [(tracker.kind, why) for why in (_known(tracker), _try(tracker)) if why]
     return spots
+
+
+def _known(tracker: Tracker) -> str | None:
+    try:
+        return tracker.blind_spot()
+    except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
+        return f"it cannot say what it does not see: {type(error).__name__}: {error}"
 
 
 def _try(tracker: Tracker) -> str | None:

@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.engine.entries import Shelf
     from pytest_resource_hygiene.engine.findings import FindingWriter
-    from pytest_resource_hygiene.engine.judge import Group, Judge
+    from pytest_resource_hygiene.engine.groups import Group
+    from pytest_resource_hygiene.engine.judge import Judge
+    from pytest_resource_hygiene.engine.transfer import OwnershipTransfer
     from pytest_resource_hygiene.errors import TrackerError
     from pytest_resource_hygiene.leak import Leak
-    from pytest_resource_hygiene.tracker import Captured
 
 __all__ = ["LeakChecker"]
 
@@ -118,13 +119,13 @@ class LeakChecker:
         # Loaded with the first suspect: a clean run never needs it.
         from pytest_resource_hygiene.engine.judge import Judge
 
-        return Judge(
-            self.ledger,
-            self.reader,
-            lambda: self.settings,
-            lambda: tuple(self.fixtures),
-            self._in_c,
-        )
+        return Judge(self.ledger, self.reader, lambda: self.settings, self._in_c)
+
+    @cached_property
+    def _transfer(self) -> OwnershipTransfer:
+        from pytest_resource_hygiene.engine.transfer import OwnershipTransfer
+
+        return OwnershipTransfer(self.ledger, self.reader, lambda: tuple(self.fixtures))
 
     @cached_property
     def _writer(self) -> FindingWriter:
@@ -135,6 +136,8 @@ class LeakChecker:
     @property
     def failures(self) -> list[TrackerError]:
         """What went wrong in trackers: never the fault of the code under test."""
+        for tracker, action, error in self.recorder.failures:
+            self.ledger.report(tracker, action, error)
         return self.ledger.failures
 
     # --- windows ---
@@ -257,21 +260,24 @@ class LeakChecker:
     def _judge(
         self, owner: Owner, limits: list[Entry], allowances: Sequence[Allowance]
     ) -> list[Leak]:
-        caught = [self._entry_of(*one, owner) for one in owner.caught]  # before any collection
-        owner.caught.clear()
+        from pytest_resource_hygiene.engine.caught import take_caught, told_once
+
+        caught = take_caught(self.ledger, owner)  # before any collection
         suspects = [entry for entry in list(owner.held) if not self._is_dropped(entry)]
         judge = self._judge_of_groups
-        suspects = judge.hand_over(suspects, owner)
-        waiting = [entry for entry in suspects if judge.deserves_wait(entry)]
+        suspects = self._transfer.hand_over(suspects, owner)
+        waiting: list[Entry] = []
+        others: list[Entry] = []
+        for entry in suspects:
+            (waiting if judge.deserves_wait(entry) else others).append(entry)
         patience = self._patience(entry.creation for entry in waiting)
         left, freed = self.settler.settle(waiting, owner, self.nodeid, patience)
-        left += self._briefly([one for one in suspects if one not in waiting], owner)
+        left += self._briefly(others, owner)
         left = [entry for entry in left if not entry.is_gone]
         self._remember_slow(left, patience)
         self._take_caught(owner)
-        caught += [self._entry_of(*one, owner) for one in owner.caught]
-        owner.caught.clear()
-        caught = self._once(caught, left, freed)
+        caught += take_caught(self.ledger, owner)
+        caught, freed = told_once(caught, left, freed)
         groups = judge.judge([*left, *freed, *caught, *limits], owner)
         leaks = [self._report(group, owner, allowances) for group in groups]
         for group in groups:
@@ -313,61 +319,12 @@ class LeakChecker:
             if entry.creation is not None and entry.waited >= patience > 0:
                 self._slow_sites.add(entry.creation.stack)
 
-    def _entry_of(self, tracker: Tracker, item: Captured, nodeid: str, owner: Owner) -> Entry:
-        maker = self._maker(tracker, item, owner)
-        if maker is not owner:
-            nodeid = maker.nodeid or nodeid
-        entry = Entry(
-            tracker,
-            item.key,
-            item.value,
-            owner=maker,
-            creation=item.creation,
-            change=item.change,
-            made_during=nodeid,
-        )
-        entry.description = item.description
-        entry.severity = item.severity
-        entry.was_caught = True
-        if item.abandoned and entry.is_gone:
-            entry.severity = "note"
-        entry.waited = item.waited
-        return entry
-
-    def _maker(self, tracker: Tracker, item: Captured, owner: Owner) -> Owner:
-        """Charge whoever made it, though he may have ended before it was seen.
-
-        A dropped file is freed at any time; what a fixture left on a wider loop is there when the
-        loop is closed.
-        """
-        known: Owner | None = item.creation.owner if item.creation is not None else None
-        if known is None or (tracker.kind != "unclosed" and known.info.type != "fixture"):
-            return owner
-        return self.ledger.owner_of(item.creation, known) or owner
-
-    def _once(self, caught: list[Entry], left: list[Entry], freed: list[Entry]) -> list[Entry]:
-        """Leave out what the ledger has as well, and warnings about what the collector freed."""
-        for entry in caught:  # caught in the act beats freed afterwards
-            freed[:] = [one for one in freed if one.key != entry.key]
-        listed = {entry.key for entry in left}
-        collected = {entry.creation.stack for entry in freed if entry.creation is not None}
-        return [
-            entry
-            for entry in caught
-            if entry.key not in listed
-            and not (
-                entry.tracker.kind == "unclosed"
-                and entry.creation is not None
-                and entry.creation.stack in collected
-            )
-        ]
-
     def _report(self, group: Group, owner: Owner, allowances: Sequence[Allowance]) -> Leak:
         with self.recorder.mute():  # sources are read for it: no opening of the test's
             leak = self._writer.write(group, owner, self.nodeid)
         if leak.severity != "fail":
             return leak
-        allowance = find_allowance(allowances, leak.kind, _texts(leak, group, self.settings.root))
+        allowance = find_allowance(allowances, leak.kind, _texts(leak, group))
         if allowance is None:
             return leak
         self.used_allowances.add(allowance)
@@ -398,14 +355,11 @@ class LeakChecker:
                 self.recorder.owner_var.set(None)
 
 
-def _texts(leak: Leak, group: Group, root: str) -> list[str]:
+def _texts(leak: Leak, group: Group) -> list[str]:
     """Return what an allowance's glob is compared with."""
-    from pytest_resource_hygiene.engine.fingerprint import relative
-
     texts = [leak.summary]
     if group.primary.description is not None:
         texts.append(group.primary.description.target)
     if leak.origin is not None:
-        place = relative(leak.origin.file, root)
-        texts.append(f"{place}:{leak.origin.line} in {leak.origin.function}")
+        texts.append(f"{leak.origin.file}:{leak.origin.line} in {leak.origin.function}")
     return texts

@@ -22,7 +22,7 @@ class Entry:
 
     __slots__ = (
         "_value", "by_collector", "change", "creation", "description", "key", "made_during",
-        "owner", "previous", "severity", "tracker", "waited", "was_caught",
+        "owner", "previous", "severity", "tracker", "waited",
     )  # fmt: skip
 
     def __init__(
@@ -48,7 +48,6 @@ class Entry:
         self.made_during = made_during
         self.waited = 0.0
         self.by_collector = False
-        self.was_caught = False  # described and judged when it is gone
         self.severity: str | None = None
         self.description: Description | None = None
 

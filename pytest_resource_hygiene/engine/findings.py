@@ -14,7 +14,7 @@ from pytest_resource_hygiene.model import Origin, OwnerInfo
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.entries import Entry
-    from pytest_resource_hygiene.engine.judge import Group
+    from pytest_resource_hygiene.engine.groups import Group
     from pytest_resource_hygiene.engine.ledger import Ledger
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.engine.stacks import StackReader

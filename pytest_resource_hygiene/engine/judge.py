@@ -1,52 +1,32 @@
-"""Decides what a suspect is: a leak, a note, somebody else's, or nothing at all.
+"""Decides what a suspect is: a leak, a note, or nothing at all.
 
 In this order, because each step is surer than the next: the test runner's own things are dropped;
-what a live wider fixture keeps is handed to it; what belongs together becomes one group; then each
-group is sorted by *how* it came to be (an import, a habit of a library) and by who holds it.
+what belongs together becomes one group; then each group is sorted by *how* it came to be (an
+import, a habit of a library) and by who holds it. What a live wider fixture keeps has been handed
+to it before: see `transfer`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_resource_hygiene.engine.holders import Holder, find_holder, has_seat, reachable
+from pytest_resource_hygiene.engine.groups import Grouper, gather_loose
+from pytest_resource_hygiene.engine.holders import find_holder, has_seat
 from pytest_resource_hygiene.engine.made_in_c import MADE_IN_C, is_unseen
-from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.groups import Group
     from pytest_resource_hygiene.engine.ledger import Ledger
     from pytest_resource_hygiene.engine.made_in_c import SingletonsInC
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.engine.settings import EngineSettings
     from pytest_resource_hygiene.engine.stacks import StackReader
 
-__all__ = ["Group", "Judge"]
-
-_EXECUTOR = "concurrent.futures.thread"
-_NEAR = 2_000  # objects within which something counts as part of another
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """Suspects that belong together, the one that names them first."""
-
-    entries: list[Entry]
-    severity: str = "fail"
-    why: str = ""
-    module: str | None = None
-    holder: Holder | None = None
-    site: tuple[tuple[str, str], ...] = field(default=())
-
-    @property
-    def primary(self) -> Entry:
-        """The entry that names the group."""
-        return self.entries[0]
+__all__ = ["Judge"]
 
 
 class Judge:
@@ -56,7 +36,6 @@ class Judge:
         ledger: to ask what still lives.
         reader: reads creation records.
         settings: returns severities and strictness; a marker may change them for one test.
-        fixtures: returns the wider fixtures that are alive.
         in_c: knows which singletons of C extensions are new.
     """
 
@@ -65,15 +44,14 @@ class Judge:
         ledger: Ledger,
         reader: StackReader,
         settings: Callable[[], EngineSettings],
-        fixtures: Callable[[], Iterable[Owner]],
         in_c: SingletonsInC,
     ) -> None:
         """Remember nothing yet."""
         self._in_c = in_c
         self._ledger = ledger
         self._reader = reader
+        self._grouper = Grouper(ledger, reader)
         self._settings = settings
-        self._fixtures = fixtures
         self._made_once: dict[tuple[object, ...], list[Entry]] = {}
         # To look for a holder costs some hundred milliseconds where there are many objects.
         self._kept_by_none: set[tuple[object, ...]] = set()
@@ -86,14 +64,12 @@ class Judge:
             # A listener on an emitter that the collector took away was no resource at all.
             if not self._is_foreign(entry) and (entry.tracker.settles or not entry.by_collector)
         ]
-        groups = [group for group in self._group(own) if self._severity(group) != "off"]
+        groups = [one for one in self._grouper.group(own) if self._severity(one) != "off"]
         for group in groups:
             self._sort(group)
-        groups = _gather_loose(groups)
+        groups = gather_loose(groups)
         self._look_for_singleton_in_c(groups, window)
         return groups
-
-    # --- whose ---
 
     def _is_foreign(self, entry: Entry) -> bool:
         foreign = self._reader.is_foreign(entry.creation) or entry.tracker.is_ours(
@@ -103,83 +79,6 @@ class Judge:
             entry.owner.held.pop(entry, None)
         return foreign
 
-    def hand_over(self, suspects: list[Entry], window: Owner) -> list[Entry]:
-        """Give to the live wider fixtures what can be reached from their values.
-
-        Returns:
-            The rest.
-        """
-        suspects = [entry for entry in suspects if not self._joins_pool(entry, window)]
-        taken_over: set[Entry] = set()
-        fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]
-        if not fixtures or not suspects:
-            return suspects
-        objects: dict[int, Entry] = {}
-        numbers: dict[int, Entry] = {}
-        anchors = []  # keeps the objects alive, so that their ids stay theirs
-        for entry in suspects:
-            if not entry.tracker.settles:  # that a function can be reached says nothing
-                continue
-            anchor = self._ledger.anchor_of(entry)
-            if anchor is not None:
-                anchors.append(anchor)
-                objects[id(anchor)] = entry
-            elif (number := _number(entry)) is not None:
-                numbers[number] = entry
-        for fixture in fixtures:
-            kept = list(fixture.value()) if fixture.value is not None else []
-            loops = {*map(id, kept), *self._loops_of(fixture)}
-            for found in reachable(kept, objects, numbers, loops=loops):
-                taken = objects.get(found) or numbers.get(found)
-                # The first to be set up is the last to be torn down: it outlives what shares its
-                # value, and nothing of it is judged too early.
-                if taken is None or taken in taken_over:
-                    continue
-                if self._may_take(fixture, taken):
-                    _give(taken, fixture)
-                    taken_over.add(taken)
-        return [entry for entry in suspects if entry not in taken_over]
-
-    def _joins_pool(self, entry: Entry, window: Owner) -> bool:
-        """Give a worker to whoever owns the pool that it has joined, by the first worker's owner."""
-        queue = _queue_of(entry)
-        if queue is None:
-            return False
-        for shelf in self._ledger.shelves:
-            if shelf.tracker is not entry.tracker:
-                continue
-            for other in shelf.entries.values():
-                owner = other.owner
-                lives = owner is None or not owner.closed
-                if lives and owner is not window and _queue_of(other) is queue:
-                    _give(entry, owner)
-                    return True
-        return False
-
-    def _loops_of(self, owner: Owner) -> set[int]:
-        """Return the ids of the event loops that an owner has made and that still live."""
-        return {
-            id(entry.value)
-            for shelf in self._ledger.shelves
-            if shelf.tracker.kind == "loops"
-            for entry in shelf.entries.values()
-            if entry.owner is owner
-        }
-
-    def _may_take(self, fixture: Owner, entry: Entry) -> bool:
-        """Return whether reaching something from a fixture's value means that it is the fixture's.
-
-        A test runner's own fixture holds the loop, which reaches everything that runs on it. Only
-        what the loop itself keeps for its tests, the workers of its executor, is the loop's.
-        """
-        if entry.owner is fixture:
-            return False
-        files = {code.co_filename for code in fixture.codes}
-        if "tool" not in map(self._reader.places.of, files):
-            return True
-        from_test = entry.owner is not None and entry.owner.info.type == "test"
-        return from_test and entry.tracker.kind == "threads"
-
     def deserves_wait(self, entry: Entry) -> bool:
         """Return whether a suspect may turn out to be a failure, so that it is worth waiting for."""
         kind = entry.tracker.kind
@@ -187,55 +86,6 @@ class Judge:
             return False
         site = self._reader.habit_site(entry.creation)
         return habit_of(site) is None and self._reader.importing(entry.creation) is None
-
-    # --- what belongs together ---
-
-    def _group(self, entries: list[Entry]) -> list[Group]:
-        groups: dict[object, list[Entry]] = {}
-        for entry in entries:
-            groups.setdefault(self._together(entry), []).append(entry)
-        result = []
-        for members in groups.values():
-            members.sort(key=_rank, reverse=True)
-            result += [
-                Group(part, site=self._reader.library_site(part[0].creation))
-                for part in _split_slots(members)
-            ]
-        return self._absorb(result)
-
-    def _absorb(self, groups: list[Group]) -> list[Group]:
-        """Add what nobody saw being made to the group whose object holds it, e.g. a loop's epoll."""
-        loose = {
-            number: group
-            for group in groups
-            if group.primary.creation is None and (number := _number(group.primary)) is not None
-        }
-        if not loose:
-            return groups
-        absorbed: list[Group] = []
-        for group in groups:
-            if group.primary.creation is None or not loose:
-                continue
-            anchor = self._ledger.anchor_of(group.primary)
-            found = reachable([anchor], (), loose, _NEAR)
-            for number in found:
-                part = loose.pop(number)
-                group.entries += part.entries
-                absorbed.append(part)
-        return [group for group in groups if group not in absorbed]
-
-    def _together(self, entry: Entry) -> object:
-        describe(entry, self._ledger)
-        call = self._reader.call(entry.creation)
-        if call is None:
-            target = entry.description.target if entry.description else ""
-            return entry.tracker.kind, entry.change, target
-        if call[2] is None or entry.by_collector or entry.change == "exceeded":
-            # made by the user's own hand, or apart from what one call makes
-            event = entry.key if entry.change == "exceeded" else None
-            return entry.tracker.kind, entry.by_collector, event, call
-        # The first shared memory of a process starts the resource tracker: one call, two things.
-        return call, habit_of(self._reader.habit_site(entry.creation))
 
     # --- how bad ---
 
@@ -252,8 +102,6 @@ class Judge:
         if primary.by_collector:
             group.severity = "fail" if strict else "note"
             group.why = "dropped without being closed; only the garbage collector freed it"
-        elif primary.owner is not None and primary.owner.closed and not primary.was_caught:
-            group.severity, group.why = "note", "made by what an earlier owner left behind"
         elif group.severity == "fail":
             self._look_for_habit(group)
 
@@ -358,73 +206,3 @@ class Judge:
         places = self._reader.places
         by_package = any(places.of(file) == "library" for file, _ in group.site)
         return by_package and (not module or places.is_library_module(module.partition(".")[0]))
-
-
-def _rank(entry: Entry) -> int:
-    # Of the signal changes that one call of a loop makes, the loop's own handler names them.
-    return entry.tracker.rank + (1 if isinstance(entry.key, tuple) and entry.tracker.slots else 0)
-
-
-def _gather_loose(groups: list[Group]) -> list[Group]:
-    """Bring together what C code made in one window: nobody saw it, but it has one cause.
-
-    A library's engine opens descriptors and starts threads of its own. If the library keeps the
-    object behind them, they are a note like that object; if a Python thread came with them, they
-    are part of its finding.
-    """
-    loose = [group for group in groups if is_unseen(group.primary)]
-    native = any(group.primary.tracker.kind == "native_threads" for group in loose)
-    if not loose or not native:
-        return groups
-    rest = [group for group in groups if group not in loose]
-    homes = [group for group in rest if group.severity == "note" and group.holder is not None]
-    homes += [group for group in rest if group.primary.tracker.kind == "threads"]
-    loose.sort(key=lambda group: _rank(group.primary), reverse=True)
-    home = homes[0] if homes else loose[0]
-    for group in loose:
-        if group is not home:
-            home.entries += group.entries
-    return rest if homes else [*rest, home]
-
-
-def _split_slots(members: list[Entry]) -> list[list[Entry]]:
-    """Keep two signals apart that one line sets; what a loop sets for one signal stays together."""
-    if not members[0].tracker.slots or isinstance(members[0].key, tuple):
-        return [members]
-    slots: dict[object, list[Entry]] = {}
-    for entry in members:
-        slots.setdefault(entry.key, []).append(entry)
-    return list(slots.values())
-
-
-def _queue_of(entry: Entry) -> Any:
-    """Return the queue from which a worker of ``concurrent.futures`` takes its work, if it is one.
-
-    A worker refers to its executor weakly, so the queue is what the workers of a pool share:
-    ``Thread(target=_worker, args=(executor, queue, ...))``, CPython's Lib/concurrent/futures.
-    """
-    if entry.tracker.kind != "threads":
-        return None
-    worker = getattr(entry.value, "_target", None)
-    arguments = getattr(entry.value, "_args", None)
-    if getattr(worker, "__module__", "") != _EXECUTOR or not isinstance(arguments, tuple):
-        return None
-    return next((one for one in arguments if type(one) is SimpleQueue), None)
-
-
-def _number(entry: Entry) -> int | None:
-    value = entry.value
-    if entry.change == "exceeded":
-        return None
-    if isinstance(value, int):
-        return value if entry.tracker.kind in {"fds", "sockets"} else None
-    pid = getattr(value, "pid", None)
-    return pid if isinstance(pid, int) else None
-
-
-def _give(entry: Entry, owner: Owner | None) -> None:
-    if entry.owner is not None:
-        entry.owner.held.pop(entry, None)
-    entry.owner = owner
-    if owner is not None:
-        owner.held[entry] = None

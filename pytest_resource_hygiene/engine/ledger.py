@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.entries import Entry, Shelf, same
 from pytest_resource_hygiene.errors import TrackerError
+from pytest_resource_hygiene.objects import collector_paused
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Moment, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
     from types import CodeType
 
     from pytest_resource_hygiene.engine.owners import Owner
@@ -44,23 +43,24 @@ class Ledger:
         self._vacant: Counter[tuple[Tracker, Hashable]] = Counter()
         self._vacant_unseen: Counter[tuple[Tracker, Hashable]] = Counter()
         self._codes: dict[CodeType, list[Owner]] = {}
+        # The first kind of those that share a question speaks for all.
+        self._chosen: dict[Tracker, tuple[Callable[[], object], ...]] = {}
+        self._probes: list[Callable[[], object]] = []
         # Kinds that ask the same question share one answer a test.
         sensors: dict[Callable[[], object], list[Shelf]] = {}
         for shelf in self.shelves:
             if shelf.tracker.senses:
-                sensors.setdefault(shelf.tracker.sensor(), []).append(shelf)
+                sensors.setdefault(self._sensor_of(shelf), []).append(shelf)
         self._asked = _Questions(sensors.items(), self._fail)
         self._pulse: object = None
-        # The first kind of those that share a question speaks for all.
-        self._chosen: dict[Tracker, tuple[Callable[[], object], ...]] = {
-            shelves[0].tracker: () for shelves in self._asked.shelves
-        }
-        self._probes: list[Callable[[], object]] = []
+        for shelves in self._asked.shelves:
+            if not shelves[0].broken:
+                self._chosen[shelves[0].tracker] = ()
         self._answers: list[object] | None = None
         trackers = [shelf.tracker for shelf in self.shelves]
         self._forgetful = [one for one in trackers if type(one).forget is not Tracker.forget]
         senseless = [shelf for shelf in self.shelves if not shelf.tracker.senses]
-        late = [(shelf.tracker.sensor(), [shelf]) for shelf in senseless]
+        late = [(self._sensor_of(shelf), [shelf]) for shelf in senseless]
         self._asked_late = _Questions(late, self._fail)
 
     # --- owners ---
@@ -109,6 +109,13 @@ class Ledger:
 
     # --- looking ---
 
+    def _sensor_of(self, shelf: Shelf) -> Callable[[], object]:
+        try:
+            return shelf.tracker.sensor()
+        except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
+            self._fail([shelf], "choosing its sensor", error)
+            return object
+
     def take_baseline(self) -> None:
         """Take everything that exists as given."""
         self.is_quiet()
@@ -118,7 +125,7 @@ class Ledger:
                 resources = self._list(shelf, moment)
                 if resources is not None:
                     shelf.fill(resources)
-                shelf.tracker.forget()
+        self.forget()
         self.is_quiet()
 
     def is_quiet(self) -> bool:
@@ -154,16 +161,18 @@ class Ledger:
     def _choose_probes(self, changed: list[Shelf]) -> None:
         """Ask the kinds that have changed what has to be asked once a test from now on."""
         self._answers = None
-        chosen = dict(self._chosen)
-        for tracker in [shelf.tracker for shelf in changed if shelf.tracker in chosen]:
+        before = dict(self._chosen)
+        for tracker in [shelf.tracker for shelf in changed if shelf.tracker in before]:
             try:
-                chosen[tracker] = tuple(tracker.probes())
+                self._chosen[tracker] = tuple(tracker.probes())
             except Exception as error:  # noqa: BLE001
-                chosen[tracker] = ()
+                self._chosen[tracker] = ()
                 self.report(tracker, "choosing its probes", error)
-        if chosen != self._chosen:
-            self._chosen = chosen
-            self._probes = [probe for probes in chosen.values() for probe in probes]
+        if self._chosen != before:
+            self._gather_probes()
+
+    def _gather_probes(self) -> None:
+        self._probes = [probe for probes in self._chosen.values() for probe in probes]
 
     def look(self, window: Owner | None, nodeid: str, *, everything: bool = False) -> list[Entry]:
         """Bring the ledger up to date; return what is new, each with its owner.
@@ -181,7 +190,7 @@ class Ledger:
     def look_at(self, shelves: Collection[Shelf], window: Owner | None, nodeid: str) -> list[Entry]:
         """Bring these shelves up to date."""
         new: list[Entry] = []
-        with self.recorder.mute(), _collector_at_rest():
+        with self.recorder.mute(), collector_paused():
             moment = Moment()
             for shelf in shelves:
                 if not shelf.broken:
@@ -193,7 +202,10 @@ class Ledger:
     def forget(self) -> None:
         """Tell the trackers that all they recorded has been put into entries."""
         for tracker in self._forgetful:
-            tracker.forget()
+            try:
+                tracker.forget()
+            except Exception as error:  # noqa: BLE001
+                self.report(tracker, "forgetting", error)
 
     def _list(self, shelf: Shelf, moment: Moment) -> Mapping[Hashable, Any] | None:
         try:
@@ -206,6 +218,8 @@ class Ledger:
         for shelf in shelves:
             if not shelf.broken:
                 shelf.broken = True
+                if self._chosen.pop(shelf.tracker, None):
+                    self._gather_probes()
                 self.failures.append(TrackerError(shelf.tracker.kind, action, error))
 
     def _compare(
@@ -389,18 +403,6 @@ class Ledger:
             else:
                 shelf.entries.pop(entry.key, None)
         return done
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Have no collection started by the thousands of entries that one look may make."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class _Questions:

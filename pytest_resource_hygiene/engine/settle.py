@@ -39,11 +39,11 @@ class Settler:
     """
 
     def __init__(self, ledger: Ledger, sleep: Callable[[float], None] = System.sleep) -> None:
-        """Count nothing yet."""
+        """Have waited for nobody yet."""
         self._ledger = ledger
         self._sleep = sleep
         self.collections = 0
-        self.sleeps = 0
+        self.waited = 0.0  # seconds, in all
 
     def settle(
         self,
@@ -129,7 +129,11 @@ class Settler:
         return [entry for entry in left if self._ledger.is_live(entry)]
 
     def _pause(self, left: list[Entry], seconds: float) -> None:
-        self.sleeps += 1
+        began = System.perf_counter()
+        self._wait(left, seconds)
+        self.waited += System.perf_counter() - began
+
+    def _wait(self, left: list[Entry], seconds: float) -> None:
         with self._ledger.recorder.mute():
             for tracker in {entry.tracker for entry in left}:
                 keys = {entry.key for entry in left if entry.tracker is tracker}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,9 @@ from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
 from pytest_resource_hygiene.pytest_plugin.results import Results
-from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
+from pytest_resource_hygiene.trackers import built_in_trackers, default_kinds, kind_names
 from pytest_resource_hygiene.trackers.fds import FdTracker
-from pytest_resource_hygiene.trackers.listeners import ListenerTracker, emitter_from, load_emitter
+from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 from pytest_resource_hygiene.trackers.processes import ProcessTracker
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "activate",
-    "declare_emitters",
     "early_trackers",
     "engine_settings",
     "make_trackers",
@@ -65,8 +63,13 @@ def activate(config: pytest.Config, mode: str) -> None:
 
 
 def _is_controller(config: pytest.Config) -> bool:
+    """Return whether xdist is going to give the tests to workers, by its own rule.
+
+    ``--dist`` alone, as many projects have it in ``addopts``, says only how it would.
+    """
     distributed = config.getoption("dist", default="no") not in {"no", None}
-    return distributed and not hasattr(config, "workerinput")
+    has_workers = bool(config.getoption("tx", default=None))
+    return distributed and has_workers and not hasattr(config, "workerinput")
 
 
 def early_trackers(config: pytest.Config) -> list[Tracker]:
@@ -76,32 +79,27 @@ def early_trackers(config: pytest.Config) -> list[Tracker]:
     kinds there are is known only after collection: conftest files of folders may add some.
     """
     words = {word.strip().lstrip("+") for word in str(value_of(config, "kinds")).split(",")}
-    chosen = _on_by_default() | (words & set(kind_names()))
+    chosen = default_kinds() | (words & set(kind_names()))
     trackers = built_in_trackers(frozenset(kind_names() if "all" in words else chosen))
     prepare_trackers(trackers, config)
     return trackers
 
 
-def make_trackers(config: pytest.Config, early: list[Tracker]) -> list[Tracker]:
+def make_trackers(
+    config: pytest.Config, early: list[Tracker], extra: list[Tracker]
+) -> list[Tracker]:
     """Make the trackers of all kinds that are on: built in, and from conftest files and plugins.
 
     Args:
         config: asked for the kinds.
         early: what `early_trackers` has made.
+        extra: what a project adds.
 
     Raises:
-        pytest.UsageError: an unknown kind, or two trackers of one kind.
+        pytest.UsageError: an unknown kind.
     """
-    extra: list[Tracker] = []
-    for batch in config.hook.pytest_resource_hygiene_trackers():
-        extra += batch
     default = _default_kinds(extra)
     names = [*kind_names(), *(tracker.kind for tracker in extra)]
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise pytest.UsageError(
-            f"resource hygiene: two trackers of the kind {double[0]!r}. Give yours another name."
-        )
     severities = _severities(config, names)
     try:
         chosen = _choose(str(value_of(config, "kinds")), default, frozenset(names), severities)
@@ -139,43 +137,8 @@ def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
             ignore(str(basetemp))
 
 
-def declare_emitters(tracker: ListenerTracker, config: pytest.Config) -> None:
-    """Tell the tracker of listeners about the project's registries.
-
-    Raises:
-        pytest.UsageError: a declared emitter cannot be used.
-    """
-    try:
-        for line, source in value_of(config, "emitters"):
-            try:
-                name, emitter = load_emitter(line)
-            except SettingsError as error:
-                raise SettingsError(f"{source}: {error}") from None
-            _require_package(line, source)
-            tracker.declare(name, emitter)
-        for declared in config.hook.pytest_resource_hygiene_emitters():
-            for name, emitter in declared.items():
-                tracker.declare(name, emitter_from(emitter))
-    except SettingsError as error:
-        raise pytest.UsageError(str(error)) from None
-
-
-def _require_package(line: str, source: str) -> None:
-    """Refuse a package that is not there: its emitter would be waited for in vain, and in silence."""
-    package = line.partition("=")[2].strip().partition(":")[0].partition(".")[0]
-    if package and package not in sys.modules and importlib.util.find_spec(package) is None:
-        raise SettingsError(
-            f"{source}: {line!r}: there is no module {package!r} here. "
-            "Write 'name = package.module:attribute' of a module that can be imported."
-        )
-
-
 def _default_kinds(extra: list[Tracker]) -> frozenset[str]:
-    return frozenset(_on_by_default()) | {one.kind for one in extra if one.severity != "off"}
-
-
-def _on_by_default() -> set[str]:
-    return set(kind_names()) - {"environment", "temp_paths", "memory"}
+    return default_kinds() | {one.kind for one in extra if one.severity != "off"}
 
 
 def _choose(

@@ -35,9 +35,10 @@ class _Runner:
         self.watcher = watcher
 
     def run(self, item: Any, nextitem: Any, *, again: bool) -> list[pytest.TestReport]:
-        if again and hasattr(item, "_initrequest"):
-            item._initrequest()  # noqa: SLF001 - what every plugin that runs tests again has to do
+        if again:
             self.watcher.results.tests -= 1  # one test, however often it runs
+            if hasattr(item, "_initrequest"):  # not every item has fixtures
+                item._initrequest()  # noqa: SLF001 - as every plugin that runs tests again does
         return list(runtestprotocol(item, nextitem=nextitem, log=False))
 
     def trial(self, item: Any, nextitem: Any, *, again: bool) -> tuple[list[Any], list[Leak]]:

@@ -154,7 +154,7 @@ class BaselineKeeper:
     def show(self, terminal: Any, findings: list[dict[str, Any]], *, brief: bool) -> None:
         """Tell what is known, what is stale, and what was written."""
         known = [one for one in findings if one["severity"] == "known"]
-        terminal.section("resource hygiene: baseline", sep="=")
+        terminal.write_sep("=", "resource hygiene: baseline")
         if brief:
             _show_known(terminal, known)
         sites = len({one["fingerprint"] for one in known})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.pytest_plugin.viewpoint import Viewpoint
 from pytest_resource_hygiene.reports.plain_text import one_line
 from pytest_resource_hygiene.reports.terminal_report import (
     LABEL_WIDTH,
@@ -43,12 +44,13 @@ class ClosingSection:
         self._terminal = terminal
         self._root = str(config.rootpath)
         self._verbose = config.get_verbosity() > 0
+        self._viewpoint = Viewpoint(config)
         self._mode = mode
         self._width: int | None = terminal._tw.fullwidth if terminal.isatty else None  # noqa: SLF001
 
     def show_findings(self, findings: list[dict[str, Any]]) -> None:
         """Show each place once."""
-        groups = group_by_site(findings)
+        groups = group_by_site(map(self._viewpoint.finding, findings))
         whole = len(groups) if self._verbose else _MAX_WHOLE
         for group in groups[:whole]:
             self._show_whole(group)
@@ -96,7 +98,7 @@ class ClosingSection:
     def show_tests(self, findings: list[dict[str, Any]]) -> None:
         """Name each leaked test on a line of its own, as pytest does for the failed ones."""
         leaked: dict[str, list[str]] = {}
-        for finding in findings:
+        for finding in map(self._viewpoint.finding, findings):
             if finding["severity"] == "fail":
                 leaked.setdefault(finding["nodeid"], []).append(summary_of(finding))
         word = "LEAKED" if self._mode == "fail" else "leaked (report only)"

@@ -1,4 +1,7 @@
-"""Markers, read once at collection: a typo must not silently allow nothing, or everything."""
+"""Markers, read at collection: a typo must not silently allow nothing, or everything.
+
+A fixture or a test may add one to its item later; see `has_late_markers`.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ import pytest
 
 from pytest_resource_hygiene.engine.allowances import Allowance
 from pytest_resource_hygiene.engine.fingerprint import relative
+from pytest_resource_hygiene.grace import VALID_GRACE, is_grace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["ItemRules", "read_markers"]
+__all__ = ["ItemRules", "has_late_markers", "read_markers"]
 
 _ALLOW = "allow_leak"
 _MODE = "resource_hygiene"
@@ -20,12 +24,21 @@ _MODES = ("fail", "report", "off")
 
 
 class ItemRules(NamedTuple):
-    """What the markers of an item, its class and its module say; the nearest first."""
+    """What the markers of an item, its class and its module say; the nearest first.
+
+    Attributes:
+        allowances: of all its markers.
+        mode: ``fail``, ``report`` or ``off``; None if none says.
+        grace: seconds; None if none says.
+        strict: None if none says.
+        own: how many of our markers the item itself had when they were read.
+    """
 
     allowances: tuple[Allowance, ...]
     mode: str | None
     grace: float | None
     strict: bool | None
+    own: int = 0
 
 
 def read_markers(
@@ -41,10 +54,19 @@ def read_markers(
     for item in items:
         marks = reader.marks(item)
         if marks:
-            rules[item] = reader.rules(marks)
+            rules[item] = reader.rules(marks)._replace(own=_count(item))
     if reader.problems:
         raise pytest.UsageError("\n".join(dict.fromkeys(reader.problems)))
     return rules
+
+
+def has_late_markers(item: pytest.Item, rules: ItemRules | None) -> bool:
+    """Return whether the item has been given a marker of ours since its markers were read."""
+    return _count(item) > (rules.own if rules is not None else 0)
+
+
+def _count(item: pytest.Item) -> int:
+    return len([mark for mark in item.own_markers if mark.name in {_ALLOW, _MODE}])
 
 
 class _Reader:
@@ -88,6 +110,11 @@ class _Reader:
                 f"unknown argument {unknown[0]!r}; valid are kinds, then match, reason, issue."
             )
         for kind in mark.args:
+            if not isinstance(kind, str):
+                raise ValueError(  # noqa: TRY004
+                    f"kinds are names, not {kind!r}; write them one after the other: "
+                    "allow_leak('threads', 'fds', reason='...')."
+                )
             if kind not in self._kinds:
                 raise ValueError(f"unknown kind {kind!r}. Kinds: {', '.join(sorted(self._kinds))}.")
         reason = mark.kwargs.get("reason")
@@ -110,13 +137,11 @@ def _mode_of(mark: pytest.Mark) -> ItemRules:
     if unknown:
         raise ValueError(f"unknown argument {unknown[0]!r}; valid are mode, grace, strict.")
     mode = mark.args[0] if mark.args else mark.kwargs.get("mode")
-    if len(mark.args) > 1 or mode not in {*_MODES, None}:
+    if len(mark.args) > 1 or mode not in (*_MODES, None):
         raise ValueError(f"mode is {', '.join(_MODES)}, not {mark.args or mode!r}.")
     grace, strict = mark.kwargs.get("grace"), mark.kwargs.get("strict")
-    if grace is not None and (
-        isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= 3600
-    ):
-        raise ValueError(f"grace is seconds from 0 to 3600, not {grace!r}.")
+    if grace is not None and not is_grace(grace):
+        raise ValueError(f"grace is {VALID_GRACE}, not {grace!r}.")
     if strict is not None and not isinstance(strict, bool):
         raise ValueError(f"strict is True or False, not {strict!r}.")
     return ItemRules((), mode, grace, strict)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
+from pytest_resource_hygiene.grace import read_grace
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -85,16 +87,6 @@ def _truth(text: str) -> bool:
     raise ValueError("true or false")
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 3600:
-        raise ValueError("seconds from 0 to 3600, e.g. 0.5")
-    return value
-
-
 def _count(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         try:
@@ -115,7 +107,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("kinds", "text", str, "default", "KINDS",
            "Kinds to watch, comma-separated: names, 'default', 'all', and '+kind' or '-kind' to "
            "add to or take from the default."),
-    Option("grace", "text", _seconds, "0.5", "SECONDS",
+    Option("grace", "text", read_grace, "0.5", "SECONDS",
            "How long a suspect may take to go by itself; nothing waits unless something looks "
            "leaked."),
     Option("strict", "flag", _truth, "false", "BOOL",

@@ -117,3 +117,13 @@ def _redden(reporter: Any) -> None:
     """Have progress and last line red from here on: an outcome pytest does not know is yellow to it."""
     if hasattr(reporter, "_determine_main_color"):
         reporter._determine_main_color = lambda unknown: "red"  # noqa: SLF001
+    counts = getattr(reporter, "build_summary_stats_line", None)
+    if counts is not None and "build_summary_stats_line" not in vars(reporter):
+        reporter.build_summary_stats_line = lambda: _with_red(*counts())
+
+
+def _with_red(
+    parts: list[tuple[str, dict[str, bool]]], colour: str
+) -> tuple[list[tuple[str, dict[str, bool]]], str]:
+    red = {"red": True, "bold": colour == "red"}
+    return [(text, red if text.endswith(" leaked") else own) for text, own in parts], colour

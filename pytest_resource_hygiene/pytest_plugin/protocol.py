@@ -19,14 +19,14 @@ import pytest
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.places import Places
 from pytest_resource_hygiene.pytest_plugin.activation import (
-    declare_emitters,
     early_trackers,
     engine_settings,
     make_trackers,
     stop_files,
     tool_files,
 )
-from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, read_markers
+from pytest_resource_hygiene.pytest_plugin.extensions import declare_emitters, extra_trackers
+from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, has_late_markers, read_markers
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
 from pytest_resource_hygiene.recorder import Recorder
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.pytest_plugin.outcome import Outcome
     from pytest_resource_hygiene.pytest_plugin.results import Results
+    from pytest_resource_hygiene.tracker import Tracker
 
 __all__ = ["Watcher"]
 
@@ -55,10 +56,12 @@ class Watcher:
         self.results = results
         engine_settings(config, [])
         self._early = early_trackers(config)
+        self._extra: list[Tracker] = []
         self._recorder = Recorder(stop_files())
         for tracker in self._early:
             self._recorder.start_tracker(tracker)
         self.checker: LeakChecker | None = None
+        self._kinds = set(kind_names())
         self._rules: dict[pytest.Item, ItemRules] = {}
         self._owner: TestOwner | None = None
         self._item: pytest.Item | None = None
@@ -81,12 +84,9 @@ class Watcher:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Read the markers of all items."""
-        extra = [
-            tracker.kind
-            for batch in self.config.hook.pytest_resource_hygiene_trackers()
-            for tracker in batch
-        ]
-        self._rules = read_markers(items, {*kind_names(), *extra})
+        self._extra = extra_trackers(self.config)
+        self._kinds |= {tracker.kind for tracker in self._extra}
+        self._rules = read_markers(items, self._kinds)
 
     def pytest_unconfigure(self) -> None:
         """Undo the hooks of a run that never came to its tests."""
@@ -104,7 +104,7 @@ class Watcher:
             self._finish()
 
     def _start(self, session: pytest.Session) -> None:
-        trackers = make_trackers(self.config, self._early)
+        trackers = make_trackers(self.config, self._early, self._extra)
         settings = engine_settings(self.config, trackers)
         roots = {str(self.config.rootpath), str(self.config.invocation_params.dir)}
         roots.update({str(item.path.parent) for item in session.items[:1]})
@@ -146,6 +146,7 @@ class Watcher:
         checker.stop()
         self.results.failures += [f"resource hygiene: {error}" for error in checker.failures]
         self.results.seconds = checker.seconds
+        self.results.waited = checker.settler.waited
         self.results.collections = checker.settler.collections
         self.results.used_allowances = [str(one) for one in checker.used_allowances]
         self.results.unused_allowances = [
@@ -223,9 +224,12 @@ class Watcher:
         owner, self._owner = self._owner, None
         if owner is None or self.checker is None:
             return
+        item = owner.item
+        rules = self._rules.get(item) if self._rules else None
+        if item.own_markers and has_late_markers(item, rules):
+            rules = self._rules[item] = read_markers([item], self._kinds)[item]
         began = System.perf_counter()
         try:
-            rules = self._rules.get(owner.item) if self._rules else None
             if rules is None:
                 self._leaks += self.checker.close(owner)
             else:
@@ -306,7 +310,7 @@ class Watcher:
             reason = None
             if leak.severity == "fail":
                 reason = item.ihook.pytest_resource_hygiene_expected(item=item, leak=leak)
-            result.append(replace(leak, severity="allowed", reason=reason) if reason else leak)
+            result.append(replace(leak, severity="allowed", reason=str(reason)) if reason else leak)
         return result
 
     # --- a fixture ---

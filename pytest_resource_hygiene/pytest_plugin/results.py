@@ -34,6 +34,7 @@ class Results:
         self.blind_spots: list[dict[str, str]] = []
         self.tests = 0
         self.seconds = 0.0
+        self.waited = 0.0  # of these seconds, those in which suspects had time to go
         self.collections = 0
         self.late_failure = False
         self.baseline: BaselineKeeper | None = None
@@ -60,6 +61,7 @@ class Results:
             "blind_spots": self.blind_spots,
             "tests": self.tests,
             "seconds": self.seconds,
+            "waited": self.waited,
             "collections": self.collections,
             "late": [one for one in self.findings if one.get("late")],
             "late_failure": self.late_failure,
@@ -74,6 +76,7 @@ class Results:
         self.blind_spots += [spot for spot in output["blind_spots"] if spot not in self.blind_spots]
         self.tests += output["tests"]
         self.seconds += output["seconds"]
+        self.waited += output["waited"]
         self.collections += output["collections"]
         self.findings += output["late"]
         self.late_failure |= output["late_failure"]

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -27,6 +28,7 @@ class Summary:
         """Read where to write, so that a mistake is told at the start."""
         self._config = config
         self._results = results
+        self._pid = System.getpid()
         self._file: str | None = value_of(config, "json")
         self._page: str | None = value_of(config, "html")
         if self._page is not None:
@@ -39,12 +41,17 @@ class Summary:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Write the file, and set the exit status if we or an allowance are at fault."""
+        """Write the files, and set the exit status if we or an allowance are at fault."""
         results = self._results
-        if results.baseline is not None:
-            results.baseline.conclude(session, results)
-        self._write_files()
-        _tell_junit(self._config, results)
+        if System.getpid() != self._pid:  # a child that a test forked and that came back here
+            return (yield)
+        try:
+            if results.baseline is not None:
+                results.baseline.conclude(session, results)
+            self._write_files()
+            _tell_junit(self._config, results)
+        except Exception as error:  # noqa: BLE001 - ours, and said so
+            results.fail(error, "at the end of the run")
         if results.failures:
             session.exitstatus = _OWN_FAULT
         elif session.exitstatus == pytest.ExitCode.OK and self._is_late_failure():
@@ -104,7 +111,7 @@ class Summary:
             # Loaded with the first thing to say: a clean run never needs it.
             from pytest_resource_hygiene.pytest_plugin.closing import ClosingSection
 
-            terminalreporter.section("resource hygiene", sep="=")
+            terminalreporter.write_sep("=", "resource hygiene")
             section = ClosingSection(terminalreporter, self._config, self._results.mode)
             section.show_findings(shown)
             section.show_tests(shown)
@@ -136,13 +143,14 @@ class Summary:
 
     def _cost(self) -> str:
         results = self._results
-        each = results.seconds / results.tests * 1e6 if results.tests else 0.0
+        each = max(results.seconds - results.waited, 0.0) / results.tests * 1e6
+        waiting = f"{results.waited:.2f} s of it waiting, else " if results.waited else ""
         notes = sum(1 for finding in results.findings if finding["severity"] == "note")
-        hint = "" if self._shows_notes() else " (-v shows them)"
+        hint = "" if self._shows_notes() else f" (-v shows {'it' if notes == 1 else 'them'})"
         noted = f"; {_plural(notes, 'note')}{hint}" if notes else ""
         return (
             f"resource hygiene: {_plural(results.tests, 'test')}, {results.seconds:.2f} s of our "
-            f"own ({each:.0f} us per test), collector run "
+            f"own ({waiting}{each:.0f} us per test), collector run "
             f"{_plural(results.collections, 'time')}{noted}"
         )
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_resource_hygiene.tracker import Tracker
 
-__all__ = ["built_in_trackers", "kind_names"]
+__all__ = ["built_in_trackers", "default_kinds", "kind_names"]
+
+# Their trackers say the same by ``severity``, but which are on is asked before any is imported.
+_OFF_BY_DEFAULT = frozenset({"environment", "memory", "temp_paths"})
 
 
 @cache
@@ -18,6 +21,11 @@ def kind_names() -> tuple[str, ...]:
     """Return the names of the kinds in this folder, in alphabetical order."""
     names = (module.name for module in pkgutil.iter_modules(__path__))
     return tuple(sorted(name for name in names if not name.startswith("_")))
+
+
+def default_kinds() -> frozenset[str]:
+    """Return the names of the built-in kinds that are on unless somebody says otherwise."""
+    return frozenset(kind_names()) - _OFF_BY_DEFAULT
 
 
 def built_in_trackers(kinds: frozenset[str] | None = None) -> list[Tracker]:

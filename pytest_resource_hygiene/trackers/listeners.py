@@ -15,22 +15,23 @@ import logging
 import sys
 import threading
 import warnings
-import weakref
 from collections import Counter
-from contextlib import contextmanager
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
-from pytest_resource_hygiene.trackers._emitters import (
-    BlinkerSignals,
+from pytest_resource_hygiene.trackers._declared_emitters import (
     Declared,
-    Listener,
-    PyeeEmitters,
-    class_name,
     emitter_from,
     load_emitter,
-    name_of,
+)
+from pytest_resource_hygiene.trackers._emitters import Listener, name_of
+from pytest_resource_hygiene.trackers._library_emitters import BlinkerSignals, PyeeEmitters
+from pytest_resource_hygiene.trackers._logging_listeners import (
+    LoggingListener,
+    LoggingListeners,
+    all_handlers,
+    handler_on_a_logger,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ __all__ = ["ListenerTracker", "emitter_from", "load_emitter", "make_tracker"]
 
 _FILTERS = "warnings.filters"
 _SHOW = "warnings.showwarning"
-_CANARY = "resource_hygiene_canary"
 
 # Slot to the module, the attribute, and where the interpreter keeps its own value.
 _HOOKS = {
@@ -54,7 +54,6 @@ _HOOKS = {
     "threading.excepthook": (threading, "excepthook", "__excepthook__"),
 }
 _RUNNER = "_pytest"
-_RUNNERS_LOGGING = "_pytest.logging"
 
 
 class ListenerTracker(Tracker):
@@ -77,7 +76,7 @@ class ListenerTracker(Tracker):
         self._filters_changed: Creation | None = None
         self._signals = BlinkerSignals()
         self._emitters = PyeeEmitters()
-        self._logging = _Logging()
+        self._logging = LoggingListeners()
         self._declared = Declared()
 
     def start(self, recorder: Recorder) -> None:
@@ -121,7 +120,7 @@ class ListenerTracker(Tracker):
 
     def _set_in_silence(self) -> object:
         return (
-            len(_handler_list),
+            len(all_handlers),
             len(logging.root.handlers),
             sys.excepthook,
             sys.displayhook,
@@ -165,7 +164,7 @@ class ListenerTracker(Tracker):
 
     def kept_in(self, key: Hashable, value: Any) -> str | None:
         """Return the name of the logger, which by custom is that of the module that logs."""
-        if not isinstance(value, _LoggingListener) or not isinstance(key, tuple):
+        if not isinstance(value, LoggingListener) or not isinstance(key, tuple):
             return None
         # A filter of a handler has the handler's key within its own.
         return str(key[1] if len(key) == len(("handler", "logger", "class", 1)) else key[2])
@@ -220,7 +219,7 @@ class ListenerTracker(Tracker):
 
     def specimen(self) -> AbstractContextManager[object]:
         """Give a logger of our own a handler."""
-        return _handler_on_a_logger()
+        return handler_on_a_logger()
 
 
 class _Hook:
@@ -282,208 +281,6 @@ def _put_back_filters(old: tuple[Any, ...]) -> None:
     mutated = getattr(warnings, "_filters_mutated", None)
     if mutated is not None:  # what was decided by the other filters is cached
         mutated()
-
-
-class _Attached:
-    """One handler or filter that was seen when it was added."""
-
-    __slots__ = ("creation", "list_name", "owner", "thing")
-
-    def __init__(self, owner: Any, thing: Any, list_name: str, creation: Creation) -> None:
-        self.owner = weakref.ref(owner)
-        self.thing = _weakly(thing)
-        self.list_name = list_name
-        self.creation = creation
-
-    def is_of(self, owner: object, thing: object) -> bool:
-        return self.owner() is owner and (self.thing is None or self.thing() is thing)
-
-    def is_live(self) -> bool:
-        owner = self.owner()
-        if owner is None:
-            return False
-        things = getattr(owner, self.list_name, ())
-        return self.thing is None or any(self.thing() is one for one in list(things))
-
-
-def _weakly(thing: Any) -> Callable[[], Any] | None:
-    try:
-        return weakref.ref(thing)
-    except TypeError:
-        return None
-
-
-class _LoggingListener(Listener):
-    """A handler or a filter, with the name of the logger under which it was found."""
-
-    __slots__ = ("_creation", "_find", "_name", "_path", "_word")
-
-    def __init__(
-        self, word: str, path: str, name: str, thing: Any, creation: Creation | None
-    ) -> None:
-        self._word = word
-        self._path = path
-        self._name = name
-        self._find = _weakly(thing)
-        self._creation = creation
-
-    @property
-    def creation(self) -> Creation | None:
-        return self._creation
-
-    def find(self) -> Any:
-        return self._find() if self._find is not None else None
-
-    def describe(self) -> Description:
-        short = self._name if self._word == "filter" else self._name.rpartition(".")[2]
-        verb = f"remove{self._word.capitalize()}"
-        close = " and close the handler" if self._word == "handler" else ""
-        return Description(
-            summary=f"{self._word} {short} on {self._path}",
-            target=f"{self._name} on {self._path}",
-            details={"listener": self._name, "emitter": self._path, "event": self._word},
-            hint=f"call {verb}() with it{close} when done",
-        )
-
-
-class _Logging:
-    """Handlers and filters of all loggers that `logging.getLogger` knows."""
-
-    def __init__(self) -> None:
-        """Know none."""
-        self.events = 0
-        self._made: dict[tuple[int, int], _Attached] = {}
-        # By id and with a weak reference: a class of handlers may compare without being hashable.
-        self._born: dict[int, tuple[weakref.ref[Any], Creation]] = {}
-        self._swept = 0
-
-    def start(self, recorder: Recorder) -> None:
-        """Wrap the two methods that add; pytest calls them several times a test.
-
-        `Logger.handlers` can also be assigned; then the place where the handler was made must do.
-        """
-
-        def making(original: Callable[..., Any]) -> Callable[..., Any]:
-            def __init__(self_: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-                self._born[id(self_)] = weakref.ref(self_), recorder.creation(None)
-                original(self_, *args, **kwargs)
-
-            return __init__
-
-        def adding_handler(original: Callable[..., Any]) -> Callable[..., Any]:
-            def addHandler(self_: Any, hdlr: Any) -> None:  # noqa: N802 - logging's name
-                if hdlr.__class__.__module__ != _RUNNERS_LOGGING and hdlr not in self_.handlers:
-                    self._note(self_, hdlr, "handlers", recorder.creation(None))
-                original(self_, hdlr)
-
-            return addHandler
-
-        def adding_filter(original: Callable[..., Any]) -> Callable[..., Any]:
-            def addFilter(self_: Any, filter: Any) -> None:  # noqa: A002, N802 - logging's names
-                if filter not in self_.filters:
-                    self._note(self_, filter, "filters", recorder.creation(None))
-                original(self_, filter)
-
-            return addFilter
-
-        recorder.wrap(logging.Handler, "__init__", making)
-        recorder.wrap(logging.Logger, "addHandler", adding_handler)
-        recorder.wrap(logging.Filterer, "addFilter", adding_filter)
-
-    def _note(self, owner: Any, thing: Any, list_name: str, creation: Creation) -> None:
-        self.events += 1
-        self._made[id(owner), id(thing)] = _Attached(owner, thing, list_name, creation)
-
-    def forget(self) -> None:
-        """Drop the records of what is no longer attached."""
-        if self._swept != self.events:
-            self._swept = self.events
-            self._made = {key: made for key, made in list(self._made.items()) if made.is_live()}
-        if self._born:
-            self._born = {key: born for key, born in list(self._born.items()) if born[0]()}
-
-    def list_listeners(self) -> dict[Hashable, Listener]:
-        """List by logger, class and position among those of that class."""
-        found: dict[Hashable, Listener] = {}
-        for name, logger in _loggers():
-            where = f"logger {name!r}" if name else "the root logger"
-            if logger.handlers:
-                self._add_handlers(found, name, where, logger)
-            if logger.filters:
-                self._add_filters(found, (name,), where, logger)
-        return found
-
-    def _add_handlers(
-        self, found: dict[Hashable, Listener], name: str, where: str, logger: logging.Logger
-    ) -> None:
-        seen: Counter[str] = Counter()
-        for handler in _foreign(logger):
-            kind = class_name(handler)
-            seen[kind] += 1
-            key = "handler", name, kind, seen[kind]
-            found[key] = _LoggingListener(
-                "handler", where, kind, handler, self._made_of(logger, handler)
-            )
-            if handler.filters:
-                short = kind.rpartition(".")[2]
-                self._add_filters(found, key, f"handler {short} of {where}", handler)
-
-    def _add_filters(
-        self,
-        found: dict[Hashable, Listener],
-        prefix: tuple[Hashable, ...],
-        where: str,
-        owner: logging.Filterer,
-    ) -> None:
-        seen: Counter[str] = Counter()
-        for one in list(owner.filters):
-            name = name_of(one).removesuffix(" object")
-            seen[name] += 1
-            key = "filter", *prefix, name, seen[name]
-            found[key] = _LoggingListener("filter", where, name, one, self._made_of(owner, one))
-
-    def _made_of(self, owner: object, thing: object) -> Creation | None:
-        made = self._made.get((id(owner), id(thing)))
-        if made is not None and made.is_of(owner, thing):
-            return made.creation
-        born = self._born.get(id(thing))
-        return born[1] if born is not None and born[0]() is thing else None
-
-    def iter_limits(self) -> Iterator[Limit]:
-        """Count the handlers of each logger."""
-        for name, logger in _loggers():
-            handlers = _foreign(logger) if len(logger.handlers) > 1 else []
-            if len(handlers) > 1:
-                made = self._made_of(logger, handlers[-1])
-                where = f"logger {name!r}" if name else "root logger"
-                yield where, "handler", len(handlers), made
-
-
-def _loggers() -> Iterator[tuple[str, logging.Logger]]:
-    yield "", logging.root
-    for name, logger in list(logging.Logger.manager.loggerDict.items()):
-        if isinstance(logger, logging.Logger):  # else a placeholder
-            yield name, logger
-
-
-def _foreign(logger: logging.Logger) -> list[logging.Handler]:
-    """Return the handlers that are not the test runner's."""
-    return [one for one in logger.handlers if one.__class__.__module__ != _RUNNERS_LOGGING]
-
-
-# The list of all handlers alive has no public name; without it only `addHandler` is noticed.
-_handler_list: list[Any] = getattr(logging, "_handlerList", [])
-
-
-@contextmanager
-def _handler_on_a_logger() -> Iterator[object]:
-    logger, handler = logging.getLogger(_CANARY), logging.NullHandler()
-    logger.addHandler(handler)
-    try:
-        yield handler
-    finally:
-        logger.removeHandler(handler)
-        logging.Logger.manager.loggerDict.pop(_CANARY, None)
 
 
 def make_tracker() -> Tracker:

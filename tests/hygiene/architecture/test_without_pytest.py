@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import pytest_resource_hygiene
-from pytest_resource_hygiene.trackers import built_in_trackers, kind_names
+from pytest_resource_hygiene.trackers import built_in_trackers, default_kinds, kind_names
 
 _IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -50,6 +50,7 @@ def test_the_door_of_the_plugin_loads_only_its_options() -> None:
         [
             "pytest_resource_hygiene",
             "pytest_resource_hygiene._version",
+            "pytest_resource_hygiene.grace",
             "pytest_resource_hygiene.plain_import",
             "pytest_resource_hygiene.pytest_plugin",
             "pytest_resource_hygiene.pytest_plugin.options",
@@ -74,3 +75,4 @@ def test_a_kind_is_named_like_its_file(kind: str) -> None:
     assert tracker.kind == kind
     assert tracker.title
     assert tracker.severity in {"fail", "note", "off"}
+    assert (tracker.severity == "off") == (tracker.kind not in default_kinds())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from hygiene.plugin.suites import LEAK
 from support import documents
+from support.inner import run_inside
 
 from pytest_resource_hygiene.pytest_plugin.closing import ClosingSection
 
@@ -29,7 +32,11 @@ class Screen:
 
 
 def section(screen: Screen, verbosity: int = 0) -> ClosingSection:
-    config: Any = SimpleNamespace(rootpath="/project", get_verbosity=lambda: verbosity)
+    config: Any = SimpleNamespace(
+        rootpath="/project",
+        invocation_params=SimpleNamespace(dir="/project"),
+        get_verbosity=lambda: verbosity,
+    )
     return ClosingSection(screen, config, "fail")
 
 
@@ -126,3 +133,37 @@ def test_nothing_raw_reaches_the_terminal(project: Project) -> None:
 
     assert "\x1b" not in run.text
     assert r"a\x1b[2Jb" in run.out
+
+
+def test_from_a_folder_of_the_project_paths_lead_from_there(project: Project) -> None:
+    """As pytest's own node ids do; what is written to files names them from the project's folder."""
+    project.write("sub/test_it.py", LEAK)
+    run = run_inside(project.path / "sub", "--resource-hygiene-grace=0.1")
+
+    assert run.one()["nodeid"] == "sub/test_it.py::test_leaks"
+    assert run.one()["origin"]["file"] == "sub/test_it.py"
+    assert "  made     test_it.py:3 in test_leaks\n" in run.out
+    assert "  by       test test_it.py::test_leaks\n" in run.out
+    assert "LEAKED test_it.py::test_leaks - fds: file fd" in run.out
+    assert str(project.path / "sub") not in run.out.partition("resource hygiene ===")[2]
+
+
+def test_a_leak_is_counted_in_red(project: Project) -> None:
+    """Pytest's own colour for an outcome that it does not know is yellow, as for a warning."""
+    project.write("test_it.py", LEAK)
+    out = project.run("--color=yes", env={"NO_COLOR": None}).out
+
+    assert "\x1b[31m\x1b[1m1 leaked\x1b[0m" in out.splitlines()[-1], out
+
+
+def test_the_time_spent_waiting_is_told_apart(project: Project) -> None:
+    """Who reads what we cost must not take the grace period of a leak for the price of a test."""
+    project.write("test_it.py", LEAK)
+    leaking = project.run(grace=0.3).out
+    project.write("test_it.py", "def test_clean(): pass\n")
+    clean = project.run().out
+
+    waited = re.search(r"own \((\d+\.\d+) s of it waiting, else \d+ us per test\)", leaking)
+    assert waited is not None, leaking
+    assert float(waited[1]) >= 0.3
+    assert "of it waiting" not in clean

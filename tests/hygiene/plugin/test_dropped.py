@@ -32,6 +32,20 @@ def test_what_only_the_collector_frees_fails_with_strict(project: Project) -> No
     assert run.code == 1
 
 
+def test_a_listener_that_goes_with_its_emitter_was_no_resource(project: Project) -> None:
+    """Nothing is to be closed about it, so that only the collector freed it is not worth a note."""
+    write_suite(
+        project,
+        """
+        import blinker
+        def test_it():
+            signal = blinker.Signal(); signal.myself = signal
+            signal.connect(noop)
+        """,
+    )
+    project.run().assert_clean(notes=False)
+
+
 def test_what_is_dropped_is_charged_to_its_maker(project: Project) -> None:
     """An unclosed file freed in a later test names the test that opened it, and the line."""
     write_suite(

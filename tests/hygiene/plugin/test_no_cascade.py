@@ -189,11 +189,7 @@ _CHANGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "check"), _CHANGES)
-def test_what_was_changed_is_put_back_after_it_is_reported(
-    project: Project, change: str, check: str
-) -> None:
-    """The next test finds handlers, clocks, mask, wakeup fd and hooks as they were."""
+def _write_change(project: Project, change: str, check: str) -> None:
     write_suite(
         project,
         f"""
@@ -202,6 +198,14 @@ def test_what_was_changed_is_put_back_after_it_is_reported(
         def test_b(): assert {check}
         """,
     )
+
+
+@pytest.mark.parametrize(("change", "check"), _CHANGES)
+def test_what_was_changed_is_put_back_after_it_is_reported(
+    project: Project, change: str, check: str
+) -> None:
+    """The next test finds handlers, clocks, mask, wakeup fd and hooks as they were."""
+    _write_change(project, change, check)
     run = project.run()
 
     run.one("test_a")
@@ -213,14 +217,7 @@ def test_with_restoring_off_everything_stays_and_is_still_reported_once(
     project: Project, change: str, check: str
 ) -> None:
     """With --no-resource-hygiene-restore nothing is put back, and no later test is blamed."""
-    write_suite(
-        project,
-        f"""
-        WAKE = socket.socket(); WAKE.setblocking(False)
-        def test_a(): {change}
-        def test_b(): assert not ({check})
-        """,
-    )
+    _write_change(project, change, f"not ({check})")
     run = project.run("--no-resource-hygiene-restore")
 
     assert [one["nodeid"] for one in run.failing if one["made_during"].endswith("a")] == [

@@ -48,3 +48,27 @@ def test_memory_that_each_run_keeps_is_found(project: Project) -> None:
     assert [(one["kind"], one["nodeid"]) for one in run.failing] == [
         ("memory", "test_it.py::test_keeps")
     ], run.text
+
+
+@pytest.mark.parametrize("option", ["--resource-hygiene-repeat=3", "--resource-hygiene-confirm"])
+def test_a_test_that_runs_again_is_counted_once(project: Project, option: str) -> None:
+    """Whatever it is: an item of a plugin of the project has no fixtures to set up anew."""
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+        KEEP = []
+        class Table(pytest.File):
+            def collect(self): yield Row.from_parent(self, name="row")
+        class Row(pytest.Item):
+            def runtest(self):
+                if not KEEP: KEEP.append(open(__file__))
+        def pytest_collect_file(file_path, parent):
+            if file_path.suffix == ".table": return Table.from_parent(parent, path=file_path)
+        """,
+    )
+    project.write("one.table", "")
+    run = project.run(option)
+
+    assert run.outcomes == {"passed": 1}, run.text
+    assert run.summary["tests"] == 1

@@ -12,24 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.tracker import Moment
 from pytest_resource_hygiene.trackers import signals, timers
 from pytest_resource_hygiene.trackers.signals import SignalTracker
 from pytest_resource_hygiene.trackers.timers import TimerTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pytest_resource_hygiene.recorder import Recorder
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what C code has set")
-
-
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    """One that is not started: the test tells of the events."""
-    recorder = Recorder()
-    yield recorder
-    recorder.stop()
 
 
 @pytest.fixture

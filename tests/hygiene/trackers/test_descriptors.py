@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.trackers import _descriptors
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
 
@@ -22,15 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pytest_resource_hygiene.recorder import Recorder
+
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-
-
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    """One that is not started: the test tells of the events."""
-    recorder = Recorder()
-    yield recorder
-    recorder.stop()
 
 
 @pytest.fixture

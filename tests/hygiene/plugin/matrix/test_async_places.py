@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.matrix import PlaceRuns, cases, check_closed, check_counts, check_found, places
+from support.matrix import cases, check_closed, check_counts, check_found, places
 
 if TYPE_CHECKING:
     from support.leaks import Leak, Place
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> PlaceRuns:
-    """The inner runs of these places."""
-    return PlaceRuns(tmp_path_factory)
+    from support.matrix import PlaceRuns
 
 
 def _is_mine(place: Place) -> bool:

@@ -1,0 +1,150 @@
+"""Which suspects belong together: what one call made, and what one object holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_resource_hygiene.engine.holders import Holder, reachable
+from pytest_resource_hygiene.engine.made_in_c import is_unseen
+from pytest_resource_hygiene.engine.settle import describe
+from pytest_resource_hygiene.engine.singletons import habit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.ledger import Ledger
+    from pytest_resource_hygiene.engine.stacks import StackReader
+
+__all__ = ["Group", "Grouper", "gather_loose", "number_of"]
+
+_NEAR = 2_000  # objects within which something counts as part of another
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Suspects that belong together, the one that names them first."""
+
+    entries: list[Entry]
+    severity: str = "fail"
+    why: str = ""
+    module: str | None = None
+    holder: Holder | None = None
+    site: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def primary(self) -> Entry:
+        """The entry that names the group."""
+        return self.entries[0]
+
+
+class Grouper:
+    """Groups suspects by the call that made them, and by the object that holds them.
+
+    Args:
+        ledger: to ask for the objects behind entries.
+        reader: reads creation records.
+    """
+
+    def __init__(self, ledger: Ledger, reader: StackReader) -> None:
+        """Know nothing of any suspect yet."""
+        self._ledger = ledger
+        self._reader = reader
+
+    def group(self, entries: Iterable[Entry]) -> list[Group]:
+        """Return the groups, none of them judged yet."""
+        groups: dict[object, list[Entry]] = {}
+        for entry in entries:
+            groups.setdefault(self._together(entry), []).append(entry)
+        result = []
+        for members in groups.values():
+            members.sort(key=_rank, reverse=True)
+            result += [
+                Group(part, site=self._reader.library_site(part[0].creation))
+                for part in _split_slots(members)
+            ]
+        return self._absorb(result)
+
+    def _absorb(self, groups: list[Group]) -> list[Group]:
+        """Add what nobody saw being made to the group whose object holds it, e.g. a loop's epoll."""
+        loose = {
+            number: group
+            for group in groups
+            if group.primary.creation is None and (number := number_of(group.primary)) is not None
+        }
+        if not loose:
+            return groups
+        absorbed: set[Group] = set()
+        for group in groups:
+            if group.primary.creation is None or not loose:
+                continue
+            anchor = self._ledger.anchor_of(group.primary)
+            found = reachable([anchor], (), loose, _NEAR)
+            for number in found:
+                part = loose.pop(number)
+                group.entries += part.entries
+                absorbed.add(part)
+        return [group for group in groups if group not in absorbed]
+
+    def _together(self, entry: Entry) -> object:
+        describe(entry, self._ledger)
+        call = self._reader.call(entry.creation)
+        if call is None:
+            target = entry.description.target if entry.description else ""
+            return entry.tracker.kind, entry.change, target
+        if call[2] is None or entry.by_collector or entry.change == "exceeded":
+            # made by the user's own hand, or apart from what one call makes
+            event = entry.key if entry.change == "exceeded" else None
+            return entry.tracker.kind, entry.by_collector, event, call
+        # The first shared memory of a process starts the resource tracker: one call, two things.
+        return call, habit_of(self._reader.habit_site(entry.creation))
+
+
+def gather_loose(groups: list[Group]) -> list[Group]:
+    """Bring together what C code made in one window: nobody saw it, but it has one cause.
+
+    A library's engine opens descriptors and starts threads of its own. If the library keeps the
+    object behind them, they are a note like that object; if a Python thread came with them, they
+    are part of its finding.
+    """
+    loose = [group for group in groups if is_unseen(group.primary)]
+    native = any(group.primary.tracker.kind == "native_threads" for group in loose)
+    if not loose or not native:
+        return groups
+    unseen = set(loose)
+    rest = [group for group in groups if group not in unseen]
+    homes = [group for group in rest if group.severity == "note" and group.holder is not None]
+    homes += [group for group in rest if group.primary.tracker.kind == "threads"]
+    loose.sort(key=lambda group: _rank(group.primary), reverse=True)
+    home = homes[0] if homes else loose[0]
+    for group in loose:
+        if group is not home:
+            home.entries += group.entries
+    return rest if homes else [*rest, home]
+
+
+def number_of(entry: Entry) -> int | None:
+    """Return the descriptor number or process id of a resource, if it has one."""
+    value = entry.value
+    if entry.change == "exceeded":
+        return None
+    if isinstance(value, int):
+        return value if entry.tracker.kind in {"fds", "sockets"} else None
+    pid = getattr(value, "pid", None)
+    return pid if isinstance(pid, int) else None
+
+
+def _rank(entry: Entry) -> int:
+    # Of the signal changes that one call of a loop makes, the loop's own handler names them.
+    return entry.tracker.rank + (1 if isinstance(entry.key, tuple) and entry.tracker.slots else 0)
+
+
+def _split_slots(members: list[Entry]) -> list[list[Entry]]:
+    """Keep two signals apart that one line sets; what a loop sets for one signal stays together."""
+    if not members[0].tracker.slots or isinstance(members[0].key, tuple):
+        return [members]
+    slots: dict[object, list[Entry]] = {}
+    for entry in members:
+        slots.setdefault(entry.key, []).append(entry)
+    return list(slots.values())

@@ -1,0 +1,152 @@
+"""Transfers ownership: what a live wider fixture keeps is its own, whoever was at work meanwhile."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.engine.groups import number_of
+from pytest_resource_hygiene.engine.holders import reachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.ledger import Ledger
+    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.stacks import StackReader
+
+__all__ = ["OwnershipTransfer"]
+
+_EXECUTOR = "concurrent.futures.thread"
+
+
+class OwnershipTransfer:
+    """Hands suspects to live wider fixtures, and workers to the owners of their pools.
+
+    Args:
+        ledger: to ask for the objects behind entries.
+        reader: tells the code of a test runner from a user's.
+        fixtures: returns the wider fixtures that are alive, the first set up first.
+    """
+
+    def __init__(
+        self, ledger: Ledger, reader: StackReader, fixtures: Callable[[], Iterable[Owner]]
+    ) -> None:
+        """Prepare; nothing is kept between two hand-overs."""
+        self._ledger = ledger
+        self._reader = reader
+        self._fixtures = fixtures
+
+    def hand_over(self, suspects: list[Entry], window: Owner) -> list[Entry]:
+        """Give to the live wider fixtures what can be reached from their values.
+
+        Returns:
+            The rest.
+        """
+        suspects = self._without_workers(suspects, window)
+        taken_over: set[Entry] = set()
+        fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]
+        if not fixtures or not suspects:
+            return suspects
+        objects: dict[int, Entry] = {}
+        numbers: dict[int, Entry] = {}
+        anchors = []  # keeps the objects alive, so that their ids stay theirs
+        for entry in suspects:
+            if not entry.tracker.settles:  # that a function can be reached says nothing
+                continue
+            anchor = self._ledger.anchor_of(entry)
+            if anchor is not None:
+                anchors.append(anchor)
+                objects[id(anchor)] = entry
+            elif (number := number_of(entry)) is not None:
+                numbers[number] = entry
+        for fixture in fixtures:
+            kept = list(fixture.value()) if fixture.value is not None else []
+            loops = {*map(id, kept), *self._loops_of(fixture)}
+            for found in reachable(kept, objects, numbers, loops=loops):
+                taken = objects.get(found) or numbers.get(found)
+                # The first to be set up is the last to be torn down: it outlives what shares its
+                # value, and nothing of it is judged too early.
+                if taken is None or taken in taken_over:
+                    continue
+                if self._may_take(fixture, taken):
+                    _give(taken, fixture)
+                    taken_over.add(taken)
+        return [entry for entry in suspects if entry not in taken_over]
+
+    def _without_workers(self, suspects: list[Entry], window: Owner) -> list[Entry]:
+        """Give each worker to whoever owns the pool that it has joined: the first worker's owner.
+
+        Returns:
+            The rest.
+        """
+        queues = {entry: queue for entry in suspects if (queue := _queue_of(entry)) is not None}
+        if not queues:
+            return suspects
+        owners = self._owners_of_pools(window)
+        rest = []
+        for entry in suspects:
+            if queues.get(entry) in owners:
+                _give(entry, owners[queues[entry]])
+            else:
+                rest.append(entry)
+        return rest
+
+    def _owners_of_pools(self, window: Owner) -> dict[Any, Owner | None]:
+        """Return who owns the pools that others than the window have begun, by their queues."""
+        owners: dict[Any, Owner | None] = {}
+        for shelf in self._ledger.shelves:
+            for entry in shelf.entries.values():
+                queue, owner = _queue_of(entry), entry.owner
+                lives = owner is None or not owner.closed
+                if queue is not None and lives and owner is not window:
+                    owners.setdefault(queue, owner)
+        return owners
+
+    def _loops_of(self, owner: Owner) -> set[int]:
+        """Return the ids of the event loops that an owner has made and that still live."""
+        return {
+            id(entry.value)
+            for shelf in self._ledger.shelves
+            if shelf.tracker.kind == "loops"
+            for entry in shelf.entries.values()
+            if entry.owner is owner
+        }
+
+    def _may_take(self, fixture: Owner, entry: Entry) -> bool:
+        """Return whether reaching something from a fixture's value means that it is the fixture's.
+
+        A test runner's own fixture holds the loop, which reaches everything that runs on it. Only
+        what the loop itself keeps for its tests, the workers of its executor, is the loop's.
+        """
+        if entry.owner is fixture:
+            return False
+        files = {code.co_filename for code in fixture.codes}
+        if "tool" not in map(self._reader.places.of, files):
+            return True
+        from_test = entry.owner is not None and entry.owner.info.type == "test"
+        return from_test and entry.tracker.kind == "threads"
+
+
+def _queue_of(entry: Entry) -> Any:
+    """Return the queue from which a worker of ``concurrent.futures`` takes its work, if it is one.
+
+    A worker refers to its executor weakly, so the queue is what the workers of a pool share:
+    ``Thread(target=_worker, args=(executor, queue, ...))``, CPython's Lib/concurrent/futures.
+    """
+    if entry.tracker.kind != "threads":
+        return None
+    worker = getattr(entry.value, "_target", None)
+    arguments = getattr(entry.value, "_args", None)
+    if getattr(worker, "__module__", "") != _EXECUTOR or not isinstance(arguments, tuple):
+        return None
+    return next((one for one in arguments if type(one) is SimpleQueue), None)
+
+
+def _give(entry: Entry, owner: Owner | None) -> None:
+    if entry.owner is not None:
+        entry.owner.held.pop(entry, None)
+    entry.owner = owner
+    if owner is not None:
+        owner.held[entry] = None

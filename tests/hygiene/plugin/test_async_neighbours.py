@@ -1,0 +1,103 @@
+"""Plugins that run loops: on each kind of loop, what a test leaves is found and what it ends is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from support.inner import Project
+
+
+_ASYNC = """
+    import asyncio
+    import pytest
+    KEEP = []
+    {fixture}
+    {mark}
+    async def test_leaks():
+        KEEP.append(asyncio.ensure_future(asyncio.sleep(1000))); await asyncio.sleep(0)
+    {mark}
+    async def test_clean():
+        await asyncio.gather(asyncio.sleep(0), asyncio.to_thread(int))
+    """
+
+
+@pytest.mark.parametrize(
+    ("plugins", "args", "mark", "fixture"),
+    [
+        pytest.param(("asyncio",), (), "@pytest.mark.asyncio", "", id="asyncio-strict"),
+        pytest.param(("asyncio",), ("--asyncio-mode=auto",), "", "", id="asyncio-auto"),
+        pytest.param(("asyncio",), (), '@pytest.mark.asyncio(loop_scope="class")', "",
+                     id="asyncio-class-loop"),
+        pytest.param(("asyncio",), (), '@pytest.mark.asyncio(loop_scope="module")', "",
+                     id="asyncio-module-loop"),
+        pytest.param(("asyncio",), (), '@pytest.mark.asyncio(loop_scope="session")', "",
+                     id="asyncio-session-loop"),
+        pytest.param(("anyio",), (), "@pytest.mark.anyio",
+                     "@pytest.fixture\n    def anyio_backend(): return 'asyncio'",
+                     id="anyio-on-asyncio"),
+        pytest.param(("anyio",), (), "@pytest.mark.anyio",
+                     "@pytest.fixture(scope='module')\n    def anyio_backend(): return 'asyncio'",
+                     id="anyio-module-runner"),
+        pytest.param(("anyio",), (), "@pytest.mark.anyio",
+                     "@pytest.fixture\n    def anyio_backend():"
+                     " return 'asyncio', {'use_uvloop': True}", id="anyio-on-uvloop"),
+        pytest.param(("asyncio",), ("-W", "ignore"), "@pytest.mark.asyncio",
+                     "@pytest.fixture(scope='session')\n    def event_loop_policy():\n"
+                     "        import uvloop; return uvloop.EventLoopPolicy()",
+                     id="asyncio-on-uvloop"),
+        pytest.param(("asyncio", "xdist"), ("-n2",), "@pytest.mark.asyncio", "",
+                     id="asyncio-and-xdist"),
+        pytest.param(("asyncio", "timeout"), ("--timeout=60",), "@pytest.mark.asyncio", "",
+                     id="asyncio-and-timeout"),
+    ],
+)  # fmt: skip
+def test_a_leaked_task_is_found_and_a_clean_test_is_not(
+    project: Project, plugins: tuple[str, ...], args: tuple[str, ...], mark: str, fixture: str
+) -> None:
+    """On each kind of loop the test that leaves a task is the one that fails."""
+    text = _ASYNC.format(mark=mark, fixture=fixture)
+    if "class" in mark:
+        text = text.replace(
+            "async def test_leaks()", "class TestL:\n      async def test_leaks(self)"
+        )
+        text = text.replace(
+            "async def test_clean()", "class TestC:\n      async def test_clean(self)"
+        )
+    project.write("test_it.py", text)
+    run = project.run(*args, plugins=plugins)
+
+    assert run.one("test_leaks")["kind"] == "tasks"
+    assert run.one("test_leaks")["origin"]["function"] == "test_leaks"
+    assert run.outcomes["leaked"] == 1, run.text
+    assert run.outcomes["passed"] == 1, run.text
+    assert len(run.failing) == 1, run.text
+
+
+def test_a_connection_that_a_server_of_the_test_accepts_is_the_tests(project: Project) -> None:
+    """pytest-asyncio only runs the loop: what asyncio accepts in a callback is of who listens."""
+    project.write("test_it.py", """
+        import asyncio, pytest
+        KEEP = []
+        @pytest.mark.asyncio
+        async def test_leaks():
+            server = await asyncio.start_server(lambda r, w: KEEP.append(w), "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            while not KEEP: await asyncio.sleep(0)
+            writer.close(); server.close()
+        @pytest.mark.asyncio
+        async def test_closes():
+            gone = asyncio.Event()
+            async def serve(reader, writer):
+                await reader.read(); writer.close(); await writer.wait_closed(); gone.set()
+            server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.close(); await gone.wait(); server.close()
+        """)  # fmt: skip
+    run = project.run(plugins=("asyncio",))
+
+    finding = run.one("test_leaks", kind="sockets")
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
+    assert finding["origin"]["file"] == "test_it.py"
