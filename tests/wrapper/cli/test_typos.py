@@ -44,7 +44,11 @@ def test_a_mistyped_word_costs_one_line(
 
 
 def test_help_and_version_as_others_write_them(capsys: pytest.CaptureFixture[str]) -> None:
-    for words, said in ((["help"], "COMMAND"), (["help", "logs"], "--follow"), (["-V"], "0.")):
+    for words, said in (
+        (["help"], "COMMAND"),
+        (["help", "logs"], "--follow"),
+        (["-V"], "claude-wrapper "),
+    ):
         with pytest.raises(SystemExit) as caught:
             main(words)
         assert caught.value.code == 0
