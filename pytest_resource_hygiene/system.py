@@ -24,6 +24,7 @@ class System:
 
     close = staticmethod(os.close)
     fstat = staticmethod(os.fstat)
+    getframe = staticmethod(sys._getframe)  # noqa: SLF001 - it has no other name
     getpid = staticmethod(os.getpid)
     listdir = staticmethod(os.listdir)
     monotonic = staticmethod(time.monotonic)

@@ -92,7 +92,7 @@ class Grouper:
         call = self._reader.call(entry.creation)
         if call is None:
             target = entry.description.target if entry.description else ""
-            return entry.tracker.kind, entry.change, target
+            return entry.tracker.kind, entry.by_collector, entry.change, target
         if call[2] is None or entry.by_collector or entry.change == "exceeded":
             # made by the user's own hand, or apart from what one call makes
             event = entry.key if entry.change == "exceeded" else None

@@ -47,7 +47,7 @@ class Owner:
         value: Callable[[], Iterable[Any]] | None = None,
         parts: Callable[[], Mapping[CodeType, OwnerInfo]] | None = None,
         place: Callable[[], tuple[str, int, str] | None] | None = None,
-        let_go: Callable[[], None] | None = None,
+        let_go: Callable[[], bool] | None = None,
         handed_out: Callable[[], Iterable[Any]] | None = None,
     ) -> None:
         """Own nothing yet."""
@@ -77,13 +77,15 @@ class Owner:
         """Return file, line and function to show when no creation was seen."""
         return self._place() if self._place is not None else None
 
-    def let_go(self) -> None:
+    def let_go(self) -> bool:
         """Have the host drop now what it holds of this owner: a test's arguments, a value.
 
         What ends with these was never leaked; it was only looked at a moment too early.
+
+        Returns:
+            Whether errors of finalizers were among it, whose frames have held what raised them.
         """
-        if self._let_go is not None:
-            self._let_go()
+        return self._let_go() if self._let_go is not None else False
 
     def handed_out(self) -> Iterable[Any]:
         """Return the values that it gave to others, while the host still holds them."""

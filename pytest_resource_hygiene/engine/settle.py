@@ -108,6 +108,8 @@ class Settler:
             return [], []
         began = System.monotonic()
         gc.collect()
+        if window.let_go():  # of what finalizers have raised just now: it is collected no earlier
+            gc.collect()
         self.collections += 1
         after = self._still_there(left, window, nodeid)
         kept = set(after)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from _pytest import threadexception, unraisableexception
 from _pytest.logging import caplog_records_key
 
 from pytest_resource_hygiene.engine.fingerprint import relative
@@ -71,10 +72,10 @@ class TestOwner(Owner):
         arguments = getattr(self.item, "funcargs", None)
         return list(arguments.values()) if isinstance(arguments, dict) else ()
 
-    def let_go(self) -> None:
+    def let_go(self) -> bool:
         """Drop the test's arguments, the records of its log, and the frames of its failure."""
-        drop_arguments(self.item)
         clear_frames(self.error)
+        return drop_arguments(self.item)
 
     @property
     def code(self) -> CodeType | None:
@@ -93,15 +94,28 @@ class FixtureOwner(Owner):
         self.elsewhere.setup_ended()
 
 
+# Up to pytest 8.3 there are none: such an exception is local to a context of pytest's.
+_WAITING = [
+    key
+    for module, name in (
+        (unraisableexception, "unraisable_exceptions"),
+        (threadexception, "thread_exceptions"),
+    )
+    if (key := getattr(module, name, None)) is not None
+]
 _NO_CODES: frozenset[CodeType] = frozenset()
 _NOTHING: list[Any] = []
 
 
-def drop_arguments(item: Any) -> None:
+def drop_arguments(item: Any) -> bool:
     """Drop what pytest holds of a test that has been torn down, as it will do in a moment itself.
 
     ``runtestprotocol`` keeps the values of fixtures until the last report is written, and the frames
-    of a failed test, with all their locals, until the next test is called.
+    of a failed test, with all their locals, until the next test is called. What a finalizer or a
+    thread raised waits, with its frames, until the end of the teardown.
+
+    Returns:
+        Whether there was any such error: what its frames have held may be a cycle.
     """
     arguments = getattr(item, "funcargs", None)
     if isinstance(arguments, dict):
@@ -111,6 +125,11 @@ def drop_arguments(item: Any) -> None:
         for records in stash.get(caplog_records_key, {}).values():
             records.clear()
     clear_frames(getattr(sys, "last_value", None))
+    stash = item.config.stash if item is not None else {}
+    waiting = [meta for key in _WAITING for meta in list(stash.get(key, ()))]
+    for meta in waiting:
+        clear_frames(getattr(meta, "exc_value", None))  # its text is written already
+    return bool(waiting)
 
 
 def clear_frames(error: BaseException | None) -> None:
@@ -158,9 +177,9 @@ def fixture_owner(
     return owner
 
 
-def _drop_value(fixturedef: Any, item: pytest.Item | None) -> None:
+def _drop_value(fixturedef: Any, item: pytest.Item | None) -> bool:
     fixturedef.cached_result = None  # its finalizers have run: `FixtureDef.finish` does it next
-    drop_arguments(item)
+    return drop_arguments(item)
 
 
 def _value(fixturedef: Any) -> list[Any]:

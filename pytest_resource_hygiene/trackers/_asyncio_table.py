@@ -11,11 +11,11 @@ Nothing here imports asyncio; it wakes up when somebody else has.
 
 from __future__ import annotations
 
-import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
 from pytest_resource_hygiene.trackers._descriptors import fileno
 
@@ -359,7 +359,7 @@ def is_sleep(timer: Any) -> bool:
 
 
 def _closed_by_runner() -> bool:
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - only the stack tells who closes
+    frame: FrameType | None = System.getframe(2)  # only the stack tells who closes
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name.partition(".")[0] in _RUNNERS and frame.f_code.co_filename.endswith(_RUNNER_FILES):

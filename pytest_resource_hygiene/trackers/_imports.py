@@ -8,9 +8,10 @@ is wrapped, and no frame of ours appears in the traceback of a failing import.
 
 from __future__ import annotations
 
-import sys
 from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ _HEARER = "_resource_hygiene_hearer"
 
 def _spec_of(code: CodeType) -> ModuleSpec | None:
     """Return the spec of the module whose body is about to run, if an import runs it."""
-    frame = sys._getframe(2)  # noqa: SLF001 - the event does not tell the module
+    frame = System.getframe(2)  # the event does not tell the module
     for _ in range(_NEAR):
         if frame.f_code.co_filename == _BOOTSTRAP:
             args = frame.f_locals.get("args", ())

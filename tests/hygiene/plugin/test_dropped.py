@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
 from hygiene.plugin.suites import write_suite
 from support.inner import Project, brief
 
@@ -44,6 +47,35 @@ def test_a_listener_that_goes_with_its_emitter_was_no_resource(project: Project)
         """,
     )
     project.run().assert_clean(notes=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an epoll is Linux's")
+def test_what_a_raised_error_holds_until_the_end_of_the_teardown_is_no_leak(
+    project: Project,
+) -> None:
+    """A finalizer that raises, in a collection or in a thread, leaves frames; pytest drops them.
+
+    As it is with a loop that is dropped unclosed. A socket would be closed by its own finalizer.
+    """
+    write_suite(
+        project,
+        """
+        import select
+        class Holder:
+            def __init__(self): self.me = self; self.epoll = select.epoll()
+            def __del__(self): raise ValueError("cannot close")
+        def fail(): epoll = select.epoll(); raise ValueError("in a thread")
+        def test_finalizer(): Holder()
+        def test_thread():
+            thread = threading.Thread(target=fail); thread.start(); thread.join()
+        def test_leaks():
+            Holder(); KEEP.append(select.epoll())
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    assert run.one("test_leaks", kind="fds")["count"] == 1, run.text
+    assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
 
 
 def test_what_is_dropped_is_charged_to_its_maker(project: Project) -> None:

@@ -329,3 +329,22 @@ def test_handlers_and_watchdogs_that_c_code_sets_are_seen(project: Project) -> N
         "test_sets_in_c": "SIGUSR2: handler SIG_DFL replaced by a handler set from C",
         "test_watchdog": "faulthandler's watchdog, to print all stacks, again and again",
     }, run.text
+
+
+def test_a_test_may_take_away_what_we_look_with(project: Project) -> None:
+    """As the suite of attrs does: nothing of ours raises in it, and what it leaks is found."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(autouse=True)
+        def without(monkeypatch): monkeypatch.delattr(sys, "_getframe")
+        def test_clean():
+            eval(compile("1", "made", "exec"), {})
+            asyncio.run(asyncio.sleep(0))
+        def test_leaks(): KEEP.append((leave_thread(), open(__file__)))
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+    assert sorted(one["kind"] for one in run.failing) == ["fds", "threads"]
