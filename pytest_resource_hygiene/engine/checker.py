@@ -122,7 +122,7 @@ class LeakChecker:
             self.ledger,
             self.reader,
             lambda: self.settings,
-            lambda: tuple(self.fixtures),
+            lambda: (*self.fixtures, self.session),
             self._in_c,
         )
 
@@ -214,7 +214,9 @@ class LeakChecker:
             opener, creation = entry.owner, entry.creation
             if opener is None or opener not in self.fixtures or creation is None:
                 continue
-            if creation.parent is not None or self.reader.is_foreign(creation):
+            if creation.window is not opener or creation.parent is not None:
+                continue  # not in its setup: a server's connection, which the server has closed
+            if self.reader.is_foreign(creation):
                 continue
             gone = Entry(entry.tracker, ("closed", entry.key), None, owner=owner,
                          creation=creation, change="removed", made_during=entry.made_during)  # fmt: skip

@@ -325,7 +325,7 @@ class Judge:
         if not group.site and not unseen:
             return False
         code = group.primary.tracker.code(group.primary.key, group.primary.value)
-        if code is not None and self._reader.places.of(code.co_filename) == "user":
+        if code is not None and self._reader.places.of(code.co_filename) in {"user", "generated"}:
             return False
         kept_in = group.primary.tracker.kept_in(group.primary.key, group.primary.value)
         if kept_in is not None:
@@ -344,7 +344,7 @@ class Judge:
             if anchor is None:
                 continue
             with self._ledger.recorder.mute():
-                group.holder = find_holder(anchor)
+                group.holder = find_holder(anchor, lambda name: self._may_hold(name, group))
             del anchor
             if group.holder is not None and group.holder.module:
                 return self._reader.places.is_library_module(group.holder.module)
@@ -358,6 +358,16 @@ class Judge:
         places = self._reader.places
         by_package = any(places.of(file) == "library" for file, _ in group.site)
         return by_package and (not module or places.is_library_module(module.partition(".")[0]))
+
+    def _may_hold(self, module: str, group: Group) -> bool:
+        """Return whether it says something that a module has it: the user's, or one that made it.
+
+        What another library only happens to refer to, such as a built-in function that listens, or
+        what the user has put into its logger, that library does not keep.
+        """
+        if not group.site or not self._reader.places.is_library_module(module):
+            return True
+        return self._reader.places.is_part_of(module, (file for file, _ in group.site))
 
 
 def _rank(entry: Entry) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -27,6 +28,7 @@ class Summary:
         """Read where to write, so that a mistake is told at the start."""
         self._config = config
         self._results = results
+        self._pid = System.getpid()
         self._file: str | None = value_of(config, "json")
         self._page: str | None = value_of(config, "html")
         if self._page is not None:
@@ -40,6 +42,8 @@ class Summary:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Write the file, and set the exit status if we or an allowance are at fault."""
+        if System.getpid() != self._pid:
+            return (yield)  # a test forked, and its child has run on to here: the file is not its
         results = self._results
         if results.baseline is not None:
             results.baseline.conclude(session, results)
