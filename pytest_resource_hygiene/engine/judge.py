@@ -339,7 +339,9 @@ class Judge:
         return by_library
 
     def _look_for_holder(self, group: Group) -> bool:
-        for entry in group.entries[:5]:
+        # That a function can be reached says nothing of what else the same call has made.
+        things = [entry for entry in group.entries if entry.tracker.settles] or [group.primary]
+        for entry in things[:5]:
             anchor = self._ledger.anchor_of(entry)
             if anchor is None:
                 continue

@@ -148,9 +148,10 @@ class ThreadTable:
 
     def _missing(self, listed: int, fresh: list[tuple[int, int]]) -> int:
         """Return how many Python threads are not listed; one that is just starting counts late."""
-        tries = _START_UP if fresh and self._raw_starts else 0
+        wanted = min(len(fresh), len(self._raw_starts))
+        tries = _START_UP
         missing: int = _thread._count() - listed  # noqa: SLF001
-        while missing <= 0 and tries:
+        while missing < wanted and tries:
             System.sleep(0.001)
             tries -= 1
             missing = _thread._count() - listed  # noqa: SLF001
