@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from types import CodeType
 
 __all__ = [
     "all_of_type",
     "attributes_of",
+    "code_of",
     "collector_paused",
     "instances_of",
     "is_a",
@@ -54,9 +59,17 @@ def attributes_of(obj: object) -> Mapping[str, Any]:
     return found if hasattr(type(found), "items") else {}
 
 
+def code_of(function: object) -> CodeType | None:
+    """Return the code of a function, of a method, or of what is in a partial; else None."""
+    while is_a(function, (partial, MethodType)):
+        name = "func" if is_a(function, partial) else "__func__"
+        function = getattr(function, name)
+    return function.__code__ if is_a(function, FunctionType) else None  # type: ignore[attr-defined]
+
+
 def instances_of(cls: type) -> Iterator[Any]:
     """Yield the instances that the collector knows of."""
-    for obj in gc.get_objects():
+    for obj in System.get_objects():
         if issubclass(type(obj), cls):
             yield obj
 
@@ -70,7 +83,7 @@ def referents(obj: object) -> list[Any]:
     """
     if is_a(obj, ModuleType):
         return [object.__getattribute__(obj, "__dict__")]
-    return gc.get_referents(obj)
+    return System.get_referents(obj)
 
 
 def all_of_type(cls: type) -> list[Any]:
@@ -79,13 +92,13 @@ def all_of_type(cls: type) -> list[Any]:
     Also those that the collector does not track itself. Of millions of references none is looked
     at by Python code, but for the few in a chunk that has one.
     """
-    objects = gc.get_objects()
+    objects = System.get_objects()
     modules = {one for one in set(map(type, objects)) if issubclass(one, ModuleType)}
     ordinary = iter([obj for obj in objects if type(obj) not in modules])  # see `referents`
     del objects
     result: dict[int, Any] = {}
     while chunk := list(islice(ordinary, _CHUNK)):
-        found = gc.get_referents(*chunk)
+        found = System.get_referents(*chunk)
         if cls in set(map(type, found)):
             result.update((id(one), one) for one in found if type(one) is cls)
     return list(result.values())

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pytest_resource_hygiene.audit import Handler, Sites, Stack, set_handlers
 from pytest_resource_hygiene.post_import import PostImport
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -193,7 +194,7 @@ class Recorder(Sites):
     def maker_of_thread(self) -> Creation | None:
         """Return how the thread that asks was made; None for one that nobody was seen making."""
         # Not threading.current_thread(): in a foreign thread that would make a _DummyThread.
-        thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # noqa: SLF001
+        thread = threading._active.get(System.get_ident())  # type: ignore[attr-defined]  # noqa: SLF001
         return self.threads.get(thread) if thread is not None else None
 
 
@@ -212,12 +213,12 @@ class Muted:
 
     def __enter__(self) -> None:
         """Let the handlers ask which thread it is."""
-        Muted.threads.append(threading.get_ident())
+        Muted.threads.append(System.get_ident())
         _publish()
 
     def __exit__(self, *exc: object) -> None:
         """Spare them the question, if this was the last."""
-        Muted.threads.remove(threading.get_ident())
+        Muted.threads.remove(System.get_ident())
         _publish()
 
 
@@ -238,7 +239,7 @@ def _publish() -> None:
 
 def _unless_muted(handler: Handler) -> Handler:
     def ask(args: tuple[Any, ...]) -> None:
-        if threading.get_ident() not in Muted.threads:
+        if System.get_ident() not in Muted.threads:
             handler(args)
 
     return ask

@@ -7,9 +7,12 @@ the globals of all modules, so these functions are attributes of a class.
 
 from __future__ import annotations
 
+import gc
 import io
+import linecache
 import os
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -22,17 +25,28 @@ __all__ = ["System"]
 class System:
     """The originals."""
 
+    Thread = threading.Thread
+    Timer = threading.Timer
     close = staticmethod(os.close)
+    collect = staticmethod(gc.collect)
+    current_thread = staticmethod(threading.current_thread)
     fstat = staticmethod(os.fstat)
+    get_ident = staticmethod(threading.get_ident)
+    get_objects = staticmethod(gc.get_objects)
+    get_referents = staticmethod(gc.get_referents)
+    get_referrers = staticmethod(gc.get_referrers)
     getframe = staticmethod(sys._getframe)  # noqa: SLF001 - it has no other name
+    getline = staticmethod(linecache.getline)
     getpid = staticmethod(os.getpid)
     listdir = staticmethod(os.listdir)
     monotonic = staticmethod(time.monotonic)
+    main_thread = staticmethod(threading.main_thread)
     open_fd = staticmethod(os.open)
     perf_counter = staticmethod(time.perf_counter)
     readlink = staticmethod(os.readlink)
     sleep = staticmethod(time.sleep)
     stat = staticmethod(os.stat)
+    threads = staticmethod(threading.enumerate)
     time = staticmethod(time.time)
     if sys.platform == "linux":
         waitid = staticmethod(os.waitid)

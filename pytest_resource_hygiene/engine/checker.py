@@ -125,7 +125,7 @@ class LeakChecker:
     def _transfer(self) -> OwnershipTransfer:
         from pytest_resource_hygiene.engine.transfer import OwnershipTransfer
 
-        return OwnershipTransfer(self.ledger, self.reader, lambda: tuple(self.fixtures))
+        return OwnershipTransfer(self.ledger, self.reader, lambda: (*self.fixtures, self.session))
 
     @cached_property
     def _writer(self) -> FindingWriter:
@@ -217,7 +217,9 @@ class LeakChecker:
             opener, creation = entry.owner, entry.creation
             if opener is None or opener not in self.fixtures or creation is None:
                 continue
-            if creation.parent is not None or self.reader.is_foreign(creation):
+            if creation.window is not opener or creation.parent is not None:
+                continue  # not in its setup: a server's connection, which the server has closed
+            if self.reader.is_foreign(creation):
                 continue
             gone = Entry(entry.tracker, ("closed", entry.key), None, owner=owner,
                          creation=creation, change="removed", made_during=entry.made_during)  # fmt: skip

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import linecache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative
 from pytest_resource_hygiene.engine.holders import find_holder
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.leak import Leak
 from pytest_resource_hygiene.model import Origin, OwnerInfo
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.entries import Entry
@@ -106,7 +106,8 @@ class FindingWriter:
         """Return where it was made; concluded from the thing or its owner if nobody saw it."""
         recorded = self._reader.origin(entry.creation)
         if recorded is not None and not self._reader.is_posted(entry.creation):
-            return recorded
+            written = owner.written_at(recorded.file, recorded.line)
+            return recorded if written is None else _at(*written, recorded.source)
         # What has a number is no function that is written somewhere, and is dear to find.
         anchor = self._ledger.anchor_of(entry) if type(entry.value) is not int else None
         place = _place_of(anchor)
@@ -114,9 +115,7 @@ class FindingWriter:
             place = owner.place() or place
         if place is None:
             return None
-        file, line, function = place
-        text = linecache.getline(file, line).strip()
-        return Origin(file, line, function, "inferred", text)
+        return _at(*place, "inferred")
 
     def _parts(self, group: Group) -> tuple[str, ...]:
         parts = []
@@ -137,6 +136,10 @@ class FindingWriter:
                 holder = find_holder(anchor) if anchor is not None else None
             self._holders[mark] = holder.path if holder is not None else ()
         return self._holders.get(mark, ())
+
+
+def _at(file: str, line: int, function: str, source: Literal["recorded", "inferred"]) -> Origin:
+    return Origin(file, line, function, source, System.getline(file, line).strip())
 
 
 def _is_made_in_c(entry: Entry) -> bool:

@@ -6,16 +6,20 @@ suspects that outlived their grace period, with a budget.
 
 from __future__ import annotations
 
-import gc
+import logging
+import os
 import sys
 from collections import deque
+from contextlib import suppress
+from functools import partial
 from types import FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_resource_hygiene.objects import attributes_of, is_a, referents
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 __all__ = ["Holder", "find_holder", "has_seat", "reachable"]
 
@@ -31,6 +35,9 @@ _REGISTRIES = (
     "builtins", "abc", "_abc", "typing", "contextlib", "tempfile", "uvloop",
 )  # fmt: skip
 _POLLERS = ("epoll", "kqueue", "devpoll")  # no base class, no weak references, no tracking
+_ENDS = tuple(
+    getattr(os, name) for name in ("close", "kill", "killpg", "waitpid") if hasattr(os, name)
+)
 _OWN = "pytest_resource_hygiene"
 _OWN_FOLDER = __file__.rpartition("/engine/")[0] + "/"
 _TEST_RUNNER = ("_pytest", "pluggy", "pytest")
@@ -49,11 +56,12 @@ class _Node(NamedTuple):
     towards: _Node | None
 
 
-def find_holder(target: Any) -> Holder | None:
+def find_holder(target: Any, counts: Callable[[str], bool] = lambda module: True) -> Holder | None:
     """Return the shortest way from a module's global, or from a running function, to an object.
 
     Args:
         target: the object behind a resource.
+        counts: whether a module counts as a holder, by its name.
 
     Returns:
         None if nothing but lists of everything refers to it, within the budget.
@@ -64,13 +72,14 @@ def find_holder(target: Any) -> Holder | None:
     for _ in range(_MAX_DEPTH):
         level = _referrers(level, seen)
         for node in level:
-            if id(node.obj) in names:
-                name = names[id(node.obj)]
+            name = names.get(id(node.obj), "")
+            if name and not name.startswith((_OWN, *_TEST_RUNNER)) and counts(name):
                 # A global of `multiprocessing.util` is kept by that module, unlike what it lists.
                 direct = node.towards is not None and node.towards.obj is target
-                if name.startswith((_OWN, *_TEST_RUNNER)) or (_is_registry(name) and not direct):
-                    continue
-                return Holder(name, _path(node, name))
+                if direct or not _is_registry(name):
+                    return Holder(name, _path(node, name))
+            elif _is_listed_logger(node.obj) and counts(node.obj.name):
+                return Holder(node.obj.name, _path(node, f"logger {node.obj.name!r}"))
         for node in level:
             if is_a(node.obj, FrameType) and not _is_ours(node.obj):
                 code = node.obj.f_code
@@ -88,12 +97,12 @@ def has_seat(target: Any) -> bool:
     a dict in the same place can grow.
     """
     module_dicts = {id(vars(module)) for _, module in _modules()}
-    for namespace in gc.get_referrers(target):
-        if not is_a(namespace, dict) or _is_key_only(namespace, target):
+    for namespace in System.get_referrers(target):
+        if not is_a(namespace, dict) or _only_lists(namespace, target):
             continue
         if id(namespace) in module_dicts:
             return True
-        if any(_is_modules_class(one) for one in gc.get_referrers(namespace)):
+        if any(_is_modules_class(one) for one in System.get_referrers(namespace)):
             return True
     return False
 
@@ -118,25 +127,39 @@ def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
     objects = [node.obj for node in wanted.values()]
     found: list[_Node] = []
     internals = {id(level), id(objects), id(wanted), id(found)}
-    for referrer in gc.get_referrers(*objects):
+    for referrer in System.get_referrers(*objects):
         if id(referrer) in seen or id(referrer) in internals or is_a(referrer, _Node):
             continue
         seen.add(id(referrer))
         for child in referents(referrer):
             node = wanted.get(id(child))
-            if node is not None and not _is_key_only(referrer, child):
+            if node is not None and not _only_lists(referrer, child):
                 found.append(_Node(referrer, _step(referrer, child), node))
                 break
     return found
 
 
-def _is_key_only(referrer: Any, child: Any) -> bool:
-    # A registry keyed by the thing itself notes that it exists, not that it should.
+def _only_lists(referrer: Any, child: Any) -> bool:
+    """Return whether a reference notes that something exists, not that it should."""
+    if is_a(child, logging.Logger):
+        # All loggers refer to their parents; what one handler holds would be held by them all.
+        attributes = referrer if is_a(referrer, dict) else attributes_of(referrer)
+        return attributes.get("parent") is child and "propagate" in attributes
+    # A registry keyed by the thing itself.
     return is_a(referrer, dict) and not any(v is child for v in list(referrer.values()))
 
 
+def _is_listed_logger(obj: Any) -> bool:
+    """Return whether everybody can get the logger by its name, so that nobody in particular has it."""
+    if not is_a(obj, logging.Logger):
+        return False
+    return obj is logging.root or logging.root.manager.loggerDict.get(obj.name) is obj
+
+
 def _may_pass(obj: Any) -> bool:
-    return not is_a(obj, (ModuleType, FrameType)) and not type(obj).__module__.startswith(_OWN)
+    if is_a(obj, (ModuleType, FrameType, logging.Manager)):
+        return False
+    return not type(obj).__module__.startswith(_OWN)
 
 
 def _is_registry(module: str) -> bool:
@@ -194,7 +217,8 @@ def reachable(
     """Return which targets can be reached from the roots, without passing through a module.
 
     An event loop keeps whatever runs on it, no matter who made that, and everything that runs on it
-    refers to the loop. So a walk passes through a loop to its executors at most.
+    refers to the loop. So a walk passes through a loop to its executors at most, and not through
+    loggers, which lead to each other and to everybody's handlers.
 
     Args:
         roots: values, e.g. of fixtures.
@@ -239,7 +263,9 @@ def _members(obj: Any) -> list[Any]:
 
 
 def _is_machinery(obj: Any) -> bool:
-    """Return whether an object is ours or the test runner's: these reach every test and every leak."""
+    """Return whether an object reaches everything: ours, the test runner's, or a listed logger."""
+    if _is_listed_logger(obj):
+        return True
     if is_a(obj, FunctionType):
         return bool(obj.__code__.co_filename.startswith(_OWN_FOLDER))
     module = getattr(type(obj), "__module__", None)
@@ -258,11 +284,31 @@ def _numbers_in(obj: Any, numbers: Collection[int]) -> set[int]:
     if type(obj).__name__ in _POLLERS:
         number = -1 if obj.closed else obj.fileno()
         return {number} & set(numbers)
-    found: set[int] = set()
+    found = {one for one in _ended_by(obj) if one in numbers}
     for name, value in list(attributes_of(obj).items()):
         if _says_number(name):
             found.update(one for one in _ints(value) if one in numbers)
     return found
+
+
+def _ended_by(obj: Any) -> list[int]:
+    """Return the numbers with which a callback calls what ends them: ``partial(os.close, 5)``.
+
+    ``ExitStack.callback(os.close, 5)`` keeps function and arguments in a closure.
+    """
+    if is_a(obj, partial):
+        return _ints(obj.args) if obj.func in _ENDS else []
+    if not is_a(obj, FunctionType) or not obj.__closure__:
+        return []
+    values = []
+    for cell in obj.__closure__:
+        with suppress(ValueError):  # not filled yet
+            values.append(cell.cell_contents)
+    if {"os", "close"} <= set(obj.__code__.co_names) or any(
+        one is end for one in values for end in _ENDS
+    ):
+        return [number for value in values for number in _ints(value)]
+    return []
 
 
 def _ints(value: Any) -> list[int]:

@@ -173,7 +173,7 @@ class Judge:
         if not group.site and not unseen:
             return False
         code = group.primary.tracker.code(group.primary.key, group.primary.value)
-        if code is not None and self._reader.places.of(code.co_filename) == "user":
+        if code is not None and self._reader.places.of(code.co_filename) in {"user", "generated"}:
             return False
         kept_in = group.primary.tracker.kept_in(group.primary.key, group.primary.value)
         if kept_in is not None:
@@ -187,12 +187,14 @@ class Judge:
         return by_library
 
     def _look_for_holder(self, group: Group) -> bool:
-        for entry in group.entries[:5]:
+        # That a function can be reached says nothing of what else the same call has made.
+        things = [entry for entry in group.entries if entry.tracker.settles] or [group.primary]
+        for entry in things[:5]:
             anchor = self._ledger.anchor_of(entry)
             if anchor is None:
                 continue
             with self._ledger.recorder.mute():
-                group.holder = find_holder(anchor)
+                group.holder = find_holder(anchor, lambda name: self._may_hold(name, group))
             del anchor
             if group.holder is not None and group.holder.module:
                 return self._reader.places.is_library_module(group.holder.module)
@@ -206,3 +208,13 @@ class Judge:
         places = self._reader.places
         by_package = any(places.of(file) == "library" for file, _ in group.site)
         return by_package and (not module or places.is_library_module(module.partition(".")[0]))
+
+    def _may_hold(self, module: str, group: Group) -> bool:
+        """Return whether it says something that a module has it: the user's, or one that made it.
+
+        What another library only happens to refer to, such as a built-in function that listens, or
+        what the user has put into its logger, that library does not keep.
+        """
+        if not group.site or not self._reader.places.is_library_module(module):
+            return True
+        return self._reader.places.is_part_of(module, (file for file, _ in group.site))

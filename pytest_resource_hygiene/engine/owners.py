@@ -77,6 +77,15 @@ class Owner:
         """Return file, line and function to show when no creation was seen."""
         return self._place() if self._place is not None else None
 
+    def written_at(self, file: str, line: int) -> tuple[str, int, str] | None:
+        """Return file, line and name where generated code was written, if the host knows: a doctest.
+
+        Args:
+            file: the name that its code gives for a file, in angle brackets.
+            line: of that code.
+        """
+        return None
+
     def let_go(self) -> bool:
         """Have the host drop now what it holds of this owner: a test's arguments, a value.
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PLUGIN_ENDINGS", "Place", "Places"]
 
-Place = Literal["user", "library", "stdlib", "tool", "own", "frozen"]
+Place = Literal["user", "library", "stdlib", "tool", "own", "frozen", "generated"]
 
 _OWN = str(Path(__file__).resolve().parent.parent) + "/"
 _TOOLS = (
@@ -65,8 +65,8 @@ class Places:
     def _sort(self, file: str) -> Place:
         if file.startswith(_OWN):
             return "own"
-        if file.startswith("<frozen"):
-            return "frozen"
+        if file.startswith("<"):
+            return "frozen" if file.startswith("<frozen") else "generated"
         if file in self._tools or file.endswith((*_DEBUGGER, *PLUGIN_ENDINGS)):
             return "tool"
         packaged = _below(file, "/site-packages/") or _below(file, "/dist-packages/")
@@ -96,6 +96,20 @@ class Places:
         if file is None:
             return top in sys.stdlib_module_names
         return self.of(file) in {"library", "stdlib", "tool"}
+
+    def is_part_of(self, module: str, files: Iterable[str]) -> bool:
+        """Return whether one of the files belongs to the package that a module is in.
+
+        Of a namespace package, to the part of it that the module is in.
+        """
+        parts = module.split(".")
+        for end in range(1, len(parts) + 1):
+            file = getattr(sys.modules.get(".".join(parts[:end])), "__file__", None)
+            if isinstance(file, str):
+                folder, name = os.path.split(file)
+                prefix = f"{folder}/" if name.startswith("__init__.") else file
+                return any(one.startswith(prefix) for one in files)
+        return False
 
     def _project_packages(self) -> set[str]:
         if self._projects is None:

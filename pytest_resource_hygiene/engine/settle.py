@@ -6,7 +6,6 @@ only it could free was dropped but never closed, which is a note and no failure.
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.handed_out import still_open
@@ -107,9 +106,9 @@ class Settler:
         if not left:
             return [], []
         began = System.monotonic()
-        gc.collect()
+        System.collect()
         if window.let_go():  # of what finalizers have raised just now: it is collected no earlier
-            gc.collect()
+            System.collect()
         self.collections += 1
         after = self._still_there(left, window, nodeid)
         kept = set(after)

@@ -8,6 +8,7 @@ Everything else that a library makes once is recognised by who holds it: see `ju
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 __all__ = ["Habit", "habit_of", "has_habits"]
@@ -56,4 +57,9 @@ def habit_of(site: tuple[tuple[str, str], ...]) -> Habit | None:
         for ending, name, habit in _PLACES:
             if file.endswith(ending) and name in {"", function}:
                 return habit
+    # ``logging.info()`` gives the root logger a handler if it has none; ``basicConfig`` called by
+    # name is the caller's own doing.
+    for (file, function), (caller, _) in pairwise(site):
+        if function == "basicConfig" and file == caller and file.endswith("logging/__init__.py"):
+            return "singleton"
     return None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import linecache
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.places import PLUGIN_ENDINGS
 from pytest_resource_hygiene.engine.singletons import has_habits
 from pytest_resource_hygiene.model import Frame, Origin
+from pytest_resource_hygiene.positions import line_of
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
 
-    from pytest_resource_hygiene.engine.places import Places
+    from pytest_resource_hygiene.engine.places import Place, Places
     from pytest_resource_hygiene.recorder import Creation, Stack
 
 __all__ = ["StackReader"]
@@ -38,14 +39,34 @@ class StackReader:
             if self.places.of(code.co_filename) not in {"own", "frozen"}
         )
 
+    def sorted(self, creation: Creation) -> list[tuple[CodeType, int, Place]]:
+        """Return code, offset and whose it is for each frame, innermost first.
+
+        Code that was generated (a dataclass's ``__init__``, what ``exec`` runs) has no file, and is
+        whoever's runs it; the user's, if the standard library does so: a doctest, ``timeit``.
+        """
+        frames: list[tuple[CodeType, int, Place]] = []
+        caller: Place = "user"
+        for code, offset in reversed(list(pairs(creation.stack))):
+            place = self.places.of(code.co_filename)
+            if place == "generated":
+                place = "user" if caller in {"stdlib", "frozen"} else caller
+            else:
+                caller = place
+            frames.append((code, offset, place))
+        return frames[::-1]
+
     def user_frame(self, creation: Creation | None) -> tuple[CodeType, int] | None:
-        """Return the innermost frame that is the user's."""
-        if creation is None:
-            return None
-        for code, offset in pairs(creation.stack):
-            if self.places.of(code.co_filename) == "user":
-                return code, offset
-        return self.user_frame(creation.parent)
+        """Return the innermost frame that is the user's, if possible one whose line can be shown."""
+        without_file = None
+        while creation is not None:
+            for code, offset, place in self.sorted(creation):
+                if place == "user" and self.places.of(code.co_filename) != "generated":
+                    return code, offset
+                if place == "user":
+                    without_file = without_file or (code, offset)
+            creation = creation.parent
+        return without_file
 
     def is_posted(self, creation: Creation | None) -> bool:
         """Return whether one owner had it made by a loop, or in a thread of another.
@@ -68,7 +89,7 @@ class StackReader:
                 (
                     (code, offset)
                     for code, offset in pairs(creation.stack)
-                    if self.places.of(code.co_filename) not in {"own", "frozen"}
+                    if self.places.of(code.co_filename) not in {"own", "frozen", "generated"}
                 ),
                 None,
             )
@@ -81,14 +102,14 @@ class StackReader:
             line=line,
             function=code.co_name,
             source="recorded" if creation.certain else "inferred",
-            text=linecache.getline(code.co_filename, line).strip(),
+            text=System.getline(code.co_filename, line).strip(),
         )
 
     def is_foreign(self, creation: Creation | None) -> bool:
         """Return whether the test runner or one of its plugins made it, for itself."""
         if creation is None or not creation.stack:
             return False
-        places = {self.places.of(code.co_filename) for code, _ in pairs(creation.stack)}
+        places = {place for _, _, place in self.sorted(creation)}
         if "user" in places:
             return "tool" in places and self._is_of_plugin(creation)
         if creation.owner is not None and self._is_of_loop(creation):
@@ -101,30 +122,30 @@ class StackReader:
 
     def _is_of_loop(self, creation: Creation) -> bool:
         """Return whether an event loop made it in a callback of its own, such as one that accepts."""
-        for code, _ in pairs(creation.stack):
+        for code, _, place in self.sorted(creation):
             if code.co_name == "_run" and code.co_filename.endswith("/asyncio/events.py"):
                 return True
-            if self.places.of(code.co_filename) not in {"stdlib", "own", "frozen"}:
+            if place not in {"stdlib", "own", "frozen"}:
                 return False
         return False
 
     def _is_of_plugin(self, creation: Creation) -> bool:
         """Return whether a plugin under development made it, with other files of its package."""
-        files = [code.co_filename for code, _ in pairs(creation.stack)]
-        plugin = next(file for file in files if self.places.of(file) == "tool")
+        files = [(code.co_filename, place) for code, _, place in self.sorted(creation)]
+        at = next(n for n, (_, place) in enumerate(files) if place == "tool")
+        plugin = files[at][0]
         if not plugin.endswith(PLUGIN_ENDINGS):
             return False
         package = plugin.rpartition("/")[0] + "/"
         return all(
             file.startswith(package) and "/test" not in file.removeprefix(package)
-            for file in files[: files.index(plugin)]
-            if self.places.of(file) == "user"
+            for file, place in files[:at]
+            if place == "user"
         )
 
     def is_by_tool(self, creation: Creation | None) -> bool:
         """Return whether the test runner made it, though the user's code may have called that."""
-        for code, _ in pairs(creation.stack) if creation is not None else ():
-            place = self.places.of(code.co_filename)
+        for _, _, place in self.sorted(creation) if creation is not None else ():
             if place not in {"own", "frozen", "stdlib"}:
                 return place == "tool"
         return False
@@ -161,11 +182,11 @@ class StackReader:
         """
         if creation is None:
             return None
+        frame = self.user_frame(creation._replace(parent=None))
         inner: CodeType | None = None
-        for code, offset in pairs(creation.stack):
-            place = self.places.of(code.co_filename)
-            if place == "user":
-                return code, offset, inner
+        for code, offset, place in self.sorted(creation):
+            if (code, offset) == frame:
+                return code, line_of(code, offset), inner
             if place != "own":
                 inner = code
         return None
@@ -177,9 +198,8 @@ class StackReader:
         """
         site: list[tuple[str, str]] = []
         while creation is not None:
-            for code, _ in pairs(creation.stack):
+            for code, _, place in self.sorted(creation):
                 file = code.co_filename
-                place = self.places.of(file)
                 if place == "user" and not has_habits(file):
                     return tuple(site)
                 if place in {"library", "stdlib", "user"}:
@@ -192,8 +212,7 @@ class StackReader:
         if creation is None:
             return ()
         site = []
-        for code, _ in pairs(creation.stack):
-            place = self.places.of(code.co_filename)
+        for code, _, place in self.sorted(creation):
             if place == "user":
                 break
             if place in {"library", "stdlib"}:
@@ -205,11 +224,3 @@ def pairs(stack: Stack) -> Iterator[tuple[Any, int]]:
     """Yield code object and instruction offset, innermost first."""
     items = iter(stack)
     return zip(items, items, strict=True)
-
-
-def line_of(code: CodeType, offset: int) -> int:
-    """Return the line of an instruction, or the first line of the code where it is unknown."""
-    for start, end, line in code.co_lines():
-        if start <= offset < end and line is not None:
-            return line
-    return code.co_firstlineno

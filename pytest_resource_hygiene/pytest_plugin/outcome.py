@@ -93,11 +93,15 @@ class Status:
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         """Name the outcome of a teardown that found a leak."""
         carried = getattr(report, ATTRIBUTE, None)
-        if carried is None or not carried["leaked"] or not report.failed:
+        if carried is None or not carried["leaked"] or report.outcome not in {"failed", "rerun"}:
             return None
         reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
+        if reporter is not None and not carried.get("uncounted"):
+            carried["uncounted"] = True  # it is asked again for the summary
             _uncount_pass(reporter, report.nodeid)
+        if not report.failed:
+            return None  # another attempt follows
+        if reporter is not None:
             _redden(reporter)
         return "leaked", LETTER, ("LEAKED", {"red": True, "bold": True})
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["TestOwner", "fixture_owner"]
+__all__ = ["TestOwner", "fixture_owner", "waiting_finalizers"]
 
 _XUNIT = {
     "_xunit_setup_module_fixture_": ("setup_module", "teardown_module", "setUpModule", "tearDownModule"),
@@ -66,6 +66,17 @@ class TestOwner(Owner):
     def place(self) -> tuple[str, int, str] | None:
         """Return where the test is written."""
         return _place(_function(self.item))
+
+    def written_at(self, file: str, line: int) -> tuple[str, int, str] | None:
+        """Return the line of the docstring or text file that an example of a doctest comes from."""
+        doctest: Any = getattr(self.item, "dtest", None)
+        name, _, number = file.removeprefix("<doctest ").removesuffix("]>").rpartition("[")
+        if doctest is None or name != doctest.name or not number.isdigit():
+            return None
+        example = doctest.examples[int(number)]
+        if doctest.filename is None or doctest.lineno is None:
+            return None
+        return doctest.filename, doctest.lineno + example.lineno + line, name
 
     def handed_out(self) -> Iterable[Any]:
         """Return the test's arguments: a wider fixture's value is open as well, and no suspect."""
@@ -182,11 +193,33 @@ def _drop_value(fixturedef: Any, item: pytest.Item | None) -> bool:
     return drop_arguments(item)
 
 
+def waiting_finalizers(session: pytest.Session, item: pytest.Item | None) -> list[Any]:
+    """Return what users have registered to be called when a class, a module or the session ends."""
+    stack: dict[Any, Any] = getattr(session._setupstate, "stack", {})  # noqa: SLF001
+    return [
+        finalizer
+        for node, (finalizers, *_) in list(stack.items())
+        if node is not item
+        for finalizer in finalizers
+        if not _is_runners(finalizer)
+    ]
+
+
+def _is_runners(finalizer: Any) -> bool:
+    function = getattr(finalizer, "func", finalizer)
+    return str(getattr(function, "__module__", "")).startswith("_pytest.")
+
+
 def _value(fixturedef: Any) -> list[Any]:
-    """Return the fixture's value, and the locals of its generator, which waits at its ``yield``."""
+    """Return the fixture's value, and the locals of its generator, which waits at its ``yield``.
+
+    And what was registered to be called at its end, by whomever.
+    """
     result = fixturedef.cached_result
     kept = [result[0]] if result is not None else []
     for finalizer in fixturedef._finalizers:  # noqa: SLF001 - nothing else leads to the generator
+        if not _is_runners(finalizer):
+            kept.append(finalizer)
         for argument in getattr(finalizer, "args", ()):
             frame = getattr(argument, "gi_frame", None)
             if frame is not None:
@@ -260,14 +293,12 @@ def _is_empty(function: Any) -> bool:
 def _function_fixtures(item: Any) -> Mapping[CodeType, OwnerInfo]:
     found: dict[CodeType, OwnerInfo] = {}
     own = {"function"} if getattr(item, "cls", None) else {"function", "class"}
-    info = getattr(item, "_fixtureinfo", None)
-    for fixturedefs in getattr(info, "name2fixturedefs", {}).values():
-        for fixturedef in fixturedefs:
-            code = _code(fixturedef.func)
-            if fixturedef.scope in own and code is not None:
-                root = str(item.config.rootpath)
-                location = f"{relative(code.co_filename, root)}:{code.co_firstlineno}"
-                found[code] = OwnerInfo("fixture", fixturedef.argname, fixturedef.scope, location)
+    for fixturedef in _fixtures_of(item):
+        code = _code(fixturedef.func)
+        if fixturedef.scope in own and code is not None:
+            root = str(item.config.rootpath)
+            location = f"{relative(code.co_filename, root)}:{code.co_firstlineno}"
+            found[code] = OwnerInfo("fixture", fixturedef.argname, fixturedef.scope, location)
     for holder in (getattr(item, "cls", None), getattr(item, "module", None)):
         for name in _XUNIT_FUNCTIONS:
             code = _code(getattr(holder, name, None))
@@ -276,6 +307,14 @@ def _function_fixtures(item: Any) -> Mapping[CodeType, OwnerInfo]:
             ):
                 found.setdefault(code, OwnerInfo("fixture", name, "function"))
     return found
+
+
+def _fixtures_of(item: Any) -> Iterable[Any]:
+    """Return the fixtures that an item asks for by name, and those it got by ``getfixturevalue``."""
+    info = getattr(item, "_fixtureinfo", None)
+    for fixturedefs in getattr(info, "name2fixturedefs", {}).values():
+        yield from fixturedefs
+    yield from getattr(getattr(item, "_request", None), "_fixture_defs", {}).values()
 
 
 def _function(item: Any) -> Any:

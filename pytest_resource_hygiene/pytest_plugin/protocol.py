@@ -28,7 +28,11 @@ from pytest_resource_hygiene.pytest_plugin.activation import (
 from pytest_resource_hygiene.pytest_plugin.extensions import declare_emitters, extra_trackers
 from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, has_late_markers, read_markers
 from pytest_resource_hygiene.pytest_plugin.options import value_of
-from pytest_resource_hygiene.pytest_plugin.owners import TestOwner, fixture_owner
+from pytest_resource_hygiene.pytest_plugin.owners import (
+    TestOwner,
+    fixture_owner,
+    waiting_finalizers,
+)
 from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers import kind_names
@@ -119,6 +123,7 @@ class Watcher:
         self._spy = next((one for one in trackers if isinstance(one, UnclosedTracker)), None)
         self.checker = LeakChecker(trackers, settings, places=places, recorder=self._recorder)
         self.checker.start()
+        self.checker.session.value = lambda: waiting_finalizers(session, self._item)
         self._run_again_where_asked()
         self.results.blind_spots = [
             {"kind": kind, "why": why} for kind, why in self.checker.blind_spots

@@ -33,6 +33,8 @@ _RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py"
 _WRAPPER = wrapper_file()
 _PRUNE_AT = 1_000
 _TURNS = 16
+_TURN = 0.001  # seconds
+_A_WHILE = 0.0001  # in which a clock moves
 _refer = weakref.ref
 
 
@@ -58,6 +60,7 @@ class AsyncioTable:
         self._registry_add: Any = None
         self.sees_tasks = True
         recorder.when_imported("asyncio", self._hook_asyncio)
+        recorder.when_imported("uvloop", self._hook_uvloop)
 
     def close(self) -> None:
         """Give asyncio its own task list back."""
@@ -86,6 +89,12 @@ class AsyncioTable:
             # The C accelerator registers each new task by calling ``add`` of this very object.
             self._registry, self._registry_add = every, vars(every).get("add")
             vars(every)["add"] = self._noting_tasks(every.add)
+
+    def _hook_uvloop(self) -> None:
+        import uvloop
+
+        if hasattr(uvloop, "Loop"):
+            self._recorder.wrap(uvloop.Loop, "__init__", self._noting_loops)
 
     # --- hearing of new things ---
 
@@ -241,7 +250,14 @@ class AsyncioTable:
 
         quiet, self._quiet = self._quiet, True
         try:
-            loop.run_until_complete(sleep(seconds))
+            if not seconds or _has_time(loop):
+                loop.run_until_complete(sleep(seconds))
+                return
+            # A test has stopped the clock: no timer of the loop rings, and its sleep has no end.
+            end = System.monotonic() + seconds
+            while System.monotonic() < end:
+                loop.run_until_complete(sleep(0))
+                System.sleep(_TURN)
         finally:
             self._quiet = quiet
 
@@ -356,6 +372,13 @@ def is_sleep(timer: Any) -> bool:
         if getattr(arg, "_asyncio_future_blocking", None) is not None and arg._callbacks:  # noqa: SLF001
             return True
     return False
+
+
+def _has_time(loop: Any) -> bool:
+    """Return whether a loop's clock moves."""
+    before = loop.time()
+    System.sleep(_A_WHILE)
+    return bool(loop.time() > before)
 
 
 def _closed_by_runner() -> bool:

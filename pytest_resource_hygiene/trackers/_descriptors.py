@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Openings
 from pytest_resource_hygiene.compiled import speedups
+from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers._imports import watch_imports
 from pytest_resource_hygiene.trackers._proc import ProcFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable
+    from collections.abc import Collection, Hashable
 
     from pytest_resource_hygiene.recorder import Recorder, Stack
     from pytest_resource_hygiene.tracker import Moment
@@ -30,10 +32,14 @@ __all__ = ["Descriptors"]
 _PROC = "/proc/self/fd"
 _DEV = "/dev/fd"
 _MAX_RECORDS = 20_000
+_MAX_STATUSES = 1_000
 _Listing = tuple[dict["Hashable", int], dict["Hashable", int]]  # no sockets, and sockets
 
 # No audit event exists for these; each returns one or two new descriptors.
 _UNAUDITED = ("pipe", "pipe2", "dup", "openpty", "eventfd", "memfd_create", "pidfd_open")
+
+
+Fits = Callable[[Any, str], bool]  # whether a recorded path is what a descriptor points to
 
 
 class Descriptors:
@@ -53,11 +59,16 @@ class Descriptors:
         self._by_name: dict[str, list[Any]] = {}
         self._found: dict[str, Creation | None] = {}
         self._of_file: dict[Hashable, Creation] = {}
+        self._by_inode: dict[tuple[int, int], list[Any]] = {}
+        self._listed: _Listing = {}, {}
+        self._listed_before: _Listing = {}, {}
+        # Numbers of what the last listing had anew, by file; made when first asked.
+        self._fresh: dict[Hashable, list[int]] | None = None
+        self._ordered: dict[Hashable, dict[int, Creation]] = {}
         self._by_number: dict[int, Any] = {}
         self._loose: list[Any] = []
         # The same descriptors are the same listing; what is anonymous is known by its target only.
         self._found_open: list[tuple[int, int, int, int]] = []
-        self._listed: _Listing = {}, {}
         self._count_listed: int | None = None
         self._directory = ProcFolder(_PROC, lambda status: status.st_size)
         self._site = recorder.site
@@ -73,7 +84,7 @@ class Descriptors:
         self._recorder = recorder
         recorder.wrap(os, "dup2", self._noting_dup2)
         self.made_by_imports: set[Hashable] = set()
-        recorder.when_imported("uvloop", self._warm_uvloop)
+        recorder.when_imported("uvloop", self._heed_uvloop)
         watch_imports(recorder, self._before_import, self._after_import)
 
     def close(self) -> None:
@@ -108,6 +119,24 @@ class Descriptors:
                 self.made[fd] = creation, System.fstat(fd).st_ino
             except OSError:  # closed by another thread meanwhile
                 continue
+
+    def _heed_uvloop(self) -> None:
+        """Hear of uvloop's loops, which open what they need in C when the object is made."""
+        import uvloop
+
+        self._warm_uvloop()
+        if hasattr(uvloop, "Loop"):
+            self._recorder.wrap(uvloop.Loop, "__new__", self._noting_loops_in_c)
+
+    def _noting_loops_in_c(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def make(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            before = self._before_import()
+            loop = original(cls, *args, **kwargs)
+            made = self._recorder.creation(None)
+            self._after_import(before, made.stack, made.owner, made.window)
+            return loop
+
+        return make
 
     def _warm_uvloop(self) -> None:
         """Have uvloop make the one pipe that it keeps for the process, before a test has to."""
@@ -168,7 +197,7 @@ class Descriptors:
         probe = self._directory.probe()
         return (self.reading if probe is None else probe,)
 
-    def opening(self, fd: int, file: Hashable, fits: Callable[[Any, str], bool]) -> Creation | None:
+    def opening(self, fd: int, file: Hashable, fits: Fits) -> Creation | None:
         """Return the latest opening of a file by name, uncertain if several places have opened it.
 
         Args:
@@ -177,6 +206,9 @@ class Descriptors:
             fits: decides whether a recorded path is that target.
         """
         self._index()
+        in_order = self._in_order(fd, file, fits)
+        if in_order is not None:
+            return in_order
         # Of thousands that point to one file only the first is asked for its name.
         known = self._of_file.get(file)
         if known is None:
@@ -185,7 +217,7 @@ class Descriptors:
                 self._of_file[file] = known
         return known
 
-    def opening_of_name(self, target: str, fits: Callable[[Any, str], bool]) -> Creation | None:
+    def opening_of_name(self, target: str, fits: Fits) -> Creation | None:
         """Return the latest opening that fits what a descriptor points to."""
         self._index()
         if target not in self._found:
@@ -194,23 +226,85 @@ class Descriptors:
         return self._found[target]
 
     def _latest(self, records: list[Any]) -> Creation | None:
-        # A loop leaves thousands, of one place: the latest of each is enough.
-        latest = {(id(record[0]), id(record[3])): Creation(*record) for record in records}
-        # The runner opens test files, too, to show the lines of a traceback; it closes them.
-        foreign = self._recorder.is_foreign
-        ours = {key: one for key, one in latest.items() if not foreign(one)} or latest
-        for record in reversed(records):
-            found = ours.get((id(record[0]), id(record[3])))
-            if found is not None:
-                certain = len({one.stack for one in ours.values()}) == 1
-                return found._replace(certain=certain)
-        return None
+        ours = self._ours(records)
+        if not ours:
+            return None
+        certain = are_one_place([record[0] for record in ours])
+        return Creation(*ours[-1])._replace(certain=certain)
+
+    def _ours(self, records: list[Any]) -> list[Any]:
+        """Leave out what the runner opened, if that is not all.
+
+        It opens test files, too, to show the lines of a traceback; it closes them.
+        """
+        # A loop leaves thousands, of one place: each place is asked about once.
+        places = {(id(record[0]), id(record[3])): Creation(*record) for record in records}
+        ours = {key: one for key, one in places.items() if not self._recorder.is_foreign(one)}
+        by_user = {key for key, one in ours.items() if self._recorder.is_by_user(one)}
+        fitting = by_user or set(ours)
+        return [one for one in records if (id(one[0]), id(one[3])) in fitting] or records
+
+    def _in_order(self, fd: int, file: Hashable, fits: Fits) -> Creation | None:
+        """Return the opening of one of several new descriptors of one file, if all are still open.
+
+        They were opened in the order of their numbers, unless a lower one became free meanwhile.
+        """
+        if self._fresh is None:
+            self._fresh, self._ordered = {}, {}
+            for key in self._listed[0].keys() - self._listed_before[0].keys():
+                if isinstance(key, tuple) and key[0] not in self.made:
+                    self._fresh.setdefault(key[1:4], []).append(key[0])
+        if file not in self._ordered:
+            self._ordered[file] = self._put_in_order(sorted(self._fresh.get(file, ())), fits)
+        return self._ordered[file].get(fd)
+
+    def _put_in_order(self, numbers: list[int], fits: Fits) -> dict[int, Creation]:
+        if len(numbers) < 2:
+            return {}
+        target = _target(numbers[0])
+        ours = self._ours([record for record in self._opened_as(target) if fits(record[4], target)])
+        if len(ours) != len(numbers) or are_one_place([record[0] for record in ours]):
+            return {}
+        made = [Creation(*record)._replace(certain=False) for record in ours]
+        return dict(zip(numbers, made, strict=True))
+
+    def opening_by_inode(self, device: int, inode: int, target: str) -> Creation | None:
+        """Return the opening of a file by another path than its own: a link, ``.``, a folder.
+
+        A temporary file without a name is opened by its folder (``O_TMPFILE``).
+        """
+        self._index()
+        if not self._by_inode:
+            for record in list(self.opened)[-_MAX_STATUSES:]:
+                with suppress(OSError, ValueError, TypeError):
+                    status = System.stat(record[4])
+                    place = status.st_dev, status.st_ino
+                    self._by_inode.setdefault(place, []).append(record)
+        folder, name = os.path.split(target)
+        with suppress(OSError):
+            if name.startswith("#") and name.endswith(" (deleted)"):
+                status = System.stat(folder)
+                device, inode = status.st_dev, status.st_ino
+        return self._latest(self._by_inode.get((device, inode), []))
+
+    def opening_of_moved(self, path: object) -> Creation | None:
+        """Return the opening of a file that has another path by now.
+
+        Args:
+            path: by which its object was opened; None if it has no object.
+        """
+        if path is not None:
+            return self._latest([record for record in self.opened if record[4] == path])
+        gone = [record for record in self.opened if _is_gone(record[4])]
+        found = self._latest(gone)
+        return found._replace(certain=False) if found is not None and found.certain else None
 
     def _index(self) -> None:
         """Sort the records by the last part of their paths, unless that was done."""
         if self._indexed != len(self.opened):
             self._indexed = len(self.opened)
             self._by_name, self._found, self._of_file = {}, {}, {}
+            self._by_inode, self._ordered = {}, {}
             for record in self.opened:
                 self._by_name.setdefault(_last_component(record[4]), []).append(record)
 
@@ -237,6 +331,7 @@ class Descriptors:
         self._indexed = self._indexed_sockets = -1
         self._by_name, self._found, self._of_file = {}, {}, {}
         self._by_number, self._loose = {}, []
+        self._by_inode, self._ordered = {}, {}
         self.opened.clear()
         self.sockets.clear()
         self.made.clear()
@@ -263,7 +358,8 @@ class Descriptors:
                 # Eventfd, epoll, inotify and the like all share one anonymous inode.
                 target = _target(fd) if form == 0 else ""
                 files[fd, device, inode, form, target] = fd
-        self._listed = files, sockets
+        self._listed_before, self._listed = self._listed, (files, sockets)
+        self._fresh = None
         self._count_listed = self._directory.measure()
         return files, sockets
 
@@ -318,6 +414,16 @@ def _last_component(path: Any) -> str:
         return os.fsdecode(path).rstrip("/").rpartition("/")[2]
     except TypeError:
         return ""
+
+
+def _is_gone(path: Any) -> bool:
+    try:
+        System.stat(path)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, TypeError):
+        return False
+    return False
 
 
 def fileno(sock: Any) -> int:

@@ -8,7 +8,6 @@ records are forgotten, and whatever it remembers is asked again before it is bel
 
 from __future__ import annotations
 
-import gc
 import io
 import select
 import socket
@@ -17,6 +16,7 @@ from selectors import BaseSelector
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import all_of_type, attributes_of
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.recorder import Recorder
@@ -85,7 +85,7 @@ class NumberedObjects:
 def _look() -> dict[int, list[weakref.ref[Any]]]:
     seen: dict[int, list[weakref.ref[Any]]] = {}
     owns: dict[type, bool] = {}  # asking the abstract class itself runs Python code each time
-    for obj in gc.get_objects():
+    for obj in System.get_objects():
         cls = type(obj)
         if cls not in owns:
             owns[cls] = not _OWNERS.isdisjoint(cls.__mro__)

@@ -57,7 +57,7 @@ class ResidentMemory:
     def _open(self) -> None:
         import fcntl
 
-        ProcFolder.own_numbers.discard(self._fd)
+        self._drop()
         low = System.open_fd(_STATM, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FLOOR)
@@ -70,11 +70,15 @@ class ResidentMemory:
 
     def close(self) -> None:
         """Close the file, unless its number already belongs to somebody else."""
-        if self._is_ours():
-            with contextlib.suppress(OSError):
+        self._drop()
+        self._fd = self._pid = -1
+
+    def _drop(self) -> None:
+        """Close the old descriptor: a forked child has it as well, and it shows the parent."""
+        with contextlib.suppress(OSError):
+            if System.fstat(self._fd).st_ino == self._inode:
                 System.close(self._fd)
         ProcFolder.own_numbers.discard(self._fd)
-        self._fd = self._pid = -1
 
 
 def _ask_psutil() -> Callable[[], int | None]:

@@ -13,6 +13,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_resource_hygiene.objects import code_of
+from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import IdentityKey
@@ -20,6 +22,7 @@ from pytest_resource_hygiene.trackers._proc import ProcFolder, start_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from types import CodeType, FrameType
 
     from pytest_resource_hygiene.recorder import Recorder
     from pytest_resource_hygiene.tracker import Moment
@@ -87,7 +90,7 @@ class ThreadTable:
     def _note_start(self, args: tuple[Any, ...]) -> None:
         self.starts += 1
         thread = getattr(args[0], "__self__", None)
-        if isinstance(thread, threading.Thread):
+        if isinstance(thread, System.Thread):
             self._recorder.threads[thread] = Creation(*self._recorder.site(None))
         else:
             self._raw_starts.append(Creation(*self._recorder.site(args[0])))
@@ -110,8 +113,8 @@ class ThreadTable:
         return result
 
     def _scan(self) -> _Scan:
-        main = threading.main_thread()
-        known = [t for t in threading.enumerate() if not isinstance(t, threading._DummyThread)]  # noqa: SLF001
+        main = System.main_thread()
+        known = [t for t in System.threads() if not isinstance(t, threading._DummyThread)]  # noqa: SLF001
         python: dict[Hashable, threading.Thread] = {
             IdentityKey(thread): thread for thread in known if thread is not main
         }
@@ -123,8 +126,8 @@ class ThreadTable:
         raw: dict[Hashable, RawThread] = {k: self._raw[k] for k in strangers if k in self._raw}
         fresh = [key for key in strangers if key not in raw and key not in self._native]
         missing = self._missing(len(python) + len(raw), fresh)
-        for key in fresh[-missing:] if missing > 0 else ():  # the newest were just started
-            raw[key] = self._started_raw(key[0])
+        if missing > 0:  # the newest were just started
+            raw.update(self._started_raw(fresh[-missing:]))
         # Without a recorded start it is a guess, made anew each time: a thread that is ending is
         # counted a little longer than `threading` lists it.
         self._raw = {key: one for key, one in raw.items() if one.creation is not None}
@@ -145,20 +148,39 @@ class ThreadTable:
 
     def _missing(self, listed: int, fresh: list[tuple[int, int]]) -> int:
         """Return how many Python threads are not listed; one that is just starting counts late."""
-        tries = _START_UP if fresh and self._raw_starts else 0
+        wanted = min(len(fresh), len(self._raw_starts))
+        tries = _START_UP
         missing: int = _thread._count() - listed  # noqa: SLF001
-        while missing <= 0 and tries:
+        while missing < wanted and tries:
             System.sleep(0.001)
             tries -= 1
             missing = _thread._count() - listed  # noqa: SLF001
         return missing
 
-    def _started_raw(self, tid: int) -> RawThread:
-        if not self._raw_starts:
-            return RawThread(tid, None, None)
-        certain = len({start.stack for start in self._raw_starts}) == 1
-        creation = self._raw_starts[-1]._replace(certain=certain)
-        return RawThread(tid, creation.what, creation)
+    def _started_raw(self, keys: list[tuple[int, int]]) -> dict[Hashable, RawThread]:
+        """Find the start of each raw thread: if as many may be alive as are, in their order."""
+        starts = _alive(self._raw_starts) or self._raw_starts
+        if not starts:
+            return {key: RawThread(key[0], None, None) for key in keys}
+        certain = are_one_place([start.stack for start in starts])
+        if len(starts) != len(keys):
+            starts = [starts[-1]] * len(keys)
+        return {
+            key: RawThread(key[0], start.what, start._replace(certain=certain))
+            for key, start in zip(keys, starts, strict=True)
+        }
+
+
+def _alive(starts: list[Creation]) -> list[Creation]:
+    """Leave out the starts whose function, if it is Python's, runs in no thread any more."""
+    running: set[CodeType] = set()
+    for frame in sys._current_frames().values():  # noqa: SLF001
+        outermost: FrameType | None = frame
+        while outermost is not None:
+            code, outermost = outermost.f_code, outermost.f_back
+        running.add(code)
+    # Of a function in C nobody can say whether it still runs.
+    return [start for start in starts if code_of(start.what) in {None, *running}]
 
 
 def _kernel_threads() -> set[int | None]:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import code_of
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from types import CodeType
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
@@ -109,6 +111,10 @@ class ExitTracker(Tracker):
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the callback."""
         return value[0]
+
+    def code(self, key: Hashable, value: Any) -> CodeType | None:
+        """Return the callback's code, if it is a function."""
+        return code_of(value[0]) if isinstance(value, tuple) else None
 
     def is_ours(self, key: Hashable, value: Any) -> bool:
         """Return whether the test runner registered it for itself, whoever called that.

@@ -31,6 +31,7 @@ _FORMS = {
     stat.S_IFCHR: "character device",
     stat.S_IFBLK: "block device",
 }
+_ON_DISK = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFIFO, stat.S_IFBLK, stat.S_IFCHR})
 _ACCESS = {os.O_RDONLY: "read", os.O_WRONLY: "write", os.O_RDWR: "read and write"}
 _HINTS = {
     "file": "close it, or open it in a `with` block",
@@ -105,7 +106,13 @@ class FdTracker(Tracker):
             if "eventpoll" in target_of(value) and self._loops is not None:
                 return self._loops.creation_of_selector(value)  # no event tells of an epoll
             return None  # it was opened by no name
-        return table.opening(value, key[1:4], _same_path)
+        found = table.opening(value, key[1:4], _same_path)
+        if found is None and key[3] in _ON_DISK:
+            found = table.opening_by_inode(key[1], key[2], target_of(value))
+        if found is None and key[3] == stat.S_IFREG:
+            file = self._objects_by_number().file(value)
+            found = table.opening_of_moved(file.name if file is not None else None)
+        return found
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the file or epoll object that owns the number, if there is one."""

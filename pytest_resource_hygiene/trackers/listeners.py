@@ -19,6 +19,7 @@ from collections import Counter
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import code_of
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._declared_emitters import (
     Declared,
@@ -37,6 +38,7 @@ from pytest_resource_hygiene.trackers._logging_listeners import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from types import CodeType
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
     from pytest_resource_hygiene.trackers._emitters import Limit
@@ -168,6 +170,10 @@ class ListenerTracker(Tracker):
             return None
         # A filter of a handler has the handler's key within its own.
         return str(key[1] if len(key) == len(("handler", "logger", "class", 1)) else key[2])
+
+    def code(self, key: Hashable, value: Any) -> CodeType | None:
+        """Return the listener's code, if it is a function."""
+        return code_of(self.anchor(key, value))
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say who listens to what."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_resource_hygiene.compiled import speedups
 from pytest_resource_hygiene.objects import attributes_of, instances_of
+from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._proc import start_time
@@ -196,7 +197,7 @@ class ProcessTracker(Tracker):
         made = self._made.get(value.pid)
         if made is not None or value.orphan or not self._forks:
             return made
-        certain = len({fork.stack for fork in self._forks}) == 1
+        certain = are_one_place([fork.stack for fork in self._forks])
         return self._forks[-1]._replace(certain=certain)
 
     def anchor(self, key: Hashable, value: Any) -> Any:

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
-# The C functions skip the conversion to enums, which costs twenty times the call.
+# The C functions skip the conversion to enums, which costs twenty times the call; and nobody patches
+# them: what is put back really is.
 _fast: Any = sys.modules.get("_signal", signal)
 _getsignal = _fast.getsignal
-_sigmask = getattr(_fast, "pthread_sigmask", None)
-
-_set_wakeup_fd = signal.set_wakeup_fd  # before anybody, we included, has wrapped it
+_signal = _fast.signal
+_sigmask: Any = getattr(_fast, "pthread_sigmask", None)
+_set_wakeup_fd = _fast.set_wakeup_fd
 _MAIN = threading.main_thread().ident
 _SIG_BLOCK = int(getattr(signal, "SIG_BLOCK", 0))
 # Read each time, for they may be set past the wrapped function; changes of others are counted.
@@ -279,16 +280,16 @@ class SignalTracker(Tracker):
 
     def restore(self, key: Hashable, value: Any, old: Any) -> bool:
         """Set the slot to what it was."""
-        if threading.current_thread() is not threading.main_thread() or isinstance(key, tuple):
+        if System.get_ident() != _MAIN or isinstance(key, tuple):
             return False
         if key == _WAKEUP:
-            signal.set_wakeup_fd(old if isinstance(old, int) else -1)
+            _set_wakeup_fd(old if isinstance(old, int) else -1)
         elif key == _MASK:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
+            _sigmask(signal.SIG_SETMASK, old)
         elif isinstance(key, int) and old is not None:
             if value is _C_HANDLER and key in self._past_python:
                 faulthandler.unregister(key)
-            signal.signal(key, old)
+            _signal(key, int(old) if isinstance(old, int) else old)
         else:  # a handler that was set from C cannot be set from Python
             return False
         return True

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Recorder
 
+# Before any test, or plugin that forbids sockets, has replaced them.
+_Socket, _dup = socket.socket, os.dup
 # Linux, include/net/tcp_states.h
 _TCP_STATES = {
     1: "established", 2: "syn-sent", 3: "syn-received", 4: "fin-wait-1", 5: "fin-wait-2",
@@ -80,7 +83,7 @@ class SocketTracker(Tracker):
             return made
         if not loose:
             return None
-        certain = len({record[0] for record in loose}) == 1
+        certain = are_one_place([record[0] for record in loose])
         return Creation(*loose[-1])._replace(certain=certain)
 
     def anchor(self, key: Hashable, value: Any) -> Any:
@@ -130,7 +133,7 @@ def _datagram_socket() -> Iterator[object]:
 
 def _facts(fd: int) -> dict[str, Any]:
     """Read everything from a duplicate, so that the original is never touched."""
-    with socket.socket(fileno=os.dup(fd)) as sock:
+    with _Socket(fileno=_dup(fd)) as sock:
         listening = False
         with suppress(OSError):
             listening = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

@@ -11,6 +11,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import code_of
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._thread_table import RawThread, ThreadTable, present_stack
 
@@ -57,7 +59,7 @@ class ThreadTracker(Tracker):
         found: dict[Hashable, Any] = {
             key: thread
             for key, thread in scan.python.items()
-            if not isinstance(thread, threading.Timer)
+            if not isinstance(thread, System.Timer)
         }
         found.update(scan.raw)
         return found
@@ -82,8 +84,7 @@ class ThreadTracker(Tracker):
             function = value.function
         else:
             function = getattr(value, "_target", None) or getattr(value, "run", None)
-        function = getattr(function, "func", function)
-        return getattr(getattr(function, "__func__", function), "__code__", None)
+        return code_of(function)
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say name, target, whether it is a daemon, and where it is now."""

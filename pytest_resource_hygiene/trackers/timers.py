@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.kernel import is_armed
+from pytest_resource_hygiene.objects import code_of
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
@@ -24,6 +25,7 @@ from pytest_resource_hygiene.trackers._thread_table import ThreadTable
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
     from contextlib import AbstractContextManager
+    from types import CodeType
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
@@ -33,6 +35,9 @@ _CLOCKS = {
     if (number := getattr(signal, name, None)) is not None
 }
 _REAL = int(getattr(signal, "ITIMER_REAL", -1))  # -1: there is none
+_getitimer: Any = getattr(signal, "getitimer", None)  # before any test has patched them
+_setitimer: Any = getattr(signal, "setitimer", None)
+_getsignal = signal.getsignal
 _POSIX_TIMERS = Path("/proc/self/timers")
 
 
@@ -136,7 +141,7 @@ class TimerTracker(Tracker):
         found: dict[Hashable, Any] = {
             key: thread
             for key, thread in self._threads.scan(moment).python.items()
-            if isinstance(thread, threading.Timer)
+            if isinstance(thread, System.Timer)
         }
         found.update(self._loops.timers())
         found.update({("clock", number): number for number in _armed_clocks()})
@@ -156,7 +161,7 @@ class TimerTracker(Tracker):
             if key[0] == "watchdog":
                 return value[0] if value is not None else None
             return self._posix_creation if key[0] == "posix" else self._armed.get(key)
-        if isinstance(value, threading.Thread):
+        if isinstance(value, System.Thread):
             return self._recorder.threads.get(value) if self._recorder else None
         return self._loops.creation_of(value) if self._loops else None
 
@@ -164,11 +169,15 @@ class TimerTracker(Tracker):
         """Return the timer object."""
         return None if isinstance(key, tuple) else value
 
+    def code(self, key: Hashable, value: Any) -> CodeType | None:
+        """Return the code of what will be called."""
+        return code_of(getattr(value, "function", None) or getattr(value, "_callback", None))
+
     def is_ours(self, key: Hashable, value: Any) -> bool:
         """Return whether the clock rings for a tool, such as a plugin that limits the time."""
         if key != ("clock", _REAL) or self._recorder is None:
             return False
-        return self._recorder.is_tool_code(signal.getsignal(signal.SIGALRM))
+        return self._recorder.is_tool_code(_getsignal(signal.SIGALRM))
 
     def drain(self) -> Collection[Captured]:
         """Return the timers of loops that a runner was about to close."""
@@ -186,7 +195,7 @@ class TimerTracker(Tracker):
         """Say what will ring."""
         if isinstance(key, tuple):
             return _describe_clock(key[0], value)
-        if isinstance(value, threading.Timer):
+        if isinstance(value, System.Timer):
             target = _name(value.function)
             return Description(
                 summary=f"threading.Timer of {value.interval} s calling {target}",
@@ -205,7 +214,7 @@ class TimerTracker(Tracker):
     def restore(self, key: Hashable, value: Any, old: Any) -> bool:
         """Disarm an interval timer."""
         if isinstance(key, tuple) and key[0] == "clock":
-            signal.setitimer(key[1], 0)
+            _setitimer(key[1], 0)
             return True
         if isinstance(key, tuple) and key[0] == "watchdog" and value is self._watchdog:
             faulthandler.cancel_dump_traceback_later()
@@ -240,7 +249,7 @@ class _Armed:
 
 
 def _armed_clocks() -> tuple[int, ...]:
-    return tuple(number for number in _CLOCKS if signal.getitimer(number)[0] > 0)
+    return tuple(number for number in _CLOCKS if _getitimer(number)[0] > 0)
 
 
 def _posix_timers() -> tuple[str, ...]:
@@ -262,7 +271,7 @@ def _describe_clock(form: str, value: Any) -> Description:
             hint="call faulthandler.cancel_dump_traceback_later()",
         )
     name = _CLOCKS[value]
-    left, interval = signal.getitimer(value)
+    left, interval = _getitimer(value)
     return Description(
         summary=f"interval timer {name} armed",
         target=name,

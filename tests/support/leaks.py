@@ -149,7 +149,7 @@ LEAKS = (
         """, "handle.close()", "test_"),
     _leak("same_file_twice", "fds", """
         KEEP.append([open(FILE), open(FILE)])  # origin
-        """, "[one.close() for one in KEEP[-1]]", "test_", certain=False),
+        """, "[one.close() for one in KEEP[-1]]", "test_"),
     _leak("os_open", "fds", """
         fd = os.open(FILE, os.O_RDONLY)  # origin
         """, "os.close(fd)", "test_"),
