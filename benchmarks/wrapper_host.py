@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def host(words: list[str]) -> None:
     """Run a server; with a file named first, write to it twice a second what the process holds."""
+    from claude_wrapper.claude.child_watch import children_watched_by_descriptor
     from claude_wrapper.server import WrapperServer
     from claude_wrapper.settings import load_settings
 
@@ -37,7 +38,9 @@ def host(words: list[str]) -> None:
         # What watches would be found, rightly, when the server looks whether anything is left.
         watcher = asyncio.create_task(watch(Path(report))) if report else None
         try:
-            return await server.run()
+            # As `serve` does, which owns its process.
+            with children_watched_by_descriptor():
+                return await server.run()
         finally:
             if watcher is not None:
                 watcher.cancel()
