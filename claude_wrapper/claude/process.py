@@ -164,13 +164,14 @@ async def start_process(command: ClaudeCommand) -> ClaudeProcess:
             env=dict(command.env),
             start_new_session=True,
         )
-    except OSError as error:
-        raise CliFailedError(f"cannot start {command.argv[0]!r}: {error.strerror}") from error
-    except RuntimeError as error:
-        # No thread could be started to wait for the process, which runs already. Between the look
-        # before and this one nothing else has run in the loop.
-        await _end_unwatched(set(child_pids()) - set(before), protocol)
-        raise CliFailedError(f"cannot start {command.argv[0]!r}: {error}") from error
+    except (OSError, RuntimeError) as error:
+        # Where there is no thread or descriptor left to wait with, the process runs already. Between
+        # the look before and this one nothing else has run in the loop.
+        unwatched = set(child_pids()) - set(before)
+        if unwatched:
+            await _end_unwatched(unwatched, protocol)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CliFailedError(f"cannot start {command.argv[0]!r}: {reason}") from error
     process = asyncio.subprocess.Process(transport, protocol, loop)
     return ClaudeProcess(process, transport, protocol)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from wrapper.support.engine import assistant, engine, read, result, user
 from wrapper.support.servers import is_alive
 
 from claude_wrapper.claude import PoolLimits, TurnLimits
+from claude_wrapper.claude.child_watch import children_watched_by_descriptor
 from claude_wrapper.claude.link import MOST_UNREAD
 from claude_wrapper.claude.locate import CliBinary, read_version
 from claude_wrapper.errors import CliFailedError, RequestTimeoutError
@@ -140,24 +143,31 @@ async def test_no_room_for_the_folders_of_a_process(tmp_path: Path) -> None:
         assert await cli.text(user("[[text:fine]]")) == "fine"
 
 
-async def test_where_no_thread_is_to_be_had_no_process_is_left_unwatched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("by_descriptor", [False, True])
+async def test_where_nothing_is_left_to_wait_with_no_process_is_left_unwatched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_descriptor: bool
 ) -> None:
-    """Before Python 3.12 asyncio starts the process first, and then the thread that waits for it."""
+    """Asyncio starts the process first, and then what waits for it: a thread, or a descriptor."""
 
-    def refuse(_thread: threading.Thread) -> None:
+    def no_thread(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    async with engine(tmp_path, ONE) as cli:
-        before, open_files = set(child_pids()), psutil.Process().num_fds()
-        with monkeypatch.context() as scarce:
-            scarce.setattr(threading.Thread, "start", refuse)
-            with contextlib.suppress(CliFailedError):
-                await cli.text(user("[[text:x]]"))
-            started = {child.pid for child in cli.table.children}
-            assert set(child_pids()) - before == started
-            assert started or psutil.Process().num_fds() == open_files
-        assert await cli.text(user("[[text:fine]]")) == "fine"
+    def no_descriptor(_pid: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    watched = children_watched_by_descriptor() if by_descriptor else contextlib.nullcontext()
+    with watched:
+        async with engine(tmp_path, ONE) as cli:
+            before, open_files = set(child_pids()), psutil.Process().num_fds()
+            with monkeypatch.context() as scarce:
+                scarce.setattr(threading.Thread, "start", no_thread)
+                scarce.setattr(os, "pidfd_open", no_descriptor, raising=False)
+                with contextlib.suppress(CliFailedError):
+                    await cli.text(user("[[text:x]]"))
+                started = {child.pid for child in cli.table.children}
+                assert set(child_pids()) - before == started
+                assert started or psutil.Process().num_fds() == open_files
+            assert await cli.text(user("[[text:fine]]")) == "fine"
 
 
 async def test_a_cli_that_no_longer_answers_costs_no_more_than_the_time_of_the_request(
