@@ -152,7 +152,7 @@ async def test_where_nothing_is_left_to_wait_with_no_process_is_left_unwatched(
     def no_thread(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    def no_descriptor(_pid: int) -> int:
+    def no_descriptor(_pid: int, _flags: int = 0) -> int:
         raise OSError(errno.EMFILE, "Too many open files")
 
     watched = children_watched_by_descriptor() if by_descriptor else contextlib.nullcontext()
