@@ -99,6 +99,7 @@ class ProcessTracker(Tracker):
     def stop(self) -> None:
         """Adopt no longer."""
         _listening.discard(self)
+        self._wait_for_any.hide(())  # whoever has kept the wrapped functions
         if self._was_subreaper is not None:
             _set_subreaper(self._was_subreaper)
 
