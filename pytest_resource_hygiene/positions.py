@@ -1,4 +1,4 @@
-"""Which line a call is written on, from what a creation record keeps: code and offset.
+"""Where a call is written, from what a creation record keeps: code and offset.
 
 Offsets alone tell too much: Python 3.11 runs a call of a built-in function at one instruction, and
 from the eighth time on at another (``PRECALL`` and ``CALL``), so one line of a loop has two.
@@ -6,6 +6,7 @@ from the eighth time on at another (``PRECALL`` and ``CALL``), so one line of a 
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.audit import Stack
 
-__all__ = ["are_one_place", "line_of"]
+__all__ = ["are_one_place", "line_of", "position_of"]
 
 
 def line_of(code: CodeType, offset: int) -> int:
@@ -23,6 +24,14 @@ def line_of(code: CodeType, offset: int) -> int:
         if start <= offset < end and line is not None:
             return line
     return code.co_firstlineno
+
+
+def position_of(code: CodeType, offset: int) -> tuple[int | None, ...]:
+    """Return first and last line and column of the call at an offset, as far as they are known.
+
+    ``open(a), os.pipe()`` on one line are two calls; two instructions of one call are one.
+    """
+    return next(islice(code.co_positions(), offset // 2, None), (line_of(code, offset),))
 
 
 def are_one_place(stacks: Collection[Stack]) -> bool:

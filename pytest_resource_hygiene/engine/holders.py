@@ -298,17 +298,21 @@ def _ended_by(obj: Any) -> list[int]:
     """
     if is_a(obj, partial):
         return _ints(obj.args) if obj.func in _ENDS else []
+    if is_a(obj, tuple):  # as unittest keeps it: function, arguments, named arguments
+        return [n for one in obj for n in _ints(one)] if _has_end(obj) else []
     if not is_a(obj, FunctionType) or not obj.__closure__:
         return []
     values = []
     for cell in obj.__closure__:
         with suppress(ValueError):  # not filled yet
             values.append(cell.cell_contents)
-    if {"os", "close"} <= set(obj.__code__.co_names) or any(
-        one is end for one in values for end in _ENDS
-    ):
+    if {"os", "close"} <= set(obj.__code__.co_names) or _has_end(values):
         return [number for value in values for number in _ints(value)]
     return []
+
+
+def _has_end(values: Iterable[Any]) -> bool:
+    return any(one is end for one in values for end in _ENDS)
 
 
 def _ints(value: Any) -> list[int]:

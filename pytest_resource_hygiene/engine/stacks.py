@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.engine.places import PLUGIN_ENDINGS
 from pytest_resource_hygiene.engine.singletons import has_habits
 from pytest_resource_hygiene.model import Frame, Origin
-from pytest_resource_hygiene.positions import line_of
+from pytest_resource_hygiene.positions import line_of, position_of
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class StackReader:
         inner: CodeType | None = None
         for code, offset, place in self.sorted(creation):
             if (code, offset) == frame:
-                return code, line_of(code, offset), inner
+                return code, position_of(code, offset), inner
             if place != "own":
                 inner = code
         return None

@@ -19,6 +19,7 @@ class Controller(Status):
 
     def __init__(self, results: Results) -> None:
         """Collect into these results."""
+        super().__init__()
         self._results = results
 
     @pytest.hookimpl(tryfirst=True)

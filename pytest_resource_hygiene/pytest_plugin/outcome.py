@@ -87,6 +87,10 @@ class Outcome:
 class Status:
     """Shows and counts LEAKED."""
 
+    def __init__(self) -> None:
+        """Have seen no report."""
+        self._uncounted: set[int] = set()  # the reporter keeps the reports, so that ids stay theirs
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
         self, report: pytest.TestReport, config: pytest.Config
@@ -96,8 +100,8 @@ class Status:
         if carried is None or not carried["leaked"] or report.outcome not in {"failed", "rerun"}:
             return None
         reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None and not carried.get("uncounted"):
-            carried["uncounted"] = True  # it is asked again for the summary
+        if reporter is not None and id(report) not in self._uncounted:
+            self._uncounted.add(id(report))  # it is asked again for the summary
             _uncount_pass(reporter, report.nodeid)
         if not report.failed:
             return None  # another attempt follows

@@ -164,9 +164,19 @@ def test_a_rerun_that_leaks_again_is_counted_once(project: Project) -> None:
     project.write("test_it.py", "KEEP = []\ndef test_it(): KEEP.append(open(__file__))\n")
     run = project.run("--reruns=2", plugins=["rerunfailures"])
 
-    assert run.outcomes["leaked"] == 1, run.text
+    assert run.outcomes == {"leaked": 1, "rerun": 2}, run.text
     assert run.code == 1
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_it"}
+
+
+def test_a_rerun_that_does_not_leak_again_has_passed_once(project: Project) -> None:
+    """The first attempt had passed before it was found to leak; it is no test of its own."""
+    project.write(
+        "test_it.py", "KEEP = []\ndef test_it():\n    if not KEEP: KEEP.append(open(__file__))\n"
+    )
+    run = project.run("--reruns=2", "-rA", plugins=["rerunfailures"])
+
+    assert run.outcomes == {"passed": 1, "rerun": 1}, run.text
 
 
 def test_a_failing_test_that_is_rerun_does_not_leak_by_that(project: Project) -> None:
