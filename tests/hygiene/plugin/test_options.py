@@ -33,7 +33,7 @@ _OPTIONS = [
     pytest.param("orphans", "false", """
         import os, psutil, subprocess
         def test_it():
-            sleeper = ["sh", "-c", "sleep 0.7 >/dev/null & echo $!"]
+            sleeper = ["sh", "-c", "sleep 0.2 >/dev/null & echo $!"]
             pid = int(subprocess.run(sleeper, stdout=subprocess.PIPE).stdout)
             assert psutil.Process(pid).ppid() != os.getpid()
         """, {"passed": 1}, id="orphans", marks=linux_only),
