@@ -27,6 +27,7 @@ from pytest_resource_hygiene.engine.settle import Settler
 from pytest_resource_hygiene.engine.stacks import StackReader
 from pytest_resource_hygiene.engine.told import Told
 from pytest_resource_hygiene.model import OwnerInfo
+from pytest_resource_hygiene.objects import collector_paused
 from pytest_resource_hygiene.recorder import Creation, Recorder
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Tracker
@@ -267,7 +268,10 @@ class LeakChecker:
         caught = take_caught(self.ledger, owner)  # before any collection
         suspects = [entry for entry in list(owner.held) if not self._is_dropped(entry)]
         judge = self._judge_of_groups
-        suspects = self._transfer.hand_over(suspects, owner)
+        # A finalizer that raises in a collection leaves a traceback that keeps the frame in which
+        # the collection came, and with it the suspects' objects, which that frame has at hand.
+        with collector_paused():
+            suspects = self._transfer.hand_over(suspects, owner)
         waiting: list[Entry] = []
         others: list[Entry] = []
         for entry in suspects:

@@ -49,10 +49,6 @@ def test_a_listener_that_goes_with_its_emitter_was_no_resource(project: Project)
     project.run().assert_clean(notes=False)
 
 
-@pytest.mark.xfail(
-    reason="counts what the error of a finalizer holds beside a true leak: see known issues",
-    strict=False,
-)
 @pytest.mark.skipif(sys.platform != "linux", reason="an epoll is Linux's")
 def test_what_a_raised_error_holds_until_the_end_of_the_teardown_is_no_leak(
     project: Project,
