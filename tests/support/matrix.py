@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.inner import Project, Run, brief
-from support.leaks import END, LEAKS, PLACES, Expected, Leak, Place, expected_of, file_name, file_of
+from support.leaks import LEAKS, Leak
+from support.places import END, PLACES, Expected, Place, expected_of, file_name, file_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.twins import in_python
 
-from pytest_resource_hygiene import audit, compiled
+from pytest_resource_hygiene import audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,21 +20,10 @@ _OWNER: ContextVar[Any] = ContextVar("owner", default=None)
 _HERE = (lambda: None).__code__.co_filename
 
 
-def _in_python(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Load the module anew, as it is where nothing was compiled."""
-    monkeypatch.setattr(compiled, "speedups", None)
-    spec = importlib.util.spec_from_file_location("audit_in_python", audit.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(params=["python", "as-installed"])
 def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Each of the two versions, or twice the same where there is no other."""
-    return _in_python(monkeypatch) if request.param == "python" else audit
+    return in_python(audit, monkeypatch) if request.param == "python" else audit
 
 
 def _sites(twin: ModuleType, *, stop: str = "", own: str = "") -> Any:
@@ -156,7 +145,7 @@ def test_the_hook_is_added_once_and_calls_the_latest_handlers(
     """It cannot be removed, so handlers are replaced; an error of one is the caller's to see."""
     hooks: list[Any] = []
     monkeypatch.setattr(sys, "addaudithook", hooks.append)
-    twin = _in_python(monkeypatch)
+    twin = in_python(audit, monkeypatch)
     heard: list[Any] = []
     twin.set_handlers({"open": lambda args: heard.append(("first", args))})
     (hook,) = hooks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import signal
 import sys
@@ -11,8 +10,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.twins import in_python
 
-from pytest_resource_hygiene import compiled, kernel
+from pytest_resource_hygiene import kernel
 from pytest_resource_hygiene.compiled import speedups
 
 if TYPE_CHECKING:
@@ -27,15 +27,7 @@ compiled_only = pytest.mark.skipif(speedups is None, reason="the parts in C are 
 @pytest.fixture(params=["python", "as-installed"])
 def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Each of the two versions, or twice the same where there is no other."""
-    if request.param == "as-installed":
-        return kernel
-    monkeypatch.setattr(compiled, "speedups", None)
-    spec = importlib.util.spec_from_file_location("kernel_in_python", kernel.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return in_python(kernel, monkeypatch) if request.param == "python" else kernel
 
 
 def test_the_mask_of_this_thread_is_seen(twin: ModuleType) -> None:

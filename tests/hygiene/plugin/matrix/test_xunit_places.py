@@ -8,8 +8,9 @@ import pytest
 from support.matrix import cases, check_closed, check_counts, check_found, places
 
 if TYPE_CHECKING:
-    from support.leaks import Leak, Place
+    from support.leaks import Leak
     from support.matrix import PlaceRuns
+    from support.places import Place
 
 
 def _is_mine(place: Place) -> bool:
