@@ -57,6 +57,7 @@ class TestSources:
             "listener that is gone by now for '' on pyee EventEmitter",
         ]
         assert [probe.tracker.anchor(*item) for item in added.items()] == [None, None, handler]
+        logging.getLogger(LOGGER).removeHandler(handler)
 
     def test_origin_is_forgotten_with_the_logger(self, probe: Probe) -> None:
         """A logger made by hand is not listed, and its record goes with it."""
