@@ -83,10 +83,10 @@ async def read_version(binary: CliBinary, *, deadline: float = 5.0) -> str:
     except TimeoutError:
         return ""
     finally:
-        # Also when the caller was cancelled.
-        if process.returncode is None:
+        # Also when the caller was cancelled; and whoever is left of its group holds the pipe.
+        if process.returncode is None or not (process.stdout and process.stdout.at_eof()):
             signal_group(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _collect(process)
     if process.returncode != 0:
         return ""
     lines = output.decode(errors="replace").strip().splitlines() or [""]
@@ -103,6 +103,22 @@ async def _all_that_it_says(process: asyncio.subprocess.Process) -> bytes:
             return b""
     await process.wait()
     return output
+
+
+async def _collect(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a killed process.
+
+    `wait` returns when its pipe has ended as well (CPython 3.11), and one that is full is not read:
+    so what is left in it is read here, unless somebody who has left the group goes on writing.
+    """
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(1):
+            while await process.stdout.read(LONGEST_VERSION):
+                pass
+            await process.wait()
+    except TimeoutError:
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - else it stays open
 
 
 def _given(given: str) -> CliBinary:
