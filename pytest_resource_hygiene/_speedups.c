@@ -30,7 +30,7 @@
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 3
+#define INTERFACE 4
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -612,6 +612,128 @@ static PyType_Spec dup2_spec = {
     .slots = dup2_slots,
 };
 
+/* ---- Noting: asyncio's registry of tasks, told of each new one ----------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *original;
+    Sites *sites;
+    PyObject *records;  /* list of (weak reference, site) */
+    PyObject *overflow; /* called without arguments */
+    Py_ssize_t limit;
+    char is_quiet;
+    vectorcallfunc vectorcall;
+} Noting;
+
+static int
+note(Noting *self, PyObject *thing)
+{
+    PyObject *reference = PyWeakref_NewRef(thing, NULL);
+    PyObject *where = reference == NULL ? NULL : take_down(self->sites, Py_None, 0);
+    PyObject *record = where == NULL ? NULL : PyTuple_Pack(2, reference, where);
+    Py_XDECREF(reference);
+    Py_XDECREF(where);
+    if (record == NULL)
+        return -1;
+    int failed = PyList_Append(self->records, record);
+    Py_DECREF(record);
+    if (failed < 0 || PyList_GET_SIZE(self->records) <= self->limit)
+        return failed;
+    PyObject *result = PyObject_CallNoArgs(self->overflow);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static PyObject *
+noting_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Noting *self = (Noting *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL) {
+        PyErr_Format(PyExc_TypeError, "one object is noted, not %zd", PyVectorcall_NARGS(nargsf));
+        return NULL;
+    }
+    PyObject *result = PyObject_Vectorcall(self->original, args, nargsf, NULL);
+    if (result == NULL || self->is_quiet || note(self, args[0]) == 0)
+        return result;
+    Py_DECREF(result);
+    return NULL;
+}
+
+PyDoc_STRVAR(noting_doc,
+"Noting(original, sites, records, overflow, limit, /)\n--\n\n"
+"Stands for a function of one object, and notes the object; audit.py has it in Python.\n");
+
+static int
+noting_init(Noting *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *original, *sites, *records, *overflow;
+    if (!PyArg_ParseTuple(args, "OO!O!On:Noting", &original, sites_type, &sites, &PyList_Type,
+                          &records, &overflow, &self->limit))
+        return -1;
+    Py_XSETREF(self->original, Py_NewRef(original));
+    Py_XSETREF(self->sites, (Sites *)Py_NewRef(sites));
+    Py_XSETREF(self->records, Py_NewRef(records));
+    Py_XSETREF(self->overflow, Py_NewRef(overflow));
+    self->vectorcall = noting_call;
+    return 0;
+}
+
+static int
+noting_traverse(Noting *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->original);
+    Py_VISIT(self->sites);
+    Py_VISIT(self->records);
+    Py_VISIT(self->overflow);
+    return 0;
+}
+
+static int
+noting_clear(Noting *self)
+{
+    Py_CLEAR(self->original);
+    Py_CLEAR(self->sites);
+    Py_CLEAR(self->records);
+    Py_CLEAR(self->overflow);
+    return 0;
+}
+
+static void
+noting_dealloc(Noting *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    noting_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef noting_members[] = {
+    {"limit", T_PYSSIZET, offsetof(Noting, limit), 0, NULL},
+    {"is_quiet", T_BOOL, offsetof(Noting, is_quiet), 0, NULL},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Noting, vectorcall), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot noting_slots[] = {
+    {Py_tp_doc, (void *)noting_doc},
+    {Py_tp_init, noting_init},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_traverse, noting_traverse},
+    {Py_tp_clear, noting_clear},
+    {Py_tp_dealloc, noting_dealloc},
+    {Py_tp_members, noting_members},
+    {0, NULL},
+};
+
+static PyType_Spec noting_spec = {
+    .name = "pytest_resource_hygiene._speedups.Noting",
+    .basicsize = sizeof(Noting),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
+    .slots = noting_slots,
+};
+
 /* ---- What is open ----------------------------------------------------------------------------- */
 
 #ifdef __linux__
@@ -847,6 +969,7 @@ PyInit__speedups(void)
     sites_type = add_type(module, &sites_spec, "Sites");
     if (sites_type == NULL || add_type(module, &openings_spec, "Openings") == NULL
         || add_type(module, &dup2_spec, "Dup2") == NULL
+        || add_type(module, &noting_spec, "Noting") == NULL
         || PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) {
         Py_DECREF(module);
         return NULL;

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from types import CodeType, FrameType
 
-__all__ = ["Handler", "Openings", "Site", "Sites", "Stack", "set_handlers"]
+__all__ = ["Handler", "Noting", "Openings", "Site", "Sites", "Stack", "set_handlers"]
 
 Handler = Callable[[tuple[Any, ...]], None]
 Stack = tuple[Any, ...]  # code, offset, code, offset, ... innermost first
@@ -142,5 +142,46 @@ class Openings:
         self._append(self._site(what))
 
 
+class Noting:
+    """Stands for a function of one object, and notes the object, weakly, and where that was.
+
+    Args:
+        original: called first; what it returns is returned.
+        sites: tells where.
+        records: gets a pair of reference and `Site` for each object.
+        overflow: called after a record that is more than ``limit``.
+        limit: a number of records.
+
+    Attributes:
+        is_quiet: whether nothing is noted at present; to be set, as ``limit`` is.
+    """
+
+    def __init__(
+        self,
+        original: Callable[[Any], Any],
+        sites: Sites,
+        records: list[tuple[weakref.ref[Any], Site]],
+        overflow: Callable[[], None],
+        limit: int,
+        /,
+    ) -> None:
+        self.is_quiet = False
+        self.limit = limit
+        self._original = original
+        self._site = sites.site
+        self._records = records
+        self._overflow = overflow
+
+    def __call__(self, thing: Any, /) -> Any:
+        """Call the original, and take down the object."""
+        result = self._original(thing)
+        if not self.is_quiet:
+            self._records.append((weakref.ref(thing), self._site(None, 1)))
+            if len(self._records) > self.limit:
+                self._overflow()
+        return result
+
+
 if not TYPE_CHECKING and speedups is not None:
-    Sites, Openings, set_handlers = speedups.Sites, speedups.Openings, speedups.set_handlers
+    Sites, set_handlers = speedups.Sites, speedups.set_handlers
+    Openings, Noting = speedups.Openings, speedups.Noting

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Change", "Frame", "Origin", "OwnerInfo", "Severity"]
+__all__ = ["Change", "Frame", "Holder", "Origin", "OwnerInfo", "Severity"]
 
 Severity = Literal["fail", "note", "allowed", "known"]
 Change = Literal["added", "replaced", "removed", "exceeded"]
@@ -46,6 +46,13 @@ class Origin(NamedTuple):
             "function": self.function,
             "source": self.source,
         }
+
+
+class Holder(NamedTuple):
+    """What keeps an object alive: the module whose global is the root, and the path from it."""
+
+    module: str
+    path: tuple[str, ...]
 
 
 class OwnerInfo(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_resource_hygiene.engine.holders import Holder, reachable
+from pytest_resource_hygiene.engine.holders import reachable
 from pytest_resource_hygiene.engine.made_in_c import is_unseen
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.ledger import Ledger
     from pytest_resource_hygiene.engine.stacks import StackReader
+    from pytest_resource_hygiene.model import Holder
 
 __all__ = ["Group", "Grouper", "gather_loose", "number_of"]
 

@@ -15,6 +15,7 @@ from functools import partial
 from types import FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_resource_hygiene.model import Holder
 from pytest_resource_hygiene.objects import attributes_of, is_a, referents
 from pytest_resource_hygiene.system import System
 
@@ -41,13 +42,6 @@ _ENDS = tuple(
 _OWN = "pytest_resource_hygiene"
 _OWN_FOLDER = __file__.rpartition("/engine/")[0] + "/"
 _TEST_RUNNER = ("_pytest", "pluggy", "pytest")
-
-
-class Holder(NamedTuple):
-    """What keeps an object alive: the module whose global is the root, and the path from it."""
-
-    module: str
-    path: tuple[str, ...]
 
 
 class _Node(NamedTuple):

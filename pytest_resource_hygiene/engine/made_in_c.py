@@ -14,7 +14,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.holders import Holder
+from pytest_resource_hygiene.model import Holder
 from pytest_resource_hygiene.objects import is_a
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_resource_hygiene.engine.handed_out import still_open
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description
 
@@ -145,6 +144,8 @@ class Settler:
 
 def _let_go(window: Owner, suspects: Collection[Entry]) -> None:
     """Have the host drop what it drops anyway, but for things that were handed out open."""
+    from pytest_resource_hygiene.engine.handed_out import still_open  # as all of a judgement
+
     window.kept = still_open(window.handed_out(), suspects)
     window.let_go()
 

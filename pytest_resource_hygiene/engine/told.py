@@ -16,7 +16,7 @@ __all__ = ["Told"]
 
 _MAX_KEPT = 1_000
 _NUMBERED = frozenset({"fds", "sockets"})
-_CHILD = re.compile(r"subprocess (\d+) is still running")
+_CHILD = r"subprocess (\d+) is still running"  # compiled when it is needed
 
 
 class Told:
@@ -48,7 +48,7 @@ def _is_about(item: Captured, entry: Entry) -> bool:
     if entry.tracker.kind == "loops":  # its warning does not say which, but it ends with that
         return "event loop" in text and entry.is_gone
     if entry.tracker.kind == "processes":
-        child = _CHILD.search(text)
+        child = re.search(_CHILD, text)
         return child is not None and getattr(entry.value, "pid", None) == int(child[1])
     # The record of the ledger's own entry, so that it is this opening and no other.
     known = entry.creation is not None and entry.creation is item.creation

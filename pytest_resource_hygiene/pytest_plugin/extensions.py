@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["declare_emitters", "extra_trackers"]
 
-_KIND = re.compile(r"[A-Za-z_][\w.-]*")
+_KIND = r"[A-Za-z_][\w.-]*"
 _RESERVED = ("all", "default")
 
 
@@ -53,7 +53,7 @@ def _no_trackers(value: object) -> pytest.UsageError:
 def _check_kind(tracker: Tracker, taken: list[str]) -> None:
     kind: object = tracker.kind  # anybody's class may say anything
     name = type(tracker).__qualname__
-    if not isinstance(kind, str) or not _KIND.fullmatch(kind) or kind in _RESERVED:
+    if not isinstance(kind, str) or not re.fullmatch(_KIND, kind) or kind in _RESERVED:
         raise pytest.UsageError(
             f"resource hygiene: {name}.kind is {kind!r}. Give it a name of letters, digits, "
             f"underscores, dots and hyphens, such as 'sessions', and none of {', '.join(_RESERVED)}."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
+import os
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,14 @@ _OFF_BY_DEFAULT = frozenset({"environment", "memory", "temp_paths"})
 @cache
 def kind_names() -> tuple[str, ...]:
     """Return the names of the kinds in this folder, in alphabetical order."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
+    names = set()
+    with suppress(OSError):
+        files = os.listdir(__path__[0])  # noqa: PTH208 - nothing else here needs pathlib
+        names = {file.removesuffix(".py") for file in files if file.endswith(".py")}
+    if not names:  # the package lies in an archive, or was installed without its sources
+        import pkgutil
+
+        names = {module.name for module in pkgutil.iter_modules(__path__)}
     return tuple(sorted(name for name in names if not name.startswith("_")))
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.audit import Noting
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
@@ -55,9 +56,10 @@ class AsyncioTable:
         self._timers: list[tuple[weakref.ref[Any], Any]] = []
         self._generators: list[tuple[weakref.ref[Any], Any]] = []
         self._prune_at = _PRUNE_AT
-        self._quiet = False
+        self._is_quiet = False
         self._registry: Any = None
         self._registry_add: Any = None
+        self._noting: Noting | None = None
         self.sees_tasks = True
         recorder.when_imported("asyncio", self._hook_asyncio)
         recorder.when_imported("uvloop", self._hook_uvloop)
@@ -88,7 +90,8 @@ class AsyncioTable:
         if isinstance(every, weakref.WeakSet):
             # The C accelerator registers each new task by calling ``add`` of this very object.
             self._registry, self._registry_add = every, vars(every).get("add")
-            vars(every)["add"] = self._noting_tasks(every.add)
+            self._noting = Noting(every.add, recorder, self._tasks, self._prune, self._prune_at)
+            vars(every)["add"] = self._noting
 
     def _hook_uvloop(self) -> None:
         import uvloop
@@ -105,19 +108,6 @@ class AsyncioTable:
 
         return wrapper
 
-    def _noting_tasks(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
-        site, tasks = self._recorder.site, self._tasks
-        append = tasks.append
-
-        def add(task: Any) -> None:
-            original(task)
-            if not self._quiet:
-                append((_refer(task), site(None, 1)))
-                if len(tasks) > self._prune_at:
-                    self._prune()
-
-        return add
-
     def _noting_generators(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any, generator: Any) -> None:
             original(loop, generator)
@@ -130,7 +120,7 @@ class AsyncioTable:
         source = getattr(timer, "_source_traceback", None)
         if source and source[-1].filename == _WRAPPER:
             del source[-1]  # in debug mode asyncio cuts off its own frames by counting them
-        if not self._quiet:
+        if not self._is_quiet:
             self._timers.append((_refer(timer), creation))
             if len(self._timers) > self._prune_at:
                 self._prune()
@@ -140,6 +130,8 @@ class AsyncioTable:
         self.live_tasks()
         self.live_timers()
         self._prune_at = 2 * max(_PRUNE_AT, len(self._tasks), len(self._timers))
+        if self._noting is not None:
+            self._noting.limit = self._prune_at
 
     # --- what is alive ---
 
@@ -248,7 +240,8 @@ class AsyncioTable:
     def _run(self, loop: Any, seconds: float) -> None:
         from asyncio import sleep
 
-        quiet, self._quiet = self._quiet, True
+        was_quiet = self._is_quiet
+        self._hush(is_quiet=True)
         try:
             if not seconds or _has_time(loop):
                 loop.run_until_complete(sleep(seconds))
@@ -259,7 +252,13 @@ class AsyncioTable:
                 loop.run_until_complete(sleep(0))
                 System.sleep(_TURN)
         finally:
-            self._quiet = quiet
+            self._hush(is_quiet=was_quiet)
+
+    def _hush(self, *, is_quiet: bool) -> None:
+        """Note nothing of what our own turns of a loop make, or note it again."""
+        self._is_quiet = is_quiet
+        if self._noting is not None:
+            self._noting.is_quiet = is_quiet
 
     def _looking_before_cancel(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any) -> None:

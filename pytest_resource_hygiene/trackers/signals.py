@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.kernel import blocked_signals
 from pytest_resource_hygiene.objects import is_a, referents
+from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from pytest_resource_hygiene.recorder import Creation, Recorder
+    from pytest_resource_hygiene.audit import Site
+    from pytest_resource_hygiene.recorder import Recorder
 
 # The C functions skip the conversion to enums, which costs twenty times the call; and nobody patches
 # them: what is put back really is.
@@ -49,6 +51,7 @@ _C_HANDLER = None  # what `signal.getsignal` says of a handler that Python did n
 _C_FUNCTIONS = frozenset({"signal", "sigaction", "bsd_signal", "sysv_signal"})
 _MASK = "mask"
 _WAKEUP = "wakeup_fd"
+_WINDOW = 2  # of a `Site`
 
 
 class SignalTracker(Tracker):
@@ -64,10 +67,10 @@ class SignalTracker(Tracker):
     def __init__(self) -> None:
         """Wait for `start`."""
         self._numbers = tuple(sorted(int(number) for number in signal.valid_signals()))
-        self._changed: dict[Hashable, Creation] = {}
+        self._changed: dict[Hashable, Site] = {}
         self._changes = 0
-        self._installed: dict[int, list[tuple[weakref.ref[Any], Creation]]] = {}
-        self._depths: dict[int, tuple[tuple[int, Creation] | None, int]] = {}
+        self._installed: dict[int, list[tuple[weakref.ref[Any], Site]]] = {}
+        self._depths: dict[int, tuple[tuple[int, Site] | None, int]] = {}
         self._recorder: Recorder | None = None
         self._loops: AsyncioTable | None = None
         # Handlers set past `signal.signal`: by faulthandler, or by C functions that ctypes calls.
@@ -96,7 +99,7 @@ class SignalTracker(Tracker):
             def wrapper(*args: Any, **kwargs: Any) -> Any:
                 result = original(*args, **kwargs)
                 assert self._recorder is not None
-                self._changed[key_of(*args)] = self._recorder.creation(None)
+                self._changed[key_of(*args)] = self._recorder.site(None, 1)
                 return result
 
             return wrapper
@@ -109,7 +112,7 @@ class SignalTracker(Tracker):
             assert self._recorder is not None
             self._changes += 1
             self._past_python.add(int(signum))
-            self._changed[int(signum)] = self._recorder.creation(None)
+            self._changed[int(signum)] = self._recorder.site(None, 1)
             return result
 
         return wrapper
@@ -123,6 +126,7 @@ class SignalTracker(Tracker):
 
     def _recording_signal(self, original: Any) -> Any:
         recorder: Any = self._recorder
+        changed = self._changed
 
         # asyncio.Runner calls it twice a test.
         def wrapper(signalnum: Any, handler: Any) -> Any:
@@ -130,29 +134,31 @@ class SignalTracker(Tracker):
             number = int(signalnum)
             if number not in _COMMON:
                 self._changes += 1
-            creation = self._changed[number] = recorder.creation(None)
+            changed[number] = site = recorder.site(None, 1)
             if callable(handler) and not isinstance(handler, (BuiltinFunctionType, int)):
-                self._remember(number, handler, creation)
+                self._remember(number, handler, site)
             return result
 
         return wrapper
 
-    def _remember(self, number: int, handler: Any, creation: Creation) -> None:
-        known = self._installed.setdefault(number, [])
+    def _remember(self, number: int, handler: Any, site: Site) -> None:
+        known = self._installed.get(number, ())
         others = []
         for one in known:
             there = one[0]()
+            if there is None:
+                continue
             # A method is made anew at each access; what equals what else is the user's code to say.
             if there is handler or (type(there) is MethodType and there == handler):
-                if one[1].window is creation.window:
+                if one[1][_WINDOW] is site[_WINDOW]:
                     # Put back what was installed in this very window: that is where it was made.
-                    creation = self._changed[number] = one[1]
-            elif there is not None:
+                    site = self._changed[number] = one[1]
+            else:
                 others.append(one)
-        known[:] = others
+        self._installed[number] = others
         try:
-            make: Any = weakref.WeakMethod if isinstance(handler, MethodType) else weakref.ref
-            known.append((make(handler), creation))
+            make: Any = weakref.WeakMethod if type(handler) is MethodType else weakref.ref
+            others.append((make(handler), site))
         except TypeError:  # a callable without weak references cannot be followed
             return
 
@@ -204,9 +210,11 @@ class SignalTracker(Tracker):
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return who changed the slot last."""
         if isinstance(key, tuple):
-            return self._changed.get(key[2])
+            key = key[2]
         seen = self._changed.get(key)
-        return self._through_ctypes if seen is None and value is _C_HANDLER else seen
+        if seen is not None:
+            return Creation(*seen)
+        return self._through_ctypes if value is _C_HANDLER else None
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the handler, if it is an object."""
@@ -301,7 +309,7 @@ class SignalTracker(Tracker):
             # A tool's handler reaches the whole session, and its chain is not the project's.
             if len(installed) > 1 and not self._is_tool(handler):
                 depth = self.chain(number, handler)
-                yield "process", _name(number), depth, installed[-1][1]
+                yield "process", _name(number), depth, Creation(*installed[-1][1])
 
     def _is_tool(self, handler: Any) -> bool:
         return self._recorder is not None and self._recorder.is_tool_code(handler)

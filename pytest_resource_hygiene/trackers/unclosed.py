@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Recorder
 
-_FD = re.compile(r"\bfd=(\d+)")
-_NAME = re.compile(r"\bname=(?:'([^']*)'|(\d+))")
+# Compiled when the first warning comes: a clean run does not need them.
+_FD = r"\bfd=(\d+)"
+_NAME = r"\bname=(?:'([^']*)'|(\d+))"
 _MAX_KEPT = 1_000
 
 
@@ -115,8 +116,8 @@ class UnclosedTracker(Tracker):
     def _made_by(self, text: str) -> Creation | None:
         assert self._table is not None
         assert self._recorder is not None
-        number = _FD.search(text)
-        name = _NAME.search(text)
+        number = re.search(_FD, text)
+        name = re.search(_NAME, text)
         if number:
             for record in reversed(self._table.sockets):
                 sock = record[4]()

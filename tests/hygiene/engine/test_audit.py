@@ -347,6 +347,8 @@ def test_what_was_never_initialised_is_told() -> None:
         sites.site(None)
     with pytest.raises(RuntimeError, match="__init__"):
         openings(("/dev/null",))
+    with pytest.raises(TypeError):
+        audit.Noting.__new__(audit.Noting)(sites)
 
 
 def test_records_end_with_whoever_holds_them() -> None:

@@ -139,6 +139,68 @@ def test_objects_are_kept_weakly(twin: ModuleType) -> None:
     assert records[0][4]() is None
 
 
+class _Thing:
+    """Has weak references."""
+
+
+def test_what_is_noted_is_where_the_asker_was(twin: ModuleType) -> None:
+    """The original is called first, and answers; an object is kept weakly, and not while quiet."""
+    records: list[Any] = []
+    asked: list[object] = []
+
+    def original(thing: object) -> str:
+        asked.append(len(records))
+        return f"took {type(thing).__name__}"
+
+    noting = twin.Noting(original, _sites(twin), records, _refuse, 10)
+    thing = _Thing()
+    assert noting(thing) == "took _Thing"
+    noting.is_quiet = True
+    noting(_Thing())
+    noting.is_quiet = False
+
+    ((reference, site),) = records
+    assert asked == [0, 1], "noted afterwards"
+    assert _names(site[0])[0] == "test_what_is_noted_is_where_the_asker_was"
+    assert site[4] is None
+    assert reference() is thing
+    del thing
+    assert reference() is None
+
+
+def test_too_many_notes_are_told_each_time(twin: ModuleType) -> None:
+    """Whoever is told may make room in the list, or raise the limit, or raise an error."""
+    records: list[Any] = []
+    noting = twin.Noting(id, _sites(twin), records, records.clear, 2)
+    things = [_Thing() for _ in range(4)]
+    for thing in things:
+        noting(thing)
+    assert [record[0]() for record in records] == things[3:]
+    noting.limit = 3
+    for thing in things[:3]:
+        noting(thing)
+    assert records == []
+
+
+def test_what_cannot_be_noted_is_an_error(twin: ModuleType) -> None:
+    """As is what the original raises, which notes nothing."""
+    records: list[Any] = []
+
+    def refuse() -> None:
+        raise PermissionError
+
+    with pytest.raises(TypeError, match="weak reference"):
+        twin.Noting(id, _sites(twin), records, records.clear, 2)(7)
+    with pytest.raises(PermissionError):
+        twin.Noting(lambda _: refuse(), _sites(twin), records, records.clear, 2)(_Thing())
+    assert records == []
+    with pytest.raises(PermissionError):
+        twin.Noting(id, _sites(twin), records, refuse, 0)(_Thing())
+    assert len(records) == 1
+    with pytest.raises(TypeError):
+        twin.Noting(id, _sites(twin), records, refuse, 9)(_Thing(), _Thing())
+
+
 def test_the_hook_is_added_once_and_calls_the_latest_handlers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

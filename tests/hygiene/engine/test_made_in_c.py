@@ -18,7 +18,7 @@ from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.trackers.fds import make_tracker
 
 if TYPE_CHECKING:
-    from pytest_resource_hygiene.engine.holders import Holder
+    from pytest_resource_hygiene.model import Holder
 
 _FOLDER = "/x/site-packages/fakeq/"
 
