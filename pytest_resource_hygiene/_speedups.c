@@ -30,7 +30,7 @@
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 4
+#define INTERFACE 5
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -906,6 +906,20 @@ make_zombie(PyObject *module, PyObject *unused)
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
+/* ---- Objects of our own ------------------------------------------------------------------------ */
+
+PyDoc_STRVAR(untrack_doc,
+"untrack(thing, /)\n--\n\n"
+"Have the collector pass an object by, which has to have no part in any cycle when it is dropped.\n");
+
+static PyObject *
+untrack(PyObject *module, PyObject *thing)
+{
+    if (PyObject_IS_GC(thing))
+        PyObject_GC_UnTrack(thing);
+    Py_RETURN_NONE;
+}
+
 /* ---- Orphans --------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(set_subreaper_doc,
@@ -937,6 +951,7 @@ static PyMethodDef methods[] = {
     {"set_handlers", set_handlers, METH_O, set_handlers_doc},
     {"set_subreaper", set_subreaper, METH_O, set_subreaper_doc},
     {"state_of", state_of, METH_O, state_of_doc},
+    {"untrack", untrack, METH_O, untrack_doc},
     {NULL, NULL, 0, NULL},
 };
 

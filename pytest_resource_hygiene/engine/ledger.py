@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.entries import Entry, Shelf, same
 from pytest_resource_hygiene.errors import TrackerError
-from pytest_resource_hygiene.objects import collector_paused
+from pytest_resource_hygiene.objects import collector_paused, pass_by
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Moment, Tracker
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Ledger"]
 
 _CLOSABLE = frozenset({"fds", "sockets"})  # kinds in which closing another's is worth a note
+_MANY = 1_000
 
 
 class Ledger:
@@ -243,6 +244,8 @@ class Ledger:
                 replaced = self._replace(shelf, entry, value, window, nodeid)
                 if replaced is not None:
                     new.append(replaced)
+        if len(new) > _MANY:
+            pass_by(new)
         if len(known) > len(current):
             for key in [key for key in known if key not in current]:
                 new += self._remove(shelf, key, window, nodeid)

@@ -206,15 +206,16 @@ class Descriptors:
             fits: decides whether a recorded path is that target.
         """
         self._index()
+        # Of thousands that point to one file only the first is asked for its name.
+        known = self._of_file.get(file)
+        if known is not None:
+            return known
         in_order = self._in_order(fd, file, fits)
         if in_order is not None:
             return in_order
-        # Of thousands that point to one file only the first is asked for its name.
-        known = self._of_file.get(file)
-        if known is None:
-            known = self.opening_of_name(_target(fd), fits)
-            if known is not None and _has_one_name(fd):
-                self._of_file[file] = known
+        known = self.opening_of_name(_target(fd), fits)
+        if known is not None and not self._ordered[file] and _has_one_name(fd):
+            self._of_file[file] = known
         return known
 
     def opening_of_name(self, target: str, fits: Fits) -> Creation | None:
