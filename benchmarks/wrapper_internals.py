@@ -57,6 +57,20 @@ async def timed(action: Callable[[], Awaitable[object]]) -> float:
     return time.perf_counter() - began
 
 
+async def longest_pause(work: Awaitable[object]) -> float:
+    """Seconds that the loop needed for its longest turn while this went on."""
+    pauses = []
+
+    async def watch() -> None:
+        while True:
+            pauses.append(await timed(lambda: asyncio.sleep(0)))
+
+    watching = asyncio.create_task(watch())
+    await work
+    watching.cancel()
+    return max(pauses)
+
+
 async def store_rows(name: str, store: SessionStore, clock: Clock) -> Rows:
     """Puts at the cap, the statistics, and the cleanup of all."""
     for number in range(10_000):
@@ -64,20 +78,16 @@ async def store_rows(name: str, store: SessionStore, clock: Clock) -> Rows:
     puts = sorted([await timed(lambda n=n: store.put(session(n))) for n in range(10_000, 11_000)])
     stats = statistics.median([await timed(store.stats) for _ in range(100)])
     clock.now += 3601
-    service, lags = SessionService(store, LIMITS, ResourceTracker()), []
-
-    async def watch() -> None:
-        while True:
-            lags.append(await timed(lambda: asyncio.sleep(0)))
-
-    watching = asyncio.create_task(watch())
-    await service.sweep()
-    watching.cancel()
-    p99, lag = puts[990], max(lags)
+    service = SessionService(store, LIMITS, ResourceTracker())
+    lag = await longest_pause(service.sweep())
+    # A busy machine puts a loop aside for as long whatever it does; only the difference is ours.
+    plain = await longest_pause(asyncio.sleep(service.sweeps.last_seconds))
+    p99 = puts[990]
     return [
         (f"{name}: put at 10,000 sessions, p99", ms(p99), "< 50 ms", p99 < 0.05),
         (f"{name}: statistics", ms(stats), "< 1 ms", stats < 0.001),
         (f"{name}: cleanup of 10,000, longest pause of the loop", ms(lag), "<= 20 ms", lag <= 0.02),
+        (f"{name}: as long without a cleanup, longest pause of the loop", ms(plain), "", True),
     ]
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 __all__ = ["__version__"]
 
 
-def _version() -> str:
-    try:
-        return metadata.version("pytest-resource-hygiene")
-    except metadata.PackageNotFoundError:
-        return "0+unknown"
+def __getattr__(name: str) -> str:
+    # Looked up when somebody asks: until then Ctrl-C would print a traceback of the search.
+    if name == "__version__":
+        from importlib import metadata
 
-
-__version__ = _version()
+        try:
+            return metadata.version("pytest-resource-hygiene")
+        except metadata.PackageNotFoundError:
+            return "0+unknown"
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

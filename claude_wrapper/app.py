@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from claude_wrapper.errors import InvalidRequestError, NotFoundError, WrapperError
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.types import Scope
 
     from claude_wrapper.services import Services
 
@@ -84,6 +86,9 @@ def create_app(services: Services) -> Starlette:
         },
     )
     app.state.services = services
+    # The framework's redirect names the scheme and the host as it sees them: behind a proxy it
+    # would send the client, with its key, from https to http.
+    app.router.redirect_slashes = False
     return app
 
 
@@ -126,6 +131,8 @@ async def _render_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     asked = f"{request.method} {request.scope['path'][:LONGEST_PATH]}"
     known: WrapperError
+    if error.status_code == 404 and (without := _without_slash(request)):
+        return Response(status_code=307, headers={"location": without})
     if error.status_code == 404:
         is_ours = request.scope["path"].startswith("/v1/")
         where = (
@@ -141,13 +148,27 @@ async def _render_http(request: Request, error: Exception) -> Response:
     return error_response(request.scope, known, status=error.status_code, headers=error.headers)
 
 
-def _allowed(request: Request) -> str:
-    """All methods of the path; the framework names those of the first route that fits."""
-    fitting = [
+def _without_slash(request: Request) -> str:
+    """The path that was probably meant, on whatever host was asked; "" where there is none."""
+    path = request.scope["path"].rstrip("/")
+    scope = {**request.scope, "path": path}
+    if path == request.scope["path"] or not _fitting(request, scope):
+        return ""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return quote(path) + query
+
+
+def _fitting(request: Request, scope: Scope) -> list[Route]:
+    return [
         route
         for route in request.app.routes
-        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE
+        if isinstance(route, Route) and route.matches(scope)[0] != Match.NONE
     ]
+
+
+def _allowed(request: Request) -> str:
+    """All methods of the path; the framework names those of the first route that fits."""
+    fitting = _fitting(request, request.scope)
     return ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
 
 

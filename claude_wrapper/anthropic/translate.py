@@ -25,7 +25,9 @@ from claude_wrapper.model import (
     ToolCall,
     ToolSpec,
 )
+from claude_wrapper.wire.images import check_image
 from claude_wrapper.wire.rules import check_model, may_answer_in_text, not_honoured
+from claude_wrapper.wire.schemas import answer_schema, check_tool_names, tool_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,9 +112,10 @@ def tools_of(request: CountRequest) -> tuple[ToolSpec, ...]:
             ToolSpec(
                 name=tool.name,
                 description=tool.description or "",
-                parameters=tool.input_schema,
+                parameters=tool_schema(tool.input_schema, f"tools.{index}.input_schema"),
             )
         )
+    check_tool_names(specs)
     return tuple(specs)
 
 
@@ -126,15 +129,15 @@ def _messages(turn: UserTurn | AssistantTurn, path: str) -> Iterator[Message]:
         yield Message(role="user", parts=(TextPart(text=turn.content),))
         return
     parts: list[Part] = []
-    for block in turn.content:
+    for index, block in enumerate(turn.content):
         if isinstance(block, ToolResultBlock):
             if parts:
                 raise InvalidRequestError(
                     f"{path}: results must stand before anything else in their turn", param=path
                 )
-            yield _result(block)
+            yield _result(block, f"{path}.{index}.content")
         else:
-            parts.append(_part(block))
+            parts.append(_part(block, f"{path}.{index}"))
     if parts:
         yield Message(role="user", parts=tuple(parts))
 
@@ -151,20 +154,25 @@ def _assistant(turn: AssistantTurn) -> Message:
     return Message(role="assistant", parts=(TextPart(text=text),) if text else (), tool_calls=calls)
 
 
-def _result(block: ToolResultBlock) -> Message:
+def _result(block: ToolResultBlock, path: str) -> Message:
     content = block.content
-    parts = (TextPart(text=content),) if isinstance(content, str) else tuple(map(_part, content))
+    parts = (
+        (TextPart(text=content),)
+        if isinstance(content, str)
+        else tuple(_part(one, f"{path}.{index}") for index, one in enumerate(content))
+    )
     return Message(
         role="tool", parts=parts, tool_call_id=block.tool_use_id, is_error=bool(block.is_error)
     )
 
 
-def _part(block: TextBlock | ImageBlock) -> Part:
+def _part(block: TextBlock | ImageBlock, path: str) -> Part:
     if isinstance(block, TextBlock):
         return TextPart(text=block.text)
     if block.source.type == "url":
         return ImagePart(url=block.source.url)
     data = re.sub(r"\s", "", block.source.data)
+    check_image(data, f"{path}.source.data")
     return ImagePart(media_type=block.source.media_type, data=data)
 
 
@@ -205,7 +213,9 @@ def _tool_choice(choice: ToolChoice | None, request: MessagesRequest) -> dict[st
 
 def _schema(request: MessagesRequest) -> dict[str, Any] | None:
     wanted = request.output_config
-    return wanted.format.json_schema if wanted is not None and wanted.format is not None else None
+    if wanted is None or wanted.format is None:
+        return None
+    return answer_schema(wanted.format.json_schema, "output_config.format.schema")
 
 
 def _refuse_what_changes_the_answer(request: MessagesRequest) -> None:

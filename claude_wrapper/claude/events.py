@@ -18,6 +18,7 @@ __all__ = [
     "ProcessEnded",
     "RateLimitEvent",
     "ResultEvent",
+    "TurnBegan",
     "parse_line",
 ]
 
@@ -27,6 +28,13 @@ class ApiEvent:
     """A raw streaming event of the Messages API."""
 
     event: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnBegan:
+    """A turn begins, with these tools; None where the CLI does not tell."""
+
+    tools: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +97,7 @@ class Abandoned:
 
 CliEvent = (
     ApiEvent | ResultEvent | ControlRequest | ControlReply | RateLimitEvent | OtherEvent
-    | ProcessEnded | Abandoned
+    | ProcessEnded | Abandoned | TurnBegan
 )  # fmt: skip
 
 
@@ -125,6 +133,13 @@ def _number(value: object) -> float | None:
 
 def _api_event(document: dict[str, Any]) -> CliEvent:
     return ApiEvent(event=_object(document, "event"))
+
+
+def _system(document: dict[str, Any]) -> CliEvent:
+    subtype, tools = document.get("subtype"), document.get("tools")
+    if subtype != "init":
+        return OtherEvent(kind=f"system/{subtype}")
+    return TurnBegan(tools=frozenset(map(str, tools)) if isinstance(tools, list) else None)
 
 
 def _result(document: dict[str, Any]) -> CliEvent:
@@ -166,6 +181,7 @@ def _rate_limit(document: dict[str, Any]) -> CliEvent:
 
 _READERS = {
     "stream_event": _api_event,
+    "system": _system,
     "result": _result,
     "control_request": _control_request,
     "control_response": _control_reply,

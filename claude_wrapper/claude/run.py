@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from claude_wrapper.claude.answer import AnswerReader, structured_text
+from claude_wrapper.claude.answer import STRUCTURED_TOOL, AnswerReader, structured_text
 from claude_wrapper.claude.events import (
     Abandoned,
     ApiEvent,
@@ -15,11 +15,12 @@ from claude_wrapper.claude.events import (
     ProcessEnded,
     RateLimitEvent,
     ResultEvent,
+    TurnBegan,
 )
 from claude_wrapper.claude.messages import fingerprint
 from claude_wrapper.claude.turn import Turn, TurnLimits, nothing
 from claude_wrapper.claude.upstream import upstream_error
-from claude_wrapper.errors import CliFailedError, RequestTimeoutError
+from claude_wrapper.errors import CliFailedError, InvalidRequestError, RequestTimeoutError
 from claude_wrapper.model import TurnEnd
 
 if TYPE_CHECKING:
@@ -220,7 +221,19 @@ class Run:
             return False
         if isinstance(event, RateLimitEvent):
             self._resets_at = event.resets_at
+        if isinstance(event, TurnBegan) and event.tools is not None:
+            self._check_tools(event.tools)
         return None
+
+    def _check_tools(self, offered: frozenset[str]) -> None:
+        """The CLI leaves out what it does not like, says nothing, and asks the model all the same."""
+        if self._request.json_schema is not None and STRUCTURED_TOOL not in offered:
+            raise InvalidRequestError(
+                "the CLI cannot use the JSON schema of the answer; it must be a valid one of draft 7"
+            )
+        missing = {tool.name for tool in self._request.tools} - offered
+        if missing:
+            raise CliFailedError(f"the CLI did not take the tools {', '.join(sorted(missing))}")
 
     def _take_api_event(self, event: ApiEvent) -> bool | None:
         if self._is_new_round(event):

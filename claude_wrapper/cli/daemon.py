@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import SettingsError
@@ -15,7 +16,7 @@ from claude_wrapper.server_record import read_records, signal_server
 from claude_wrapper.settings import OPTIONS, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from claude_wrapper.cli.keys import ChosenKey
@@ -67,6 +68,11 @@ def start(settings: WrapperSettings, words: Sequence[str], *, key: ChosenKey) ->
         OSError: The state folder cannot be used.
     """
     state = private_folder(settings.state_path)
+    with _one_start_at_a_time(state):
+        return _start(state, settings, words, key)
+
+
+def _start(state: Path, settings: WrapperSettings, words: Sequence[str], key: ChosenKey) -> int:
     running = _running_on(state, settings.port)
     if running is not None:
         same = "; it goes on as it is, and this key is not in force" if key.text else ""
@@ -122,6 +128,24 @@ def restart(record: ServerRecord | None, words: Sequence[str], *, key: ChosenKey
         )
     code = 0 if record is None else stop(record)
     return code or start(settings, tuple(words), key=key)
+
+
+@contextmanager
+def _one_start_at_a_time(state: Path) -> Iterator[None]:
+    """Two at once would ask for one port and write into one file; the second waits and sees."""
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(state, os.O_RDONLY)
+    try:
+        # Where a folder cannot be locked, as on some network shares, the port decides.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _running_on(state: Path, port: int) -> ServerRecord | None:

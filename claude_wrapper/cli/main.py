@@ -13,6 +13,7 @@ from claude_wrapper.cli.typos import explain_unknown, suggestion
 from claude_wrapper.errors import SettingsError, WrapperError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 __all__ = ["main"]
@@ -26,13 +27,9 @@ GENERAL_FLAGS = frozenset(["-h", "--help", "--version"])
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
-    _open_standard_streams()
-    words = _with_verb(sys.argv[1:] if argv is None else argv)
-    arguments, unknown = build_parser().parse_known_args(words)
-    if unknown:
-        _refuse(explain_unknown(arguments.command, unknown))
     try:
-        code = commands.run(arguments)
+        _open_standard_streams()
+        code = commands.run(_parse(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         sys.exit(code)
     except BrokenPipeError:
@@ -46,6 +43,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         _refuse(f"{what}{error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    arguments, unknown = build_parser().parse_known_args(_with_verb(argv))
+    if unknown:
+        _refuse(explain_unknown(arguments.command, unknown))
+    return arguments
 
 
 def _open_standard_streams() -> None:

@@ -17,7 +17,8 @@ from claude_wrapper.openai.schema import (
     UserMessage,
 )
 from claude_wrapper.wire.images import image_part
-from claude_wrapper.wire.rules import EMPTY_SCHEMA, check_model, may_answer_in_text, not_honoured
+from claude_wrapper.wire.rules import check_model, may_answer_in_text, not_honoured
+from claude_wrapper.wire.schemas import answer_schema, check_tool_names, tool_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +84,11 @@ def _messages(request: ChatRequest) -> tuple[Message, ...]:
 
 def _message(message: UserMessage | AssistantMessage | ToolMessage, path: str) -> Message:
     if isinstance(message, UserMessage):
+        if message.content == []:
+            raise InvalidRequestError(
+                f"{path}.content is empty; say something, or leave the message out",
+                param=f"{path}.content",
+            )
         return Message(role="user", parts=_parts(message.content, path))
     if isinstance(message, ToolMessage):
         parts = _parts(message.content, path)
@@ -116,14 +122,16 @@ def _tools(request: ChatRequest) -> tuple[ToolSpec, ...]:
     # The API has a tool_choice "none" too, but without tools nothing can be called at all.
     if request.tool_choice == "none":
         return ()
-    return tuple(
+    tools = tuple(
         ToolSpec(
             name=tool.function.name,
             description=tool.function.description or "",
-            parameters=tool.function.parameters or EMPTY_SCHEMA,
+            parameters=tool_schema(tool.function.parameters, f"tools.{index}.function.parameters"),
         )
-        for tool in request.tools or ()
+        for index, tool in enumerate(request.tools or ())
     )
+    check_tool_names(tools)
+    return tools
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:
@@ -169,7 +177,7 @@ def _schema(request: ChatRequest) -> dict[str, Any] | None:
         raise InvalidRequestError(
             "response_format.json_schema is missing", param="response_format.json_schema"
         )
-    return wanted.json_schema.json_schema
+    return answer_schema(wanted.json_schema.json_schema, "response_format.json_schema.schema")
 
 
 def _ignored(request: ChatRequest) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from claude_wrapper.errors import InvalidRequestError
 from claude_wrapper.model import Message, Part, TextPart, ToolCall
 from claude_wrapper.responses.schema import (
     CallItem,
@@ -44,7 +45,7 @@ def messages_of(request: ResponsesRequest) -> tuple[Message, ...]:
     """The messages of the input; text and calls of one answer become one message.
 
     Raises:
-        InvalidRequestError: An image cannot be passed on.
+        InvalidRequestError: An image cannot be passed on, or a message of the user is empty.
     """
     if isinstance(request.input, str):
         return (Message(role="user", parts=(TextPart(text=request.input),)),)
@@ -75,6 +76,11 @@ def _message(item: InputItem, path: str) -> Message | None:
     if item.role == "assistant":
         text = _plain(item.content)
         return Message(role="assistant", parts=(TextPart(text=text),) if text else ())
+    if item.content == []:
+        raise InvalidRequestError(
+            f"{path}.content is empty; say something, or leave the item out",
+            param=f"{path}.content",
+        )
     return Message(role="user", parts=_parts(item.content, f"{path}.content"))
 
 

@@ -8,7 +8,8 @@ from claude_wrapper.errors import InvalidRequestError
 from claude_wrapper.model import ChatTurn, ToolSpec
 from claude_wrapper.responses.items import CUSTOM_INPUT, instructions_of, messages_of
 from claude_wrapper.responses.schema import AllowedTools, NamedTool
-from claude_wrapper.wire.rules import EMPTY_SCHEMA, check_model, may_answer_in_text, not_honoured
+from claude_wrapper.wire.rules import check_model, may_answer_in_text, not_honoured
+from claude_wrapper.wire.schemas import answer_schema, check_tool_names, tool_schema
 
 if TYPE_CHECKING:
     from claude_wrapper.model import Message
@@ -71,19 +72,24 @@ def _tools(request: ResponsesRequest) -> tuple[ToolSpec, ...]:
     choice = request.tool_choice
     if choice == "none":
         return ()
-    own = [tool for tool in request.tools or () if tool.type in OWN_TYPES]
+    tools = tuple(
+        _tool(tool, f"tools.{index}.parameters")
+        for index, tool in enumerate(request.tools or ())
+        if tool.type in OWN_TYPES
+    )
+    check_tool_names(tools)
     if isinstance(choice, AllowedTools):
         allowed = {tool.name for tool in choice.tools}
-        own = [tool for tool in own if tool.name in allowed]
-    return tuple(_tool(tool) for tool in own)
+        tools = tuple(tool for tool in tools if tool.name in allowed)
+    return tools
 
 
-def _tool(tool: Tool) -> ToolSpec:
+def _tool(tool: Tool, param: str) -> ToolSpec:
     if not tool.name:
         raise InvalidRequestError("a tool has no name", param="tools")
     description = tool.description or ""
     if tool.type == "function":
-        schema = tool.parameters or EMPTY_SCHEMA
+        schema = tool_schema(tool.parameters, param)
         return ToolSpec(name=tool.name, description=description, parameters=schema)
     if tool.format is not None and tool.format.definition:
         description += (
@@ -131,7 +137,7 @@ def _schema(request: ResponsesRequest) -> dict[str, Any] | None:
         return {"type": "object"}
     if wanted.json_schema is None:
         raise InvalidRequestError("text.format.schema is missing", param="text.format.schema")
-    return wanted.json_schema
+    return answer_schema(wanted.json_schema, "text.format.schema")
 
 
 def _refuse_what_changes_the_answer(request: ResponsesRequest) -> None:

@@ -8,6 +8,7 @@ cannot be set.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
@@ -53,7 +54,11 @@ PRAGMA user_version = 1;
 
 
 # In the order of the index: by use alone, every put would look at all rows.
-EXPIRED = "SELECT key, owner, size FROM sessions WHERE expires <= ? ORDER BY expires, used LIMIT ?"
+# One row for all of them: SQLite gives the interpreter back for every row, and whoever has it when
+# the system puts the thread aside holds the loop up.
+BATCH = "SELECT key, owner, size FROM sessions WHERE expires <= ? ORDER BY expires, used LIMIT ?"
+EXPIRED = f"SELECT json_group_array(json_array(hex(key), owner, size)) FROM ({BATCH})"  # noqa: S608  # ours
+REMOVE_EXPIRED = f"DELETE FROM sessions WHERE key IN (SELECT key FROM ({BATCH}))"  # noqa: S608  # ours
 OLDEST = "SELECT key, owner, size FROM sessions ORDER BY used LIMIT 1"
 
 
@@ -217,10 +222,14 @@ class SqliteStore:
         )
 
     def _expire(self, counts: _Counts, most: int) -> int:
-        rows = self._connection.execute(EXPIRED, (self._clock(), most)).fetchall()
-        removed = self._remove(counts, rows)
-        counts.expired += removed
-        return removed
+        values = (self._clock(), most)
+        listed: str = self._connection.execute(EXPIRED, values).fetchone()[0]
+        rows = [(bytes.fromhex(key), owner, size) for key, owner, size in json.loads(listed)]
+        if rows:
+            self._connection.execute(REMOVE_EXPIRED, values)
+            self._forget(counts, rows)
+            counts.expired += len(rows)
+        return len(rows)
 
     def _rows_of(self, key: bytes) -> list[tuple[bytes, str, int]]:
         query = "SELECT key, owner, size FROM sessions WHERE key = ?"
@@ -228,16 +237,16 @@ class SqliteStore:
 
     def _remove(self, counts: _Counts, rows: Iterable[tuple[bytes, str, int]]) -> int:
         gone = list(rows)
-        for start in range(0, len(gone), SWEEP_BATCH):
-            keys = [key for key, _, _ in gone[start : start + SWEEP_BATCH]]
-            # One statement for all: between two the interpreter is passed to and fro, and whoever
-            # has it when the system puts the thread aside holds the loop up.
-            marks = ",".join("?" * len(keys))
-            self._connection.execute(f"DELETE FROM sessions WHERE key IN ({marks})", keys)  # noqa: S608  # question marks only
+        for key, _, _ in gone:
+            self._connection.execute("DELETE FROM sessions WHERE key = ?", (key,))
+        self._forget(counts, gone)
+        return len(gone)
+
+    @staticmethod
+    def _forget(counts: _Counts, gone: list[tuple[bytes, str, int]]) -> None:
         counts.active -= len(gone)
         counts.size -= sum(size for _, _, size in gone)
         counts.removed.extend((key, owner) for key, owner, _ in gone)
-        return len(gone)
 
 
 def _decoded(body: str) -> Session | None:

@@ -178,6 +178,7 @@ class _FakeClaude:
         if self.servers and not self.is_connected:
             await self.connect()
         tools = [tool["name"] for tool in self.tools]
+        tools += ["StructuredOutput"] if self.schema is not None else []
         self.wire.send(type="system", subtype="init", model=self.model, tools=tools)
         script = Script(self.conversation.newest_text())
         await self.obey(script)
@@ -190,7 +191,10 @@ class _FakeClaude:
         await self.wire.ask(
             subtype="mcp_message", server_name=self.servers[0], message=notification
         )
-        self.tools = (await self.wire.rpc(self.servers[0], "tools/list", {})).get("tools", [])
+        listed = (await self.wire.rpc(self.servers[0], "tools/list", {})).get("tools", [])
+        # The real one checks the list as a whole: one tool that is not as it should be loses all.
+        is_sound = all(tool["inputSchema"].get("type") == "object" for tool in listed)
+        self.tools = listed if is_sound else []
         self.is_connected = True
 
     async def obey(self, script: Script) -> None:

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 
 from claude_wrapper.errors import InvalidRequestError
 from claude_wrapper.model import ImagePart
 
-__all__ = ["MEDIA_TYPES", "image_part"]
+__all__ = ["MEDIA_TYPES", "check_image", "image_part"]
 
 MEDIA_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 DATA_URL = re.compile(r"data:(image/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=\s]+)")
+
+# What png, jpeg, gif and webp begin with.
+BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"RIFF")
+
+
+def check_image(data: str, param: str) -> None:
+    """Refuse what is no image: the CLI would send the model a sentence in its place, and no error.
+
+    Raises:
+        InvalidRequestError: `param` is the field to name.
+    """
+    try:
+        beginning = base64.b64decode(data[:16])
+    except binascii.Error:
+        beginning = b""
+    if not beginning.startswith(BEGINNINGS):
+        raise InvalidRequestError(
+            f"{param}: what is in the base64 data is no png, jpeg, gif or webp image", param=param
+        )
 
 
 def image_part(url: str, param: str) -> ImagePart:
@@ -21,7 +42,9 @@ def image_part(url: str, param: str) -> ImagePart:
     """
     match = DATA_URL.fullmatch(url)
     if match is not None:
-        return ImagePart(media_type=match[1], data=re.sub(r"\s", "", match[2]))
+        data = re.sub(r"\s", "", match[2])
+        check_image(data, param)
+        return ImagePart(media_type=match[1], data=data)
     if url.startswith(("https://", "http://")):
         return ImagePart(url=url)
     raise InvalidRequestError(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALIASES",
-    "EMPTY_SCHEMA",
     "check_conversation",
     "check_model",
     "check_session_id",
@@ -29,7 +28,6 @@ MODEL = re.compile(r"claude-[A-Za-z0-9._:@/\[\]-]{1,200}")
 SESSION_ID = re.compile(r"[!-.0-~]{1,200}")
 # It is the path of the figures over all sessions.
 RESERVED_SESSION = "stats"
-EMPTY_SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 def check_model(name: str) -> None:

@@ -41,6 +41,15 @@ async def fail(cli: Engine) -> CliFailedError:
     return caught.value
 
 
+async def test_a_cli_that_does_not_take_the_tools_is_no_answer(tmp_path: Path) -> None:
+    """The real one drops all of them for one that it does not like, and asks the model."""
+    odd = ToolSpec(name="odd", description="", parameters={})
+    async with engine(tmp_path, ONE) as cli:
+        with pytest.raises(CliFailedError, match="did not take the tools f, odd"):
+            await cli.text(user("[[text:x]]"), tools=(TOOL, odd))
+        assert await cli.text(user("[[text:x]]"), tools=(TOOL,)) == "x"
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [

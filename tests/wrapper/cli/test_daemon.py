@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,19 @@ def test_a_life_in_the_background(run: Run, state: Path) -> None:
     assert json.loads(status.stdout)["last_shutdown"]["left"] == []
     assert "nothing left" in run("logs").stdout
     assert run("stop").stdout == "not running\n"
+
+
+def test_of_two_starts_at_once_the_second_finds_the_first(run: Run, state: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+    words = ("start", "-d", "--demo", "--port", port, "--pool-size", "1")
+    with ThreadPoolExecutor(2) as both:
+        said = [done.result() for done in [both.submit(run, *words) for _ in range(2)]]
+    assert [done.returncode for done in said] == [0, 0], said
+    [record] = read_records(state)
+    assert sorted(done.stdout.split(":")[0] for done in said) == ["already running", "started"]
+    assert all(f"pid {record.pid}, " in done.stdout for done in said)
 
 
 def test_what_is_on_disk_is_private_and_holds_no_key(run: Run, state: Path) -> None:

@@ -151,6 +151,42 @@ def test_a_schema_makes_an_object(client: openai.OpenAI) -> None:
     assert json.loads(reply.choices[0].message.content) == {"a": "x"}
 
 
+def test_tools_as_libraries_write_them_all_reach_the_api(
+    client: openai.OpenAI, api: FakeApi
+) -> None:
+    """One that is not plainly an object would make the CLI drop them all, in silence."""
+    loose: list[Any] = [
+        None, {}, {"properties": {"a": {"type": "string"}}}, {"type": ["object", "null"]},
+        {"type": "object", "properties": None, "required": None}, {"anyOf": [{"type": "object"}]},
+        {"properties": {"a": True}},
+    ]  # fmt: skip
+    tools = [
+        {"type": "function", "function": {"name": f"t{index}", "parameters": schema}}
+        for index, schema in enumerate(loose)
+    ]
+    ask(client, "x", tools=tools)
+    assert [tool["name"] for tool in api.last()["tools"]] == [f"t{n}" for n in range(len(loose))]
+
+
+def test_a_schema_in_words_of_other_drafts_makes_an_object(client: openai.OpenAI) -> None:
+    inner = {"type": "string", "example": "x", "description": None}
+    pair = {"type": "array", "prefixItems": [inner], "items": False, "minItems": 1, "maxItems": 1}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "T", "x-order": 1,
+        "properties": {"a": inner, "b": pair}, "dependentRequired": {"b": ["a"]}, "required": None,
+    }  # fmt: skip
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    reply = ask(client, '[[json:{"a": "x", "b": ["y"]}]]', response_format=wanted)
+    assert json.loads(reply.choices[0].message.content) == {"a": "x", "b": ["y"]}
+
+
+def test_a_schema_that_the_cli_drops_is_refused(client: openai.OpenAI) -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/missing"}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with pytest.raises(openai.BadRequestError, match="draft 7"):
+        ask(client, "x", response_format=wanted)
+
+
 def test_an_image_arrives(client: openai.OpenAI, api: FakeApi) -> None:
     url = {"url": f"data:image/png;base64,{PIXEL}"}
     ask(client, [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": url}])

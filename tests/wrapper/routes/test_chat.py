@@ -26,6 +26,8 @@ TOOLS: Any = [
         },
     }
 ]
+NO_IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+TEXT = {"type": "string"}
 LOCAL_IMAGE = {"type": "image_url", "image_url": {"url": "file:///x"}}
 TWO_CALLS = '[[tool:weather {"city": "Oslo"}]] [[tool:weather {"city": "Rome"}]]'
 PIXEL = (
@@ -172,6 +174,25 @@ def test_a_json_schema_gives_an_object(client: openai.OpenAI) -> None:
             {"messages": [{"role": "user", "content": [LOCAL_IMAGE]}]},
             "messages.0.content.0.image_url",
             id="image from a file",
+        ),
+        pytest.param(
+            {"messages": [{"role": "user", "content": [NO_IMAGE]}]},
+            "messages.0.content.0.image_url",
+            id="no image",
+        ),
+        pytest.param({"messages": [{"role": "user", "content": []}]}, "messages.0.content"),
+        pytest.param(
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": TEXT}}]},
+            "tools.0.function.parameters.type",
+            id="a tool that takes a text",
+        ),
+        pytest.param(
+            {"tools": [{"type": "function", "function": {"name": "f"}}] * 2}, "tools", id="twins"
+        ),
+        pytest.param(
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": TEXT}}},
+            "response_format.json_schema.schema.type",
+            id="an answer that is a text",
         ),
     ],
 )  # fmt: skip

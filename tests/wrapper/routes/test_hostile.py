@@ -240,6 +240,22 @@ def test_a_path_that_does_not_exist_says_where_the_api_is(http: httpx.Client) ->
     assert "/v1" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        (f"{CHAT}/", CHAT),
+        ("/health/?verbose=1", "/health?verbose=1"),
+        ("/v1/sessions/a%3Fb//", "/v1/sessions/a%3Fb"),
+        ("//elsewhere.example/", None),
+    ],
+)
+def test_a_slash_too_many_leads_to_the_same_host(
+    http: httpx.Client, path: str, where: str | None
+) -> None:
+    reply = http.post(path, json=body(), headers={"host": "localhost"})
+    assert reply.headers.get("location") == where
+
+
 def test_a_wrong_method_is_told_all_that_the_path_takes(http: httpx.Client) -> None:
     answer = http.put("/v1/sessions/x", json={})
     assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD")

@@ -20,7 +20,7 @@ from claude_wrapper.lifecycle import ResourceTracker
 from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall
 from claude_wrapper.sessions import MemoryStore, Session, SessionLimits, SqliteStore
 from claude_wrapper.sessions.codec import decode_session, encode_session
-from claude_wrapper.sessions.sqlite_store import EXPIRED, OLDEST
+from claude_wrapper.sessions.sqlite_store import BATCH, OLDEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -180,7 +180,7 @@ async def test_a_put_does_not_look_at_all_sessions(
     plans = await store._thread.call(
         lambda: [
             row[-1]
-            for query, values in ((EXPIRED, (1, 1)), (OLDEST, ()))
+            for query, values in ((BATCH, (1, 1)), (OLDEST, ()))
             for row in store._connection.execute(f"EXPLAIN QUERY PLAN {query}", values)
         ]
     )
