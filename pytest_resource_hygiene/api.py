@@ -17,6 +17,7 @@ from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.errors import LeaksFoundError, SettingsError
+from pytest_resource_hygiene.grace import VALID_GRACE, is_grace
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.reports.terminal_report import finding_lines
 from pytest_resource_hygiene.system import System
@@ -51,10 +52,12 @@ class Snapshot:
             grace: seconds for suspects to go, unless `leaks_since` is told otherwise.
 
         Raises:
-            SettingsError: an unknown kind.
+            SettingsError: an unknown kind, or a grace period that cannot be waited.
         """
+        chosen = _chosen(kinds)
+        _check_grace(grace)
         self._checker = LeakChecker(
-            built_in_trackers(_chosen(kinds)), EngineSettings(grace=grace, restore=False)
+            built_in_trackers(chosen), EngineSettings(grace=grace, restore=False)
         )
         self._checker.start(canary=False)
         self._owner = self._new_owner()
@@ -68,8 +71,12 @@ class Snapshot:
         """Return what appeared since the snapshot and is still there, failures and notes.
 
         What was returned once is taken as given from then on.
+
+        Raises:
+            SettingsError: a grace period that cannot be waited.
         """
         if grace is not None:
+            _check_grace(grace)
             self._checker.settings = self._checker.settings._replace(grace=grace)
         found = self._checker.close(self._owner, everything=True)
         self._owner = self._new_owner()
@@ -128,6 +135,9 @@ def leaks_since(before: Snapshot, *, grace: float = 0.5) -> tuple[Leak, ...]:
         before: the snapshot.
         grace: seconds for suspects to go; this blocks that long at most, and not at all if nothing
             looks leaked.
+
+    Raises:
+        SettingsError: a grace period that cannot be waited.
     """
     return tuple(leak for leak in before.leaks(grace=grace) if leak.severity == "fail")
 
@@ -161,6 +171,9 @@ class no_leaks:  # noqa: N801 - used like a function
         @no_leaks(action="warn")
         async def main(): ...
 
+    One object may be used again, also within its own block. The whole process is looked at: of blocks
+    that overlap in two threads, each sees what the other has open.
+
     Args:
         kinds: kinds to watch; None for all that are on by default.
         action: ``raise`` a `LeaksFoundError`, ``warn`` with a ``ResourceWarning``, or ``return``:
@@ -171,7 +184,8 @@ class no_leaks:  # noqa: N801 - used like a function
         leaks: what was found, after the block.
 
     Raises:
-        SettingsError: an unknown kind or action.
+        SettingsError: an unknown kind or action, a grace period that cannot be waited, or something
+            decorated whose body does not run in the call: a generator function, a class.
     """
 
     def __init__(
@@ -186,15 +200,18 @@ class no_leaks:  # noqa: N801 - used like a function
             raise SettingsError(
                 f"no_leaks: action {action!r} is not valid; use {', '.join(_ACTIONS)}."
             )
-        self._kinds = None if kinds is None else tuple(kinds)
-        _chosen(self._kinds)
+        if callable(kinds):
+            raise SettingsError("no_leaks: write @no_leaks() above a function, with parentheses.")
+        chosen = _chosen(kinds)
+        _check_grace(grace)
+        self._kinds = None if kinds is None else chosen
         self._action = action
         self._grace = grace
-        self._before: Snapshot | None = None
+        self._entered: list[Snapshot] = []  # the innermost block last
         self.leaks: tuple[Leak, ...] = ()
 
     def __enter__(self) -> Self:
-        self._before = Snapshot(self._kinds, grace=self._grace)
+        self._entered.append(Snapshot(self._kinds, grace=self._grace))
         return self
 
     def __exit__(
@@ -203,11 +220,8 @@ class no_leaks:  # noqa: N801 - used like a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._before is not None
-        try:
-            self.leaks = leaks_since(self._before, grace=self._grace)
-        finally:
-            self._before.close()
+        with self._entered.pop() as before:
+            self.leaks = leaks_since(before, grace=self._grace)
         if error is None:  # an exception of the block itself comes first
             self._act()
 
@@ -225,9 +239,9 @@ class no_leaks:  # noqa: N801 - used like a function
 
     async def _let_tasks_end(self) -> None:
         """Give tasks of the running loop their time: a loop cannot be run from within itself."""
-        assert self._before is not None
+        before = self._entered[-1]
         deadline, pause = System.monotonic() + self._grace, 0.0
-        while self._before.has_news() and System.monotonic() < deadline:
+        while before.has_news() and System.monotonic() < deadline:
             await asyncio.sleep(pause)
             pause = min(max(pause * 2, 0.001), 0.05)
 
@@ -239,12 +253,14 @@ class no_leaks:  # noqa: N801 - used like a function
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Check each call of a function; a fresh check for each, so that calls may overlap."""
-        if inspect.iscoroutinefunction(function):
+        _require_body(function)
+        if _is_async(function):
+            coroutine_function: Any = function
 
             @functools.wraps(function)
             async def checked_async(*args: P.args, **kwargs: P.kwargs) -> Any:
                 async with self._again():
-                    return await function(*args, **kwargs)
+                    return await coroutine_function(*args, **kwargs)
 
             return cast("Callable[P, R]", checked_async)
 
@@ -259,11 +275,37 @@ class no_leaks:  # noqa: N801 - used like a function
         return no_leaks(self._kinds, self._action, grace=self._grace)
 
 
+def _is_async(function: Any) -> bool:
+    called = getattr(function, "__call__", None)  # noqa: B004 - its code is asked for, not if it is
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
+def _require_body(function: Any) -> None:
+    """Refuse what would be called without being checked: nobody would ever notice."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise SettingsError(
+            f"no_leaks: {function!r} is a generator function: its body runs after the call. "
+            "Write `with no_leaks():` into the body instead."
+        )
+    if isinstance(function, (type, staticmethod, classmethod)) or not callable(function):
+        raise SettingsError(
+            f"no_leaks: {function!r} is not a function. Decorate functions and methods, below "
+            "@classmethod or @staticmethod."
+        )
+
+
+def _check_grace(grace: float) -> None:
+    if not is_grace(grace):
+        raise SettingsError(f"grace {grace!r} is not valid; expected {VALID_GRACE}.")
+
+
 def _chosen(kinds: Iterable[str] | None) -> frozenset[str]:
     known = kind_names()
     if kinds is None:
         return default_kinds()
-    chosen = frozenset(kinds)
+    chosen = frozenset([kinds] if isinstance(kinds, str) else kinds)
+    if not chosen:
+        raise SettingsError("no kinds to watch. Name some, or leave `kinds` out for the default.")
     for kind in sorted(chosen):
         if kind not in known:
             raise SettingsError(f"unknown kind {kind!r}. Kinds: {', '.join(known)}.")

@@ -52,7 +52,9 @@ class Places:
 
     def has_in_a_root(self, folder: str) -> bool:
         """Return whether a folder is the user's by its name alone, and not one of packages in it."""
-        return "-packages" not in folder and f"{folder}/".startswith(self._roots)
+        if "-packages" in folder or self._is_in_stdlib(f"{folder}/"):
+            return False
+        return f"{folder}/".startswith(self._roots)
 
     def of(self, file: str) -> Place:
         """Return whose a file is, by its name as the code object gives it."""
@@ -74,9 +76,17 @@ class Places:
             if packaged.split("/", 1)[0].removesuffix(".py") in _TOOLS or packaged in _TOOL_FILES:
                 return "tool"
             return "user" if self._is_rooted_in_package(file) else "library"
-        if file.startswith(self._roots):
-            return "user"
-        return "stdlib" if file.startswith(self._stdlib) else "user"
+        if file.startswith(self._stdlib) and not self._is_rooted_in_stdlib(file):
+            return "stdlib"
+        return "user"
+
+    def _is_rooted_in_stdlib(self, file: str) -> bool:
+        # A root above it does not make it the user's: pytest is started in "/" in containers, and in
+        # a home or project folder that has the interpreter in it.
+        return any(file.startswith(root) and self._is_in_stdlib(root) for root in self._roots)
+
+    def _is_in_stdlib(self, folder: str) -> bool:
+        return folder.startswith(self._stdlib) and folder not in self._stdlib
 
     def _is_rooted_in_package(self, file: str) -> bool:
         # A root above site-packages (a project with its .venv inside) does not make libraries ours.
@@ -116,11 +126,9 @@ class Places:
             self._projects = {
                 path.name.removesuffix(".py")
                 for root in self._roots
-                if "-packages/" not in root
-                for folder in (Path(root), Path(root) / "src")
-                if folder.is_dir()
-                for path in folder.iterdir()
-                if path.suffix == ".py" or (path / "__init__.py").exists()
+                if "-packages/" not in root and root not in self._stdlib
+                for path in (*_entries(root), *_entries(f"{root}src"))
+                if path.suffix == ".py" or os.path.exists(path / "__init__.py")  # noqa: PTH110 - never raises
             }
         return self._projects
 
@@ -128,6 +136,14 @@ class Places:
 def _prefixes(folders: set[str]) -> tuple[str, ...]:
     every = folders | {str(Path(folder).resolve()) for folder in folders}
     return tuple(sorted(folder.rstrip("/") + "/" for folder in every if folder))
+
+
+def _entries(folder: str) -> list[Path]:
+    """Return what is in a folder; nothing of one that is not there or that we may not read."""
+    try:
+        return list(Path(folder).iterdir())
+    except OSError:
+        return []
 
 
 def _below(file: str, marker: str) -> str:

@@ -149,6 +149,8 @@ class Watcher:
         except Exception as error:  # noqa: BLE001 - ours, and said so
             self.results.fail(error, "at the end of the session")
         checker.stop()
+        # Of a run that was cut short, pytest tears the wider fixtures down when all is reported.
+        self._fixtures.clear()
         self.results.failures += [f"resource hygiene: {error}" for error in checker.failures]
         self.results.seconds = checker.seconds
         self.results.waited = checker.settler.waited

@@ -242,10 +242,15 @@ class _Hook:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Hook):
             return NotImplemented
-        return bool(self.value == other.value) or (self.is_neutral and other.is_neutral)
+        return _is_one(self.value, other.value) or (self.is_neutral and other.is_neutral)
 
     def __hash__(self) -> int:
         return 0
+
+
+def _is_one(hook: Any, other: Any) -> bool:
+    """Compare by identity: a method is made anew at each access, and what else may say anything."""
+    return hook is other or (type(hook) is type(other) is MethodType and hook == other)
 
 
 def _is_runners(hook: Any) -> bool:

@@ -182,7 +182,7 @@ class SignalTracker(Tracker):
         slots: dict[Hashable, Any] = {number: _getsignal(number) for number in self._numbers}
         if self._past_python or self._through_ctypes is not None:
             for number in self._caught_in_c():
-                if slots.get(number) in (signal.SIG_DFL, signal.SIG_IGN):
+                if _is_plain(slots.get(number)):
                     slots[number] = _C_HANDLER
         slots[_WAKEUP] = _wakeup_fd()
         if _sigmask is not None:
@@ -284,7 +284,8 @@ class SignalTracker(Tracker):
 
     def is_default(self, key: Hashable, value: Any) -> bool:
         """Return whether no code of anybody's answers to the signal."""
-        return isinstance(key, int) and value in (signal.SIG_DFL, signal.default_int_handler)
+        is_first = value is signal.default_int_handler
+        return isinstance(key, int) and (is_first or (_is_plain(value) and value == signal.SIG_DFL))
 
     def restore(self, key: Hashable, value: Any, old: Any) -> bool:
         """Set the slot to what it was."""
@@ -414,10 +415,15 @@ def _shown_fd(fd: Any) -> str:
     return "none" if fd in {None, -1} else str(fd)
 
 
+def _is_plain(handler: Any) -> bool:
+    """Return whether it is none, but the default or to be ignored; a handler may refuse to compare."""
+    return isinstance(handler, int) and handler in {signal.SIG_DFL, signal.SIG_IGN}
+
+
 def _handler_name(handler: Any) -> str:
     if handler is None:
         return "a handler set from C"
-    if handler in (signal.SIG_DFL, signal.SIG_IGN):
+    if _is_plain(handler):
         return signal.Handlers(handler).name
     handler = getattr(handler, "_callback", handler)  # an asyncio Handle
     if isinstance(handler, (FunctionType, MethodType, BuiltinFunctionType)):

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 # Before any test, or plugin that forbids sockets, has replaced them.
 _Socket, _dup = socket.socket, os.dup
-# Linux, include/net/tcp_states.h
+# Linux, include/net/tcp_states.h. Its CLOSE is also the state in which a socket begins: to call an
+# open socket closed would puzzle whoever is to close it.
 _TCP_STATES = {
     1: "established", 2: "syn-sent", 3: "syn-received", 4: "fin-wait-1", 5: "fin-wait-2",
-    6: "time-wait", 7: "closed", 8: "close-wait", 9: "last-ack", 10: "listening", 11: "closing",
+    6: "time-wait", 7: "not connected", 8: "close-wait", 9: "last-ack", 10: "listening", 11: "closing",
 }  # fmt: skip
 
 
@@ -99,7 +100,7 @@ class SocketTracker(Tracker):
         except OSError:
             return Description(summary=f"socket fd {value} (closed meanwhile)")
         words = [facts["family"], facts["type"]]
-        if facts["local"]:
+        if facts["local"] and not facts["local"].endswith(":0"):  # which is bound to nothing
             words.append(facts["local"])
         if facts["remote"]:
             words.append(f"-> {facts['remote']}")
@@ -154,7 +155,7 @@ def _state(sock: socket.socket) -> str:
     try:
         sock.getpeername()
     except OSError as error:
-        return "open" if error.errno == errno.ENOTCONN else "unconnected"
+        return "open" if error.errno == errno.ENOTCONN else "not connected"
     return "connected"
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +18,9 @@ from pytest_resource_hygiene import (
     no_leaks,
     snapshot,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
 
 
 def test_a_clean_block_passes() -> None:
@@ -83,13 +87,73 @@ def test_only_the_kinds_asked_for_are_watched() -> None:
     ("arguments", "words"),
     [
         pytest.param({"kinds": ["thread"]}, "unknown kind 'thread'", id="kind"),
+        pytest.param({"kinds": "thread"}, "unknown kind 'thread'", id="kind-without-a-list"),
+        pytest.param({"kinds": []}, "no kinds to watch", id="no-kind"),
+        pytest.param({"kinds": print}, r"write @no_leaks\(\)", id="without-parentheses"),
         pytest.param({"action": "shout"}, "raise, warn, return", id="action"),
+        pytest.param({"grace": -1}, "seconds from 0", id="grace"),
+        pytest.param({"grace": "long"}, "seconds from 0", id="grace-in-words"),
     ],
 )
 def test_mistakes_are_told_at_once(arguments: dict[str, object], words: str) -> None:
-    """An unknown kind or action is refused before the block begins."""
+    """An argument that cannot be used is refused before the block begins."""
     with pytest.raises(SettingsError, match=words):
         no_leaks(**arguments)  # type: ignore[arg-type]
+
+
+def _generate() -> Iterator[int]:
+    yield 1
+
+
+async def _generate_async() -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        pytest.param(_generate, "generator function", id="generator"),
+        pytest.param(_generate_async, "generator function", id="async-generator"),
+        pytest.param(int, "not a function", id="class"),
+        pytest.param(staticmethod(print), "not a function", id="above-staticmethod"),
+    ],
+)
+def test_what_would_pass_unchecked_is_refused(target: Any, words: str) -> None:
+    """A decorator that can never find anything must not look as if it did."""
+    decorate = no_leaks()
+    with pytest.raises(SettingsError, match=words):
+        decorate(target)
+
+
+class _Service:
+    """Is called like a function, and is a coroutine function all the same."""
+
+    def __init__(self) -> None:
+        self.kept: list[socket.socket] = []
+
+    async def __call__(self) -> None:
+        self.kept.append(socket.socket())
+
+
+def test_an_object_with_an_async_call_is_awaited_within_the_check() -> None:
+    """Its body runs when it is awaited, so that is what is checked."""
+    service = _Service()
+    with pytest.raises(LeaksFoundError, match="socket fd"):
+        asyncio.run(no_leaks(grace=0.05)(service)())
+    service.kept.pop().close()
+
+
+def test_one_object_checks_a_block_within_its_own_block() -> None:
+    """The inner block does not take the outer one's beginning away."""
+    kept: list[socket.socket] = []
+    check = no_leaks(grace=0.0)
+    with pytest.raises(LeaksFoundError) as caught:  # noqa: PT012, SIM117 - a block in a block
+        with check:
+            kept.append(socket.socket())
+            with check:
+                pass
+    kept.pop().close()
+    assert [leak.kind for leak in caught.value.leaks] == ["sockets"]
 
 
 def test_each_call_of_a_decorated_function_is_checked() -> None:

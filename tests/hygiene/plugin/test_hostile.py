@@ -128,3 +128,28 @@ def test_a_child_that_runs_on_through_the_runner_leaves_the_file_alone(project: 
     assert run.findings == []
     assert run.summary["tests"] == 2
     assert "LEAKED" not in run.text, "what we hold open of the parent is no leak of the child"
+
+
+def test_a_callable_that_refuses_to_be_compared_is_seen_like_any_other(project: Project) -> None:
+    """Whose ``__eq__`` raises is another than what was there, and the same as itself."""
+    write_suite(
+        project,
+        """
+        class Stubborn:
+            def __call__(self, *args): pass
+            def __eq__(self, other): raise RuntimeError("no comparison")
+            __hash__ = None
+        def test_hook(): sys.excepthook = Stubborn()
+        def test_handler():
+            handler = Stubborn()
+            KEEP.append(handler)
+            signal.signal(signal.SIGUSR2, handler)
+        def test_next(): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 2}
+    assert run.one("test_hook")["summary"].endswith("-> test_it.Stubborn object")
+    assert run.one("test_handler")["summary"].endswith("replaced by test_it.Stubborn object")
+    assert run.code == 1, run.text

@@ -209,3 +209,31 @@ def test_repeating_finds_what_grows_every_time(project: Project) -> None:
     run = project.run("--resource-hygiene-repeat=3", env=unmeasured)
 
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_grows"}, run.text
+
+
+def test_a_run_that_is_cut_short_waits_for_no_fixture_after_its_report(project: Project) -> None:
+    """What pytest tears down when all is reported would be waited for in vain."""
+    project.write(
+        "conftest.py",
+        """
+        def pytest_unconfigure(config):
+            watcher = config.pluginmanager.get_plugin("resource_hygiene_watcher")
+            summary = config.pluginmanager.get_plugin("resource_hygiene_summary")
+            print("unreported:", watcher.checker.settler.waited - summary._results.waited)
+        """,
+    )
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="session")
+        def wide():
+            KEEP.append(socket.socket())
+            yield
+        def test_leaks(wide): KEEP.append(socket.socket())
+        def test_is_not_reached(): pass
+        """,
+    )
+    run = project.run("-x")
+
+    assert run.outcomes == {"leaked": 1}
+    assert "unreported: 0.0\n" in run.out

@@ -45,7 +45,7 @@ def _system(text: bytes) -> Any:
             raise PermissionError
         return text
 
-    return SimpleNamespace(read=read)
+    return SimpleNamespace(read=read, Timer=threading.Timer)  # a plugin may have a thread running
 
 
 # --- timers ---

@@ -16,6 +16,7 @@ import pytest
 
 from pytest_resource_hygiene.trackers import _descriptors
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
+from pytest_resource_hygiene.trackers.sockets import SocketTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -285,3 +286,15 @@ def test_what_uvloop_keeps_for_the_process_is_made_before_a_test_has_to(
     finally:
         for number in kept:
             os.close(number)
+
+
+def test_an_open_socket_is_never_called_closed() -> None:
+    """Linux calls the state in which a socket begins CLOSE; whoever is to close it is told better."""
+    tracker = SocketTracker()
+    with socket.socket() as fresh, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        words = [tracker.describe(None, sock.fileno()).summary for sock in (fresh, bound)]
+        fd, port = fresh.fileno(), bound.getsockname()[1]
+
+    assert words[0] == f"socket fd {fd} AF_INET SOCK_STREAM, not connected"
+    assert words[1].endswith(f" 127.0.0.1:{port}, not connected")
