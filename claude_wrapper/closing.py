@@ -24,8 +24,9 @@ SHARE_CONNECTIONS = 0.15
 SHARE_REST = 0.05
 # All of them together; the rest of the time is for the verification and the interpreter's end.
 SHARE_STEPS = 0.8
-# uvicorn looks once in 0.1 s whether it should stop, and waits whole seconds for connections.
 CONNECTIONS_AT_LEAST = 1.3
+# In what share of that time a client must have read the end of its answer.
+SHARE_READING = 0.5
 # A file of sessions on a slow disk is worth waiting for.
 STORE_AT_LEAST = 1.0
 # A step ends by itself at its deadline; only one that hangs is cut off, this much later.
@@ -84,6 +85,7 @@ class Closing:
         self._services.table.kill_all_now()
         if self._http is not None:
             self._http.force_exit = True
+            self._cut_connections()
 
     async def _stop_accepting(self) -> None:
         self._services.phase = "draining"
@@ -109,9 +111,21 @@ class Closing:
         ended = await self._services.table.end_all(self._budget * SHARE_CHILDREN)
         return f"{ended} children ended"
 
-    async def _close_connections(self) -> None:
-        if self._serving is not None:
-            await asyncio.wait([self._serving])
+    async def _close_connections(self) -> str:
+        if self._serving is None:
+            return ""
+        patience = max(CONNECTIONS_AT_LEAST, self._budget * SHARE_CONNECTIONS) * SHARE_READING
+        await asyncio.wait([self._serving], timeout=patience)
+        cut = self._cut_connections()
+        await asyncio.wait([self._serving])
+        return f"{cut} connections cut" if cut else ""
+
+    def _cut_connections(self) -> int:
+        """End those whose clients do not read: closing would wait for them; how many."""
+        connections = () if self._http is None else tuple(self._http.server_state.connections)
+        for connection in connections:
+            connection.transport.abort()
+        return len(connections)
 
     async def _stop_monitors(self) -> None:
         await self._services.monitoring.stop()

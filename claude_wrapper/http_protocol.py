@@ -44,9 +44,18 @@ class _QuietTransport:
 
 
 class HttpProtocol(H11Protocol):
-    """One connection; the time for the head of a request is that between two requests."""
+    """One connection; the time for the head of a request is that between two requests.
+
+    Args:
+        read_patience: Seconds in which a client that has fallen behind must read something.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
+    _reading_timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, read_patience: float = 600.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_patience = read_patience
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -56,7 +65,18 @@ class HttpProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._stop_waiting()
+        self._stop_reading_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to read: what it does not read stays in our memory."""
+        super().pause_writing()
+        self._expect_reading(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        self._stop_reading_timer()
 
     def data_received(self, data: bytes) -> None:
         """Take what came; once a head is whole, the application answers in its own time."""
@@ -97,6 +117,20 @@ class HttpProtocol(H11Protocol):
             self._refuse(RequestHeadTimeoutError(text))
         else:
             self.transport.close()
+
+    def _expect_reading(self, unread: int) -> None:
+        def look() -> None:
+            left = self.transport.get_write_buffer_size()
+            # One that reads slowly may; closing would wait for one that does not read at all.
+            self._expect_reading(left) if left < unread else self.transport.abort()
+
+        self._stop_reading_timer()
+        self._reading_timer = self.loop.call_later(self._read_patience, look)
+
+    def _stop_reading_timer(self) -> None:
+        if self._reading_timer is not None:
+            self._reading_timer.cancel()
+            self._reading_timer = None
 
     def _refuse(self, error: WrapperError) -> None:
         body, status = encode_json(error_body(error)), error.http_status

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
@@ -204,10 +205,13 @@ class WrapperServer:
         stopped.cancel()
 
     async def _serve(self, services: Services, listener: socket.socket) -> None:
+        settings = self._settings
         config = uvicorn.Config(
             create_app(services), log_config=None, access_log=False, lifespan="off",
-            server_header=False, http=HttpProtocol, ws="none", backlog=BACKLOG,
-            timeout_graceful_shutdown=1, timeout_keep_alive=75,
+            server_header=False, http=_protocol(settings.request_timeout), ws="none",
+            backlog=BACKLOG, timeout_keep_alive=75,
+            # It would cut running answers off: how long each step of the end may take is in Closing.
+            timeout_graceful_shutdown=None,
             # By default whoever connects from loopback could name any address and scheme.
             proxy_headers=False,
         )  # fmt: skip
@@ -257,6 +261,11 @@ def serve(settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[
             return await server.run()
 
     return asyncio.run(main())
+
+
+def _protocol(read_patience: float) -> type[asyncio.Protocol]:
+    """The protocol with its setting; uvicorn calls it as it would call a class."""
+    return cast("type[asyncio.Protocol]", partial(HttpProtocol, read_patience=read_patience))
 
 
 async def _verified(report: ShutdownReport, verifier: Verifier) -> ShutdownReport:

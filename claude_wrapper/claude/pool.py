@@ -79,6 +79,11 @@ class Pool:
         return self._starter.last_failure
 
     @property
+    def failures_in_a_row(self) -> int:
+        """How many processes were of no use since the last one that was."""
+        return self._starter.failures
+
+    @property
     def size(self) -> int:
         """Processes there are or will be in a moment; one counts until it is gone."""
         return self.roster.size

@@ -31,12 +31,14 @@ async def slow_answer(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[tuple[str, int]]:
+async def serving(app: Any, **options: Any) -> AsyncIterator[tuple[str, int]]:
     config = uvicorn.Config(app, http=HttpProtocol, ws="none", lifespan="off")
     config.load()
     config.timeout_keep_alive = 0.1  # type: ignore[assignment]
     loop, state = asyncio.get_running_loop(), ServerState()
-    server = await loop.create_server(lambda: HttpProtocol(config, state, {}), "127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: HttpProtocol(config, state, {}, **options), "127.0.0.1", 0
+    )
     async with server:
         yield server.sockets[0].getsockname()
 
@@ -79,6 +81,23 @@ async def test_nonsense_behind_a_request_ends_the_connection_after_its_answer() 
         answer = await reader.read()
     assert b"done" in answer
     assert b"HTTP/1.1 400 Bad Request" in answer
+
+
+async def test_a_client_that_does_not_read_is_not_written_to_for_ever() -> None:
+    piece, sent = b"x" * 1_000_000, asyncio.Event()
+
+    async def large_answer(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(50):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        sent.set()
+
+    async with serving(large_answer, read_patience=0.1) as address:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(address)
+            client.sendall(REQUEST)
+            await sent.wait()
 
 
 async def test_what_is_written_to_who_has_just_gone_is_dropped_without_a_word(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from wrapper.support.servers import RunningServer, running_server, wait_until
+from wrapper.support.servers import RunningServer, running_server, wait_until, write_fake_cli
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +111,16 @@ def test_health_notices_a_process_that_died_and_a_folder_that_is_gone(tmp_path: 
         assert http.get("/health").json()["checks"]["state_folder"]["status"] == "unhealthy"
         assert http.get("/health").json()["status"] == "unhealthy"
         (tmp_path / "elsewhere").rename(runs)
+
+
+def test_a_cli_that_cannot_be_started_is_no_mere_degradation(tmp_path: Path) -> None:
+    cli = write_fake_cli(tmp_path, "--fake-crash")
+    with (
+        running_server(tmp_path, cli=cli) as server,
+        httpx.Client(base_url=server.url, timeout=20) as http,
+    ):
+        wait_until(lambda: http.get("/health").json()["status"] == "unhealthy", what="unhealthy")
+        assert "fake crash at start" in http.get("/health").json()["checks"]["cli"]["failure"]
 
 
 def test_only_a_key_opens_the_details(tmp_path: Path) -> None:

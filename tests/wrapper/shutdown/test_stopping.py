@@ -164,6 +164,34 @@ def test_it_drains_what_is_nearly_done(tmp_path: Path) -> None:
     assert_nothing_left(tmp_path)
 
 
+def test_a_longer_time_to_stop_is_time_for_the_answers(tmp_path: Path) -> None:
+    """15 % of 20 s, and no less: the HTTP server has no patience of its own."""
+    with running_server(tmp_path, "--shutdown-timeout", "20") as server:
+        streams = Streams(server, "[[chunks:20]] [[delay:0.1]]", 1)
+        wait_until(
+            lambda: httpx.get(f"{server.url}/health").json()["processes"]["busy"] == 1, what="busy"
+        )
+        assert server.stop() == 0
+        streams.join()
+    assert streams.last == ["data: [DONE]"]
+    assert_nothing_left(tmp_path)
+
+
+def test_a_client_that_does_not_read_its_answer_is_cut_off(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "[[huge:9000000]]"}]
+    body = json.dumps({"model": "sonnet", "messages": messages}).encode()
+    head = f"host: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    with running_server(tmp_path) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", urlsplit(server.url).port or 0))
+        client.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n\r\n".encode() + body)
+        # The turn is over, and its answer on the way.
+        client.recv(1)
+        assert server.stop() == 0
+    assert_nothing_left(tmp_path)
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
 def test_a_second_signal_forces(tmp_path: Path) -> None:
     with running_server(tmp_path, "--shutdown-timeout", "60s") as server:
         streams = Streams(server, "[[midhang]]", 1)

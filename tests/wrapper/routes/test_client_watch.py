@@ -1,0 +1,69 @@
+"""Who has left is noticed, and whoever stayed leaves nothing that only the collector could free."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from claude_wrapper.lifecycle import ResourceTracker
+from claude_wrapper.routes.client_watch import ClientWatch
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+pytestmark = pytest.mark.anyio
+
+
+class Client:
+    """Stands for a request: says when it has gone."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+
+class Talk:
+    """Stands for a conversation: holds its watch, which can stop it."""
+
+    def __init__(self, client: Client, tracker: ResourceTracker) -> None:
+        self.was_stopped = False
+        self.watch = ClientWatch(cast("Request", client), tracker)
+        self.watch.on_leave = self.stop
+
+    def stop(self) -> None:
+        self.was_stopped = True
+
+
+async def test_a_client_that_leaves_stops_its_turn() -> None:
+    client = Client()
+    talk = Talk(client, ResourceTracker())
+    client.gone.set()
+    await asyncio.wait([cast("asyncio.Task[None]", talk.watch._task)])
+    assert (talk.watch.has_left, talk.was_stopped) == (True, True)
+    talk.watch.close()
+
+
+async def test_a_conversation_that_is_over_needs_no_garbage_collector() -> None:
+    """It holds up to 32 MiB of request and as much of an answer."""
+    talk = Talk(Client(), tracker := ResourceTracker())
+    await asyncio.sleep(0)
+    task = cast("asyncio.Task[None]", talk.watch._task)
+    gone = weakref.ref(talk)
+    talk.watch.close()
+    await asyncio.wait([task])
+    del task
+    gc.disable()
+    try:
+        del talk
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert tracker.list() == ()
