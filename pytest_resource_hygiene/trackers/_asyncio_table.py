@@ -317,12 +317,14 @@ class AsyncioTable:
         if not creations:
             return 0.0
         patience = self._recorder.patience(creations)
-        waited, delay = 0.0, 0.001
+        began, waited, delay = System.perf_counter(), 0.0, 0.001
         while waited < patience and self._unsettled(loop):
             delay = min(delay, patience - waited)
             self._run(loop, delay)
             waited += delay
             delay = min(delay * 2, 0.05)
+        left = [self.creation_of(thing) for thing in self._unsettled(loop)]
+        self._recorder.waited(System.perf_counter() - began, left)
         return waited
 
     def _unsettled(self, loop: Any) -> list[Any]:
