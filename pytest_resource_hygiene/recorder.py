@@ -85,6 +85,8 @@ class Recorder(Sites):
         self.is_tool_code: Callable[[Any], bool] = lambda function: False
         self.creation_of: Callable[[int, str], Creation | None] = lambda fd, path: None
         self.patience: Callable[[Iterable[Creation | None]], float] = lambda creations: 0.5
+        # Told what a wait outside of any judgement cost, and which makings it was in vain for.
+        self.waited: Callable[[float, Iterable[Creation | None]], None] = lambda spent, left: None
 
     def when_imported(self, module: str, callback: Callable[[], None]) -> None:
         """Call back when the module is there: at once, or after somebody else imported it."""

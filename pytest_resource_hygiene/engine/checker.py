@@ -80,6 +80,7 @@ class LeakChecker:
         self.recorder.is_by_tool = self.reader.is_by_tool
         self.recorder.is_by_user = self.reader.is_by_user
         self.recorder.patience = self._patience
+        self.recorder.waited = self._has_waited
         self.session = Owner(OwnerInfo("session", "session", "session"))
         self.fixtures: dict[Owner, None] = {}
         self.blind_spots: list[tuple[str, str]] = []
@@ -319,6 +320,12 @@ class LeakChecker:
         if sites and all(site in self._slow_sites for site in sites):
             return min(self.settings.grace, self.settings.repeat_grace)
         return self.settings.grace
+
+    def _has_waited(self, spent: float, left: Iterable[Creation | None]) -> None:
+        """Count the wait before a test runner's loop is closed, which no judgement is part of."""
+        self.seconds += spent
+        self.settler.waited += spent
+        self._slow_sites.update(creation.stack for creation in left if creation is not None)
 
     def _remember_slow(self, left: Iterable[Entry], patience: float) -> None:
         for entry in left:

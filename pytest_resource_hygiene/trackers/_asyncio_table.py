@@ -19,6 +19,7 @@ from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
 from pytest_resource_hygiene.trackers._descriptors import fileno
+from pytest_resource_hygiene.trackers._idle_loops import can_change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -317,12 +318,16 @@ class AsyncioTable:
         if not creations:
             return 0.0
         patience = self._recorder.patience(creations)
-        waited, delay = 0.0, 0.001
+        if not can_change(loop, patience):
+            return 0.0
+        began, waited, delay = System.perf_counter(), 0.0, 0.001
         while waited < patience and self._unsettled(loop):
             delay = min(delay, patience - waited)
             self._run(loop, delay)
             waited += delay
             delay = min(delay * 2, 0.05)
+        left = [self.creation_of(thing) for thing in self._unsettled(loop)]
+        self._recorder.waited(System.perf_counter() - began, left)
         return waited
 
     def _unsettled(self, loop: Any) -> list[Any]:

@@ -150,6 +150,56 @@ def test_a_site_that_cost_the_full_grace_once_costs_less_later(project: Project)
     assert [one["waited_seconds"] for one in run.failing] == [1.0, 0.15, 0.15, 0.15, 0.15]
 
 
+def test_a_task_that_a_runner_cancels_costs_the_full_grace_once(project: Project) -> None:
+    """So it is before a runner closes its loop; and what that costs is told as our time."""
+    write_suite(
+        project,
+        """
+        async def tick():
+            while True: await asyncio.sleep(0.01)
+        @pytest.mark.asyncio
+        @pytest.mark.parametrize("n", range(5))
+        async def test_it(n): KEEP.append(asyncio.create_task(tick()))
+        """,
+    )
+    run = project.run("-p", "asyncio", grace=1)
+
+    assert run.outcomes == {"leaked": 5}
+    waits = [one["waited_seconds"] for one in run.failing]
+    assert waits == pytest.approx([1.0, 0.15, 0.15, 0.15, 0.15])
+    assert run.summary["overhead_seconds"] >= sum(waits)
+
+
+def test_nobody_waits_for_a_task_that_time_cannot_end(project: Project) -> None:
+    """It sleeps longer than the grace, or waits for nobody; one that a thread ends is waited for."""
+    write_suite(
+        project,
+        """
+        @pytest.mark.asyncio
+        async def test_sleeps(): KEEP.append(asyncio.create_task(asyncio.sleep(30)))
+        @pytest.mark.asyncio
+        async def test_waits(): KEEP.append(asyncio.create_task(asyncio.Event().wait()))
+        @pytest.mark.asyncio
+        async def test_naps(): KEEP.append(asyncio.create_task(asyncio.sleep(0.2)))
+        @pytest.mark.asyncio
+        async def test_thread():
+            end = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            def wake():
+                time.sleep(0.2)
+                loop.call_soon_threadsafe(end.set)
+            threading.Thread(target=wake).start()
+            KEEP.append(asyncio.create_task(end.wait()))
+        """,
+    )
+    run = project.run("-p", "asyncio", grace=20)
+
+    assert [one["nodeid"] for one in run.failing] == [
+        "test_it.py::test_sleeps", "test_it.py::test_waits",
+    ]  # fmt: skip
+    assert [one["waited_seconds"] for one in run.failing] == [0, 0]
+
+
 def test_a_slow_closer_at_a_known_slow_site_is_still_forgiven(project: Project) -> None:
     """After a site has cost the full grace, one of its threads that needs 100 ms is no leak."""
     write_suite(
