@@ -128,8 +128,6 @@ def gather_loose(groups: list[Group]) -> list[Group]:
 def number_of(entry: Entry) -> int | None:
     """Return the descriptor number or process id of a resource, if it has one."""
     value = entry.value
-    if entry.change == "exceeded":
-        return None
     if isinstance(value, int):
         return value if entry.tracker.kind in {"fds", "sockets"} else None
     pid = getattr(value, "pid", None)

@@ -120,8 +120,6 @@ class OwnershipTransfer:
         A test runner's own fixture holds the loop, which reaches everything that runs on it. Only
         what the loop itself keeps for its tests, the workers of its executor, is the loop's.
         """
-        if entry.owner is fixture:
-            return False
         files = {code.co_filename for code in fixture.codes}
         if "tool" not in map(self._reader.places.of, files):
             return True

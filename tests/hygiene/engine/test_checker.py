@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.model import OwnerInfo
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey, Tracker
 
 if TYPE_CHECKING:
@@ -235,6 +237,41 @@ def test_what_only_the_collector_frees_is_a_note_or_strictly_a_failure(
 
     assert leak.severity == severity
     assert bench.checker.settler.collections == 1
+
+
+def test_what_goes_while_it_is_described_went_by_itself(make: Callable[..., Bench]) -> None:
+    """Suspects are described before the collector runs, and that may take as long as they need."""
+
+    class Shy(Handles):
+        def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
+            self.listed.clear()
+            return Description("gone by now")
+
+    bench = make(Shy())
+    test = bench.begin()
+    kept = bench.tracker.open()
+
+    assert bench.checker.close(test) == []
+    assert bench.checker.settler.collections == 0
+    assert kept
+
+
+@pytest.mark.parametrize(("kind", "told"), [("threads", 0), ("fds", 1)])
+def test_what_can_end_by_itself_may_have_done_so_in_a_long_collection(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, kind: str, told: int
+) -> None:
+    """That a thread is gone after it proves nothing; a descriptor does not close itself."""
+    tracker = Handles()
+    vars(tracker)["kind"] = kind
+    bench = make(tracker)
+    test = bench.begin()
+    kept = bench.tracker.open()
+    seconds = itertools.count()
+    monkeypatch.setattr(System, "collect", tracker.listed.clear)
+    monkeypatch.setattr(System, "monotonic", lambda: float(next(seconds)))
+
+    assert [leak.severity for leak in bench.checker.close(test)] == ["note"] * told
+    assert kept
 
 
 # --- whose ---

@@ -52,11 +52,18 @@ def test_what_only_a_failed_tests_frames_hold_is_no_leak(project: Project) -> No
             try: raise OSError
             except OSError: logging.exception("kept with its frames")
             assert False, "its own failure"
+        def inner():
+            own = socket.socket()
+            raise OSError("the cause")
+        def test_fails_for_a_cause():
+            try: inner()
+            except OSError as error: cause = error
+            raise ValueError("raised where no other is being handled") from cause
         """,
     )
     run = project.run()
 
-    assert run.outcomes == {"failed": 1, "errors": 2}
+    assert run.outcomes == {"failed": 2, "errors": 2}
     assert run.failing == []
     assert "its own failure" in run.out
     assert "kept with its frames" in run.out

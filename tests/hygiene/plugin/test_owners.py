@@ -373,3 +373,73 @@ def test_what_unittest_ends_with_the_class_is_the_class_s(project: Project) -> N
     run = project.run()
 
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::TestIt::test_two"}, run.text
+
+
+def test_what_a_test_puts_in_the_place_of_a_fixtures_is_the_tests(project: Project) -> None:
+    """A name that the setup has bound is the fixture's for as long as it means what was bound."""
+    write_suite(
+        project,
+        """
+        client = first = None
+        def setup_module(module): module.client = module.first = socket.socket()
+        def teardown_module(module): module.first.close()
+        def test_replaces_it():
+            global client
+            client = socket.socket()
+        def test_next(): pass
+        """,
+    )
+
+    assert project.run().one("test_replaces_it")["owner"]["type"] == "test"
+
+
+def test_the_executor_of_a_loop_within_a_fixtures_value_is_the_fixtures(project: Project) -> None:
+    """A fixture that made a loop answers for its workers, wherever in its value the loop is."""
+    write_suite(
+        project,
+        """
+        class Service:
+            def __init__(self): self.loop = asyncio.new_event_loop()
+            def work(self):
+                self.loop.run_until_complete(self.loop.run_in_executor(None, int))
+            def stop(self):
+                self.loop.run_until_complete(self.loop.shutdown_default_executor())
+                self.loop.close()
+        @pytest.fixture(scope="module")
+        def service():
+            service = Service()
+            yield service
+            service.stop()
+        def test_works(service): service.work()
+        def test_works_again(service): service.work()
+        """,
+    )
+    run = project.run()
+
+    assert run.failing == []
+    assert run.code == 0, run.text
+
+
+def test_a_worker_that_joins_a_leaked_pool_is_a_leak_of_its_own(project: Project) -> None:
+    """Whoever began the pool has been judged: nobody but this test answers for the second worker."""
+    write_suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        POOL = ThreadPoolExecutor(2)
+        GO = threading.Event()
+        @pytest.fixture(scope="session", autouse=True)
+        def ends_at_last():
+            yield
+            GO.set()
+        def test_first(): POOL.submit(GO.wait)
+        def test_second(): POOL.submit(GO.wait)
+        def test_third(): pass
+        """,
+    )
+    run = project.run(grace=0.05)
+
+    assert [one["nodeid"].partition("::")[2] for one in run.failing] == [
+        "test_first",
+        "test_second",
+    ]

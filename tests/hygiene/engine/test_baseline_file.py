@@ -1,0 +1,45 @@
+"""The file of known leaks, as the engine reads and writes it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_resource_hygiene.engine.baseline import Baseline, KnownLeak
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _entry(name: str, **fields: str) -> KnownLeak:
+    parts = {"owner": "test", "scope": "function", "kind": "fds", "made": "", "line": "",
+             "summary": "a file", "fingerprint": "0123456789abcdef"}  # fmt: skip
+    return KnownLeak(name=name, **{**parts, **fields})
+
+
+def test_an_entry_that_is_there_keeps_what_somebody_wrote_into_it() -> None:
+    """A run that finds the leak again knows no reason, and must not take it away."""
+    kept = Baseline([_entry("test_it", reason="upstream", issue="#7")])
+
+    (entry,) = kept.with_entries([_entry("test_it")])
+    assert (entry.reason, entry.issue) == ("upstream", "#7")
+
+
+def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "leaks.jsonl"
+    Baseline([_entry("test_it")]).write(file)
+    before = file.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        Baseline([_entry("test_other")]).write(file)
+
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
