@@ -277,7 +277,7 @@ def test_a_failed_response_is_not_stored(client: openai.OpenAI) -> None:
         ),
         pytest.param(
             {"input": [{"type": "function_call_output", "call_id": "t", "output": "x"}]},
-            "messages.0.tool_call_id", id="output of nothing",
+            "input.0.call_id", id="output of nothing",
         ),
     ],
 )  # fmt: skip
