@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pytest
 
-from claude_wrapper.errors import WrapperError
 from claude_wrapper.model import TextDelta, Usage
 from claude_wrapper.routes.chat import ChatDialect
 from claude_wrapper.routes.event_stream import EventStream
+
+if TYPE_CHECKING:
+    from claude_wrapper.errors import WrapperError
 
 pytestmark = pytest.mark.anyio
 
