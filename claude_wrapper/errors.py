@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "CONTEXT_LENGTH",
     "BodyTimeoutError",
     "CliFailedError",
     "CliMissingError",
@@ -65,6 +66,10 @@ def _bounded(message: str) -> str:
     if len(message) <= LONGEST_MESSAGE:
         return message
     return f"{message[:KEPT_OF_LONGER]} … {message[-KEPT_OF_LONGER:]}"
+
+
+# OpenAI's code for a conversation that is too long for the model.
+CONTEXT_LENGTH = "context_length_exceeded"
 
 
 class InvalidRequestError(WrapperError):

@@ -84,7 +84,11 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTurn:
-    """A request in plain records, and the parameters that could not be carried."""
+    """A request in plain records, and the parameters that could not be carried.
+
+    `places` says of each message where it stood in the body, for errors; messages before those
+    were stored.
+    """
 
     model: str
     system: str
@@ -94,6 +98,7 @@ class ChatTurn:
     body: dict[str, Any]
     json_schema: dict[str, Any] | None
     ignored: tuple[str, ...]
+    places: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

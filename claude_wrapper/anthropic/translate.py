@@ -56,15 +56,17 @@ def translate(request: MessagesRequest) -> ChatTurn:
     check_model(request.model)
     _refuse_what_changes_the_answer(request)
     body, schema = _body(request), _schema(request)
+    placed = tuple(_placed(request))
     return ChatTurn(
         model=request.model,
         system=system_of(request),
-        messages=messages_of(request),
+        messages=tuple(message for _, message in placed),
         tools=tools_of(request),
         max_tokens=request.max_tokens,
         body=body,
         json_schema=schema if may_answer_in_text(body) else None,
         ignored=_ignored(request),
+        places=tuple(place for place, _ in placed),
     )
 
 
@@ -80,12 +82,15 @@ def messages_of(request: CountRequest) -> tuple[Message, ...]:
     Raises:
         InvalidRequestError: A turn is empty.
     """
-    return tuple(
-        message
-        for index, turn in enumerate(request.messages)
-        if not isinstance(turn, SystemTurn)
-        for message in _messages(turn, f"messages.{index}.content")
-    )
+    return tuple(message for _, message in _placed(request))
+
+
+def _placed(request: CountRequest) -> Iterator[tuple[str, Message]]:
+    """Each message, and where it stands."""
+    for index, turn in enumerate(request.messages):
+        if not isinstance(turn, SystemTurn):
+            place = f"messages.{index}"
+            yield from ((place, message) for message in _messages(turn, f"{place}.content"))
 
 
 def tools_of(request: CountRequest) -> tuple[ToolSpec, ...]:

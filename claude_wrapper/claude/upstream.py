@@ -6,7 +6,14 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from claude_wrapper.errors import CliFailedError, UnauthorizedError, UpstreamError, WrapperError
+from claude_wrapper.errors import (
+    CONTEXT_LENGTH,
+    CliFailedError,
+    InvalidRequestError,
+    UnauthorizedError,
+    UpstreamError,
+    WrapperError,
+)
 
 if TYPE_CHECKING:
     from claude_wrapper.claude.events import ResultEvent
@@ -15,6 +22,11 @@ __all__ = ["upstream_error"]
 
 # The CLI does not pass the API's own retry-after on.
 RETRY_AFTER = {429: 30.0, 529: 10.0, 503: 10.0}
+# The CLI says so of itself, before it asks, and the API in more words. Agents shorten their history
+# when they see OpenAI's code for it, and give up on anything else.
+TOO_LONG = re.compile(
+    r"prompt is too long|exceeds? (?:the )?context (?:limit|window)", re.IGNORECASE
+)
 PREFIX = re.compile(r"^API Error:\s*(?:\d{3}\s*)?")
 
 
@@ -32,6 +44,8 @@ def upstream_error(result: ResultEvent, resets_at: float | None) -> WrapperError
             f"the Claude CLI is not logged in ({text}); set ANTHROPIC_API_KEY or "
             "CLAUDE_CODE_OAUTH_TOKEN for the server"
         )
+    if status in (None, 400, 413) and TOO_LONG.search(text):
+        return InvalidRequestError(text, param="messages", code=CONTEXT_LENGTH)
     if status is None:
         return CliFailedError(f"the CLI gave up: {text}")
     return UpstreamError(

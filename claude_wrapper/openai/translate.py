@@ -51,6 +51,7 @@ def translate(request: ChatRequest) -> ChatTurn:
         body=body,
         json_schema=schema if may_answer_in_text(body) else None,
         ignored=_ignored(request),
+        places=tuple(f"messages.{index}" for index, _ in _spoken(request)),
     )
 
 
@@ -76,10 +77,15 @@ def _refuse_what_changes_the_answer(request: ChatRequest) -> None:
 
 
 def _messages(request: ChatRequest) -> tuple[Message, ...]:
-    spoken = [
-        (index, m) for index, m in enumerate(request.messages) if not isinstance(m, SystemMessage)
+    return tuple(_message(message, f"messages.{index}") for index, message in _spoken(request))
+
+
+def _spoken(request: ChatRequest) -> list[tuple[int, UserMessage | AssistantMessage | ToolMessage]]:
+    return [
+        (index, one)
+        for index, one in enumerate(request.messages)
+        if not isinstance(one, SystemMessage)
     ]
-    return tuple(_message(message, f"messages.{index}") for index, message in spoken)
 
 
 def _message(message: UserMessage | AssistantMessage | ToolMessage, path: str) -> Message:

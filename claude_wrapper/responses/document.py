@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from claude_wrapper.errors import InvalidRequestError
+from claude_wrapper.errors import CONTEXT_LENGTH, InvalidRequestError
 from claude_wrapper.responses.items import CUSTOM_INPUT
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def failed(
 ) -> dict[str, Any]:
     """The response whose turn failed; what was said until then stays visible."""
     code = "rate_limit_exceeded" if error.http_status == 429 else "server_error"
+    if error.code == CONTEXT_LENGTH:
+        code = CONTEXT_LENGTH
     told = {"code": code, "message": error.message}
     return {**document, "status": "failed", "error": told, "output": output}
 

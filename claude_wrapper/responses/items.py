@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from claude_wrapper.responses.schema import PartIn, ResponsesRequest
 
-__all__ = ["CUSTOM_INPUT", "instructions_of", "messages_of"]
+__all__ = ["CUSTOM_INPUT", "instructions_of", "messages_of", "placed_messages"]
 
 # A custom tool takes free text; to the model it is a function with this one argument.
 CUSTOM_INPUT = "input"
@@ -47,20 +47,29 @@ def messages_of(request: ResponsesRequest) -> tuple[Message, ...]:
     Raises:
         InvalidRequestError: An image cannot be passed on, or a message of the user is empty.
     """
+    return tuple(message for _, message in placed_messages(request))
+
+
+def placed_messages(request: ResponsesRequest) -> list[tuple[str, Message]]:
+    """The same, each with where it stands.
+
+    Raises:
+        InvalidRequestError: As above.
+    """
     if isinstance(request.input, str):
-        return (Message(role="user", parts=(TextPart(text=request.input),)),)
-    messages: list[Message] = []
+        return [("input", Message(role="user", parts=(TextPart(text=request.input),)))]
+    messages: list[tuple[str, Message]] = []
     for index, item in enumerate(request.input):
         message = _message(item, f"input.{index}")
         if message is None:
             continue
-        if message.tool_calls and messages and messages[-1].role == "assistant":
-            answer = messages[-1]
+        if message.tool_calls and messages and messages[-1][1].role == "assistant":
+            place, answer = messages[-1]
             calls = (*answer.tool_calls, *message.tool_calls)
-            messages[-1] = replace(answer, tool_calls=calls)
+            messages[-1] = place, replace(answer, tool_calls=calls)
         else:
-            messages.append(message)
-    return tuple(messages)
+            messages.append((f"input.{index}", message))
+    return messages
 
 
 def _message(item: InputItem, path: str) -> Message | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_wrapper.errors import InvalidRequestError
 from claude_wrapper.model import ChatTurn, ToolSpec
-from claude_wrapper.responses.items import CUSTOM_INPUT, instructions_of, messages_of
+from claude_wrapper.responses.items import CUSTOM_INPUT, instructions_of, placed_messages
 from claude_wrapper.responses.schema import AllowedTools, NamedTool
 from claude_wrapper.wire.rules import check_model, may_answer_in_text, not_honoured
 from claude_wrapper.wire.schemas import answer_schema, check_tool_names, tool_schema
@@ -51,15 +51,17 @@ def translate(
     _refuse_what_changes_the_answer(request)
     system = (request.instructions or "", earlier_system, instructions_of(request))
     body, schema = _body(request), _schema(request)
+    placed = placed_messages(request)
     return ChatTurn(
         model=request.model,
         system="\n\n".join(text for text in system if text),
-        messages=(*earlier, *messages_of(request)),
+        messages=(*earlier, *(message for _, message in placed)),
         tools=_tools(request),
         max_tokens=request.max_output_tokens,
         body=body,
         json_schema=schema if may_answer_in_text(body) else None,
         ignored=_ignored(request),
+        places=tuple(place for place, _ in placed),
     )
 
 

@@ -137,7 +137,7 @@ async def begin(
         if session_id:
             conversation = await _on_session(services, request, chat, session_id, watch)
         else:
-            check_conversation(chat.messages)
+            check_conversation(chat.messages, chat.places)
             ask = _turn_request(chat, chat.messages, chat.system, request.state.owner)
             conversation = Conversation(watch, services.runner.start(ask), chat.messages, None)
     except BaseException:
@@ -161,7 +161,7 @@ async def _on_session(
         stored = session.session
         new = _new_messages(stored.messages, chat.messages)
         messages = (*stored.messages, *new)
-        check_conversation(messages)
+        check_conversation(messages, chat.places[len(chat.places) - len(new) :])
         ask = _turn_request(chat, messages, chat.system or stored.system, owner, session_id)
         turn = services.runner.start(ask, waited=time.monotonic() - began)
     except BaseException:

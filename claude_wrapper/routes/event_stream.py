@@ -23,6 +23,8 @@ __all__ = ["EventStream", "StreamDialect"]
 
 logger = logging.getLogger(__name__)
 
+MISTAKE = "the server made a mistake; its log says which"
+
 
 class StreamDialect(Protocol):
     """How one wire format writes a stream."""
@@ -84,6 +86,10 @@ class EventStream(Response):
                 await self._pass_on(first)
             except WrapperError as error:
                 await self._write(self._dialect.error(error))
+            except Exception:
+                # It is too late for a status, and without a word it would look like a lost line.
+                await self._write(self._dialect.error(WrapperError(MISTAKE)))
+                raise
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _first_event(self) -> TurnEvent | None:

@@ -26,6 +26,7 @@ what the demo shows::
     [[escapee]]                 as before, in a session of its own and holding our output open
     [[stranger]]                as before, and with an empty environment
     [[hidden]]                  as before, in another folder, without our output
+    [[orphan]]                  as before, by a parent that ends at once
     [[pid]]                     answer with the own pid
 
 A directive that makes no sense is answered as an API error 400 that says why.

@@ -46,7 +46,7 @@ class Script:
         flags = self.flags
         if "pid" in flags:
             return [str(os.getpid())]
-        if {"grandchild", "escapee", "stranger", "hidden"} & flags.keys():
+        if {"grandchild", "escapee", "stranger", "hidden", "orphan"} & flags.keys():
             return [str(self._start_process())]
         if "huge" in flags:
             return ["x" * int(flags["huge"])]
@@ -66,6 +66,13 @@ class Script:
         """Start what outlives us when nobody looks after it; its pid."""
         if "grandchild" in self.flags:
             return subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL).pid
+        if "orphan" in self.flags:
+            # Hidden as below, by a parent that ends at once, as a daemon does it.
+            code = (
+                "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], cwd='/', env={},"
+                " start_new_session=True, stdout=subprocess.DEVNULL).pid)"
+            )
+            return int(subprocess.check_output([sys.executable, "-c", code, *SLEEPER]))
         if "hidden" in self.flags:
             return subprocess.Popen(
                 SLEEPER, start_new_session=True, env={}, cwd="/", stdout=subprocess.DEVNULL

@@ -59,8 +59,12 @@ def check_session_id(session_id: str, param: str) -> None:
         )
 
 
-def check_conversation(messages: Sequence[Message]) -> None:
+def check_conversation(messages: Sequence[Message], places: Sequence[str]) -> None:
     """Refuse a conversation that cannot be answered.
+
+    Args:
+        messages: All of them.
+        places: Where the newest of them stand in the request; those before are stored.
 
     Raises:
         InvalidRequestError: It is empty, ends with the model, or leaves a tool call open.
@@ -68,23 +72,26 @@ def check_conversation(messages: Sequence[Message]) -> None:
     if not messages or messages[-1].role == "assistant":
         raise InvalidRequestError(
             "the last message must come from the user or a tool; an answer cannot be prefilled",
-            param="messages",
+            param=_field(places),
         )
+    stored = len(messages) - len(places)
     open_calls: set[str] = set()
     for index, message in enumerate(messages):
+        place = places[index - stored] if index >= stored else "the stored conversation"
         if message.role == "tool":
             if message.tool_call_id not in open_calls:
+                id_field = "call_id" if place.startswith("input") else "tool_call_id"
                 raise InvalidRequestError(
-                    f"messages.{index}: no tool call {message.tool_call_id!r} waits for a result",
-                    param=f"messages.{index}.tool_call_id",
+                    f"{place}: no tool call {message.tool_call_id!r} waits for a result",
+                    param=f"{place}.{id_field}",
                 )
             open_calls.discard(message.tool_call_id)
             continue
         if open_calls:
-            raise _open_calls(open_calls, index)
+            raise _open_calls(open_calls, f"before {place}", places)
         open_calls = {call.id for call in message.tool_calls}
     if open_calls:
-        raise _open_calls(open_calls, len(messages))
+        raise _open_calls(open_calls, "at the end", places)
 
 
 def may_answer_in_text(body: dict[str, Any]) -> bool:
@@ -108,9 +115,13 @@ def not_honoured(extra: dict[str, Any] | None, harmless: frozenset[str]) -> list
     ]
 
 
-def _open_calls(calls: set[str], index: int) -> InvalidRequestError:
+def _open_calls(calls: set[str], where: str, places: Sequence[str]) -> InvalidRequestError:
     names = ", ".join(sorted(calls))
     return InvalidRequestError(
-        f"messages.{index}: the tool calls {names} have no 'tool' message with their result",
-        param="messages",
+        f"{where} the results of the tool calls {names} are missing", param=_field(places)
     )
+
+
+def _field(places: Sequence[str]) -> str:
+    """The field of the body that holds the conversation."""
+    return places[0].partition(".")[0] if places else "messages"

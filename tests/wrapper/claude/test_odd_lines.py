@@ -9,7 +9,7 @@ import pytest
 
 from claude_wrapper.claude.answer import AnswerReader
 from claude_wrapper.claude.control import ControlChannel, encode
-from claude_wrapper.claude.events import ControlRequest, ResultEvent, parse_line
+from claude_wrapper.claude.events import ControlRequest, ResultEvent, TurnBegan, parse_line
 from claude_wrapper.claude.messages import assistant_line
 from claude_wrapper.claude.tools import ToolBridge
 from claude_wrapper.claude.upstream import upstream_error
@@ -40,6 +40,27 @@ def test_a_result_tells_a_status_only_where_it_is_a_number(status: Any) -> None:
     result = parse_line(line.encode())
     assert isinstance(result, ResultEvent)
     assert upstream_error(result, None).http_status == (429 if status == 429 else 502)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "code"),
+    [
+        ("Prompt is too long", None, "context_length_exceeded"),
+        ("API Error: 400 prompt is too long: 3 tokens > 2 maximum", 400, "context_length_exceeded"),
+        ("API Error: 400 input length and `max_tokens` exceed context limit: 1 + 2 > 2", 400,
+         "context_length_exceeded"),
+        ("API Error: 400 something else", 400, "upstream_error"),
+        ("API Error: 500 prompt is too long", 500, "upstream_error"),
+    ],
+)  # fmt: skip
+def test_a_conversation_that_is_too_long_has_the_code_that_agents_know(
+    text: str, status: int | None, code: str
+) -> None:
+    line = {"type": "result", "is_error": True, "result": text, "api_error_status": status}
+    result = parse_line(json.dumps(line).encode())
+    assert isinstance(result, ResultEvent)
+    error = upstream_error(result, None)
+    assert (error.code, error.http_status) == (code, status or 400)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +109,12 @@ def test_a_tool_message_of_another_shape_does_not_end_the_reading(message: Any) 
     body = {"subtype": "mcp_message", "message": message}
     bridge.take(ControlRequest(request_id="1", subtype="mcp_message", body=body))
     assert written or bridge.parked
+
+
+@pytest.mark.parametrize(
+    ("tools", "told"),
+    [(["a", "b"], frozenset("ab")), ([], frozenset()), (None, None), ("ab", None), (5, None)],
+)
+def test_the_tools_of_a_turn_are_compared_only_where_they_are_told(tools: Any, told: Any) -> None:
+    line = {"type": "system", "subtype": "init", "tools": tools}
+    assert parse_line(json.dumps(line).encode()) == TurnBegan(tools=told)

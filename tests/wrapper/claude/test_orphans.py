@@ -136,6 +136,18 @@ def test_one_that_hides_wholly_goes_with_its_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel gives us orphans on Linux only")
+def test_one_that_hides_wholly_and_loses_its_parent_goes_at_once(tmp_path: Path) -> None:
+    """Its CLI process lives on: nothing but a look from time to time can notice."""
+    with running_server(tmp_path) as server:
+        body = {"model": "sonnet", "messages": [{"role": "user", "content": "[[orphan]]"}]}
+        answer = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=20)
+        hidden = int(answer.json()["choices"][0]["message"]["content"])
+        children = {child.pid for child in server.children()} - {hidden}
+        wait_until(lambda: not psutil.pid_exists(hidden), what="it is gone, and was collected")
+        assert all(map(is_alive, children))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel gives us orphans on Linux only")
 def test_children_that_were_there_before_the_server_are_left_alone(tmp_path: Path) -> None:
     """As of a script that starts something and then becomes the server; and what they orphan."""
     code = (

@@ -171,6 +171,12 @@ def test_a_json_schema_gives_an_object(client: openai.OpenAI) -> None:
             id="result of nothing",
         ),
         pytest.param(
+            {"messages": [{"role": "system", "content": "x"},
+                          {"role": "tool", "tool_call_id": "t", "content": "x"}]},
+            "messages.1.tool_call_id",
+            id="counted as the client counts",
+        ),
+        pytest.param(
             {"messages": [{"role": "user", "content": [LOCAL_IMAGE]}]},
             "messages.0.content.0.image_url",
             id="image from a file",

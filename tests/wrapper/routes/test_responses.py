@@ -249,6 +249,17 @@ def test_a_failed_response_is_not_stored(client: openai.OpenAI) -> None:
                 {"type": "input_image", "image_url": "file:///x"}]}]},
             "input.0.content.0.image_url", id="image from a file",
         ),
+        pytest.param(
+            {"input": [{"role": "developer", "content": "x"},
+                       {"type": "function_call_output", "call_id": "c", "output": "x"}]},
+            "input.1.call_id", id="result of nothing",
+        ),
+        pytest.param(
+            {"input": [{"role": "user", "content": "x"},
+                       {"type": "function_call", "call_id": "c", "name": "f"}]},
+            "input", id="call without a result",
+        ),
+        pytest.param({"input": [{"role": "user", "content": []}]}, "input.0.content", id="nothing"),
         pytest.param({"background": True}, "background"),
         pytest.param({"conversation": "conv_1"}, "conversation"),
         pytest.param({"prompt": {"id": "p"}}, "prompt"),
@@ -266,7 +277,7 @@ def test_a_failed_response_is_not_stored(client: openai.OpenAI) -> None:
         ),
         pytest.param(
             {"input": [{"type": "function_call_output", "call_id": "t", "output": "x"}]},
-            "messages.0.tool_call_id", id="output of nothing",
+            "input.0.call_id", id="output of nothing",
         ),
     ],
 )  # fmt: skip
