@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from pytest_resource_hygiene.engine.fingerprint import without_parameters
+from pytest_resource_hygiene.engine.fingerprint import place_words, without_parameters
 from pytest_resource_hygiene.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def known_leak(finding: Mapping[str, Any], root: str) -> KnownLeak:
         owner=owner["type"],
         scope=owner["scope"],
         kind=finding["kind"],
-        made=f"{origin['file']} in {origin['function']}" if origin else "",
+        made=place_words(origin["file"], origin["function"]) if origin else "",
         line=finding["details"].get("source_line", ""),
         summary=_VARYING.sub("N", finding["summary"].replace(f"{root}/", "")),
         fingerprint=finding["fingerprint"],
@@ -106,6 +106,10 @@ class Baseline:
         self._entries: dict[str, KnownLeak] = {}
         for entry in entries:
             self._entries.setdefault(entry.fingerprint, entry)
+        self._places = {
+            (one.kind, one.made, one.line, one.name if one.owner == "test" else "")
+            for one in self._entries.values()
+        }
 
     def __iter__(self) -> Iterator[KnownLeak]:
         return iter(sorted(self._entries.values()))
@@ -116,6 +120,20 @@ class Baseline:
     def get(self, fingerprint: str) -> KnownLeak | None:
         """Return the entry of that fingerprint, or None."""
         return self._entries.get(fingerprint)
+
+    def expects(self, kind: str, made: str, line: str, name: str) -> bool:
+        """Return whether such a leak is known, by what can be said of it before anybody waits.
+
+        Args:
+            kind: of the resource.
+            made: file and function of the making line, as in an entry.
+            line: the text of that line.
+            name: the owner's; of fixtures any, for what one leaks appears in each of its tests.
+        """
+        places = self._places
+        return (kind, made, line, "") in places or (
+            (kind, made, line, without_parameters(name)) in places
+        )
 
     def with_entries(self, entries: Iterable[KnownLeak]) -> Self:
         """Return a baseline with more entries; those that are there keep their words."""

@@ -277,11 +277,9 @@ class LeakChecker:
         others: list[Entry] = []
         for entry in suspects:
             (waiting if judge.deserves_wait(entry) else others).append(entry)
-        patience = self._patience(entry.creation for entry in waiting)
-        left, freed = self.settler.settle(waiting, owner, self.nodeid, patience)
+        left, freed = self._wait_for(waiting, owner)
         left += self._briefly(others, owner)
         left = [entry for entry in left if not entry.is_gone]
-        self._remember_slow(left, patience)
         self._take_caught(owner)
         caught += take_caught(self.ledger, owner)
         caught, freed = told_once(caught, left, freed)
@@ -313,6 +311,22 @@ class LeakChecker:
                 entry.owner.held.pop(entry, None)
             return True
         return entry.owner is not self.session and self.ledger.takes_seat(entry)
+
+    def _wait_for(self, entries: list[Entry], owner: Owner) -> tuple[list[Entry], list[Entry]]:
+        if self._are_known(entries, owner):
+            patience = min(self.settings.grace, self.settings.known_grace)
+            return self.settler.settle(entries, owner, self.nodeid, patience)
+        patience = self._patience(entry.creation for entry in entries)
+        left, freed = self.settler.settle(entries, owner, self.nodeid, patience)
+        self._remember_slow(left, patience)
+        return left, freed
+
+    def _are_known(self, entries: list[Entry], owner: Owner) -> bool:
+        known = self.settings.known
+        if known is None or not entries:
+            return False
+        with self.recorder.mute():  # sources are read for it
+            return all(self._writer.is_known(entry, owner, known) for entry in entries)
 
     def _patience(self, creations: Iterable[Creation | None]) -> float:
         """Return the grace period: short when all these sites have cost the full one before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative
+from pytest_resource_hygiene.engine.fingerprint import fingerprint, place_words, relative
 from pytest_resource_hygiene.engine.holders import find_holder
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.leak import Leak
@@ -13,6 +13,7 @@ from pytest_resource_hygiene.model import Origin, OwnerInfo
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
+    from pytest_resource_hygiene.engine.baseline import Baseline
     from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.groups import Group
     from pytest_resource_hygiene.engine.ledger import Ledger
@@ -101,6 +102,14 @@ class FindingWriter:
                         return parts[code]
                 maker = maker.parent
         return owner.info
+
+    def is_known(self, entry: Entry, owner: Owner, known: Baseline) -> bool:
+        """Return whether a baseline has such a leak of this owner, made by this line."""
+        origin = self.origin(entry, owner)
+        if origin is None:
+            return False
+        made = place_words(relative(origin.file, self._root), origin.function)
+        return known.expects(entry.tracker.kind, made, origin.text, owner.info.name)
 
     def origin(self, entry: Entry, owner: Owner) -> Origin | None:
         """Return where it was made; concluded from the thing or its owner if nobody saw it."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_resource_hygiene.model import Origin, OwnerInfo
 
-__all__ = ["fingerprint", "relative", "without_parameters"]
+__all__ = ["fingerprint", "place_words", "relative", "without_parameters"]
 
 _STDLIB = os.path.dirname(os.__file__) + "/"  # noqa: PTH120 - without resolving links
 # Compiled with the first finding: a clean run does not need it.
@@ -47,6 +47,11 @@ def relative(file: str, root: str) -> str:
         if marker in file:
             return file.rpartition(marker)[2]
     return file.removeprefix(_STDLIB)
+
+
+def place_words(file: str, function: str) -> str:
+    """Return how a baseline names the place of a making line, its file as `relative` has it."""
+    return f"{file} in {function}"
 
 
 def without_parameters(nodeid: str) -> str:

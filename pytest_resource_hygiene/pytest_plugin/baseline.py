@@ -68,7 +68,7 @@ class BaselineKeeper:
         self.path = path
         self._action = action
         self._data = path.read_bytes() if path.is_file() else None
-        self._baseline = _read(path, may_be_missing=action == "write")
+        self.known = _read(path, may_be_missing=action == "write")
         self.run = RunCoverage(config)
         self.stale: list[KnownLeak] = []
         self.added: list[KnownLeak] = []
@@ -83,7 +83,7 @@ class BaselineKeeper:
         return [self._known(leak) if leak.severity == "fail" else leak for leak in leaks]
 
     def _known(self, leak: Leak) -> Leak:
-        entry = self._baseline.get(leak.fingerprint)
+        entry = self.known.get(leak.fingerprint)
         if entry is not None:
             return replace(
                 leak, severity="known", reason=entry.reason or None, issue=entry.issue or None
@@ -95,16 +95,16 @@ class BaselineKeeper:
     def conclude(self, session: pytest.Session, results: Results) -> None:
         """Find out which entries are stale; write or prune the file where that was asked for."""
         seen = {one["fingerprint"] for one in results.findings if one["severity"] != "allowed"}
-        unseen = [entry for entry in self._baseline if entry.fingerprint not in seen]
+        unseen = [entry for entry in self.known if entry.fingerprint not in seen]
         self.run.conclude(session, results)
         if self._action == "check":
             self.stale = [one for one in unseen if self.run.is_full and self.run.has_judged(one)]
             return
         root = str(self._config.rootpath)
         known = (known_leak(one, root) for one in results.findings if one["severity"] == "known")
-        self.added = sorted({one for one in known if not self._baseline.get(one.fingerprint)})
+        self.added = sorted({one for one in known if not self.known.get(one.fingerprint)})
         self.removed = [one for one in unseen if self.run.has_judged(one)]
-        self._write(self._baseline.with_entries(self.added).without(self.removed), results)
+        self._write(self.known.with_entries(self.added).without(self.removed), results)
 
     def _write(self, changed: Baseline, results: Results) -> None:
         is_new = self._data is None
@@ -121,13 +121,13 @@ class BaselineKeeper:
             self.added, self.removed = [], []
             results.failures.append(f"resource hygiene: baseline {self.path}: {self._trouble}")
             return
-        self._baseline = changed
+        self.known = changed
 
     def to_dict(self, findings: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what the JSON document tells of the baseline."""
         return {
             "file": self.shown_path,
-            "entries": len(self._baseline),
+            "entries": len(self.known),
             "known": sum(1 for one in findings if one["severity"] == "known"),
             "stale": [
                 {"fingerprint": one.fingerprint, "kind": one.kind, "name": one.name,
@@ -159,7 +159,7 @@ class BaselineKeeper:
             _show_known(terminal, known)
         sites = len({one["fingerprint"] for one in known})
         terminal.write_line(
-            f"{self.shown_path}: {len(self._baseline)} known leaks, {sites} of them seen"
+            f"{self.shown_path}: {len(self.known)} known leaks, {sites} of them seen"
         )
         for word, entries in (("added", self.added), ("removed", self.removed)):
             if entries:

@@ -110,6 +110,8 @@ class Watcher:
     def _start(self, session: pytest.Session) -> None:
         trackers = make_trackers(self.config, self._early, self._extra)
         settings = engine_settings(self.config, trackers)
+        if self.results.baseline is not None:
+            settings = settings._replace(known=self.results.baseline.known)
         roots = {str(self.config.rootpath), str(self.config.invocation_params.dir)}
         roots.update({str(item.path.parent) for item in session.items[:1]})
         places = Places(roots, tool_files(self.config))

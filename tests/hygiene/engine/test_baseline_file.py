@@ -43,3 +43,19 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(
 
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_is_expected_of_a_test_is_not_of_another() -> None:
+    """Of a fixture it is of all its tests; and always of one kind, and of one line."""
+    known = Baseline(
+        [
+            _entry("a.py::test_it", made="a.py in f", line="x()"),
+            _entry("pool", owner="fixture", made="b.py in g", line="y()", fingerprint="f" * 16),
+        ]
+    )
+
+    assert known.expects("fds", "a.py in f", "x()", "a.py::test_it[1]")
+    assert not known.expects("fds", "a.py in f", "x()", "test_other")
+    assert not known.expects("threads", "a.py in f", "x()", "a.py::test_it")
+    assert not known.expects("fds", "a.py in f", "z()", "a.py::test_it")
+    assert known.expects("fds", "b.py in g", "y()", "test_other")

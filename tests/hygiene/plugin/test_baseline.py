@@ -86,6 +86,35 @@ def test_a_new_leak_fails(project: Project) -> None:
     assert run.one()["nodeid"].endswith("test_2")
 
 
+def test_nobody_waits_for_what_is_known(project: Project) -> None:
+    """A suite with hundreds of known leaks would wait minutes, in each run, for what never goes.
+
+    A new one gets its whole grace, in the same test as well.
+    """
+    suite = """
+        import os, threading
+        KEPT = []
+
+        def test_pipe(): KEPT.append(os.pipe())
+
+        def test_thread():
+            threading.Thread(target=threading.Event().wait, args=(60,), daemon=True).start()
+    """
+    grace = "--resource-hygiene-grace=0.4"
+    written = write_baseline(project, suite, grace)
+    again = project.run(USE, grace)
+    assert [one["waited_seconds"] for one in written.findings] == [0.4, 0.4]
+    assert [one["waited_seconds"] for one in again.findings] == [0.02, 0.02]
+
+    more = "KEPT.append(os.pipe()); KEPT.append(open(__file__))"
+    project.write("test_it.py", suite.replace("KEPT.append(os.pipe())", more))
+    changed = project.run(USE, grace)
+    waited = {one["kind"]: one["waited_seconds"] for one in changed.findings}
+    assert waited["fds"] == 0.4
+    assert waited["threads"] == 0.02
+    assert changed.outcomes == {"passed": 1, "leaked": 1}
+
+
 @pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n2")], ids=["alone", "xdist"])
 def test_an_entry_that_no_longer_occurs_fails_and_is_pruned(
     project: Project, options: tuple[str, ...]
