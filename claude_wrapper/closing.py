@@ -114,9 +114,12 @@ class Closing:
     async def _close_connections(self) -> str:
         if self._serving is None:
             return ""
-        patience = max(CONNECTIONS_AT_LEAST, self._budget * SHARE_CONNECTIONS) * SHARE_READING
-        await asyncio.wait([self._serving], timeout=patience)
-        cut = self._cut_connections()
+        patience = self._budget * SHARE_CONNECTIONS * SHARE_READING
+        try:
+            await asyncio.wait([self._serving], timeout=patience)
+        finally:
+            # Also when the time for this step is over already.
+            cut = self._cut_connections()
         await asyncio.wait([self._serving])
         return f"{cut} connections cut" if cut else ""
 
