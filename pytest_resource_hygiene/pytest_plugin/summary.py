@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_resource_hygiene.errors import SettingsError
-from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
+from pytest_resource_hygiene.pytest_plugin.options import path_of, source_of, value_of
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
     from pytest_resource_hygiene.pytest_plugin.results import Results
 
@@ -29,8 +29,8 @@ class Summary:
         self._config = config
         self._results = results
         self._pid = System.getpid()
-        self._file: str | None = value_of(config, "json")
-        self._page: str | None = value_of(config, "html")
+        self._file = path_of(config, "json")
+        self._page = path_of(config, "html")
         if self._page is not None:
             from pytest_resource_hygiene.reports.html_report import require_engine
 
@@ -94,13 +94,13 @@ class Summary:
             timeline=make_timeline(results.samples, results.leaked_tests()),
         )
 
-    def _write(self, option: str, file: str, write: Callable[[Path], None]) -> None:
-        path = Path(self._config.invocation_params.dir, file)
+    def _write(self, option: str, path: Path, write: Callable[[Path], None]) -> None:
         try:
             write(path)
         except OSError as error:
+            written = value_of(self._config, option)
             self._results.failures.append(
-                f"resource hygiene: cannot write --resource-hygiene-{option}={file}: "
+                f"resource hygiene: cannot write --resource-hygiene-{option}={written}: "
                 f"{error.strerror}. Give a file in a folder that can be written."
             )
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 from hygiene.plugin.suites import LEAK
-
-if TYPE_CHECKING:
-    from support.inner import Project
+from support.inner import Project, Run, run_inside
 
 
 def test_the_document_has_exactly_the_promised_keys(project: Project) -> None:
@@ -72,3 +69,22 @@ def test_origins_are_relative_to_the_project(project: Project) -> None:
     finding = project.run().one()
 
     assert finding["origin"]["file"] == "sub/test_it.py"
+
+
+def test_a_file_is_looked_for_in_the_folder_in_which_its_name_is_written(project: Project) -> None:
+    """In the configuration that is its folder, wherever pytest is started; no name is no file."""
+    project.write("pytest.ini", "[pytest]\nresource_hygiene_json = in_ini.json\n")
+    project.write("sub/test_it.py", LEAK)
+
+    def run_in_sub(*args: str, **env: str) -> Run:
+        return run_inside(
+            project.path / "sub", *args, plugins=["resource_hygiene"], on=False, env=env
+        )
+
+    run_in_sub()
+    run_in_sub(RESOURCE_HYGIENE_JSON="in_env.json")
+    run = run_in_sub("--resource-hygiene-json=")
+
+    written = {str(file.relative_to(project.path)) for file in project.path.rglob("in_*.json")}
+    assert written == {"in_ini.json", "sub/in_env.json"}
+    assert run.code == 1, run.text
