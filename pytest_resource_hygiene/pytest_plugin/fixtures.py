@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from pytest_resource_hygiene.pytest_plugin.options import value_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -34,18 +36,25 @@ class MidTest:
         """Let go."""
         self._before.close()
 
-    def leaks(self, *, grace: float = 0.5) -> tuple[Leak, ...]:
+    def leaks(self, *, grace: float | None = None) -> tuple[Leak, ...]:
         """Return what appeared since the beginning, or since `mark`, and is still there.
 
         Args:
-            grace: seconds to wait for it to go.
+            grace: seconds to wait for it to go; None for those of ``resource_hygiene_grace``.
         """
         from pytest_resource_hygiene.api import leaks_since
 
-        return leaks_since(self._before, grace=grace)
+        return leaks_since(self._before, grace=self._seconds(grace))
 
-    def check(self, *, grace: float = 0.5) -> None:
+    def _seconds(self, grace: float | None) -> float:
+        configured: float = value_of(self._item.config, "grace")
+        return configured if grace is None else grace
+
+    def check(self, *, grace: float | None = None) -> None:
         """Fail the test here if anything is left.
+
+        Args:
+            grace: as in `leaks`.
 
         Raises:
             LeaksFoundError: says what, and how to close it.
@@ -65,4 +74,4 @@ class MidTest:
         """Return a context that checks what happens inside."""
         from pytest_resource_hygiene.api import no_leaks
 
-        return no_leaks(kinds=kinds, action=action)
+        return no_leaks(kinds=kinds, action=action, grace=self._seconds(None))

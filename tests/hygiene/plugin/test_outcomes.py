@@ -244,3 +244,19 @@ def test_a_run_that_is_cut_short_waits_for_no_fixture_after_its_report(project: 
 
     assert run.outcomes == {"leaked": 1}
     assert "unreported: 0.0\n" in run.out
+
+
+def test_a_check_within_a_test_waits_as_long_as_the_configuration_says(project: Project) -> None:
+    """Whoever gives a slow closer three seconds means the checks of the fixture, too."""
+    write_suite(
+        project,
+        """
+        def test_check(resource_hygiene):
+            threading.Thread(target=time.sleep, args=(0.7,)).start()
+            resource_hygiene.check()
+            with resource_hygiene.no_leaks():
+                threading.Thread(target=time.sleep, args=(0.7,)).start()
+        """,
+    )
+
+    assert project.run(grace=3).outcomes == {"passed": 1}
