@@ -97,15 +97,16 @@ class ClosingSection:
 
     def show_tests(self, findings: list[dict[str, Any]]) -> None:
         """Name each leaked test on a line of its own, as pytest does for the failed ones."""
-        leaked: dict[str, list[str]] = {}
+        leaked: dict[tuple[str, str], list[str]] = {}
         for finding in map(self._viewpoint.finding, findings):
             if finding["severity"] == "fail":
-                leaked.setdefault(finding["nodeid"], []).append(summary_of(finding))
-        word = "LEAKED" if self._mode == "fail" else "leaked (report only)"
-        for nodeid, summaries in leaked.items():
+                mode = finding["details"].get("marker_mode", self._mode)
+                leaked.setdefault((finding["nodeid"], mode), []).append(summary_of(finding))
+        for (nodeid, mode), summaries in leaked.items():
+            word = "LEAKED" if mode == "fail" else "leaked (report only)"
             more = f" (and {len(summaries) - 1} more)" if len(summaries) > 1 else ""
             name = one_line(nodeid) or "(end of the session)"
-            self._terminal.write(f"{word} ", red=self._mode == "fail")
+            self._terminal.write(f"{word} ", red=mode == "fail")
             self._terminal.write(name, bold=True)
             taken = len(word) + len(name) + len(more) + 1
             self._terminal.write_line(f"{self._cut(f' - {summaries[0]}', taken)}{more}")

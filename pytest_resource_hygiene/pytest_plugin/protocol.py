@@ -290,6 +290,8 @@ class Watcher:
         mode = (rules.mode if rules is not None else None) or self.results.mode
         if mode == "off":
             return ""
+        if mode != self.results.mode:
+            leaks = [replace(leak, details={**leak.details, "marker_mode": mode}) for leak in leaks]
         leaks = self.results.without_known(leaks)
         fails = mode == "fail" and any(leak.severity == "fail" for leak in leaks)
         self.results.add(leaks)

@@ -6,7 +6,7 @@ import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from hygiene.plugin.suites import LEAK
+from hygiene.plugin.suites import LEAK, write_suite
 from support import documents
 from support.inner import run_inside
 
@@ -167,3 +167,21 @@ def test_the_time_spent_waiting_is_told_apart(project: Project) -> None:
     assert waited is not None, leaking
     assert float(waited[1]) >= 0.3
     assert "of it waiting" not in clean
+
+
+def test_a_test_in_report_mode_is_not_called_leaked_beside_those_that_are(project: Project) -> None:
+    """A marker may say what becomes of one test; the closing section says it as well."""
+    write_suite(
+        project,
+        """
+        @pytest.mark.resource_hygiene("report")
+        def test_is_reported(): KEEP.append(socket.socket())
+        def test_fails(): KEEP.append(socket.socket())
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}
+    assert "leaked (report only) test_it.py::test_is_reported - " in run.out
+    assert "LEAKED test_it.py::test_fails - " in run.out
+    assert "LEAKED test_it.py::test_is_reported" not in run.out

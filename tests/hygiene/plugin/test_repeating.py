@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hygiene.plugin.suites import write_suite
 
 from pytest_resource_hygiene.pytest_plugin.again import is_trend
 
@@ -72,3 +73,19 @@ def test_a_test_that_runs_again_is_counted_once(project: Project, option: str) -
 
     assert run.outcomes == {"passed": 1}, run.text
     assert run.summary["tests"] == 1
+
+
+def test_what_a_test_may_leave_is_no_growth(project: Project) -> None:
+    """An allowed leak is left by every run; that it grows is no news."""
+    write_suite(
+        project,
+        """
+        @pytest.mark.allow_leak("threads", reason="never joined")
+        def test_it():
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+        """,
+    )
+    run = project.run("--resource-hygiene-repeat=2")
+
+    assert run.outcomes == {"passed": 1}
+    assert [one["severity"] for one in run.findings] == ["allowed"]
