@@ -12,6 +12,7 @@ import pytest
 from pytest_resource_hygiene.engine.allowances import Allowance
 from pytest_resource_hygiene.engine.fingerprint import relative
 from pytest_resource_hygiene.grace import VALID_GRACE, is_grace
+from pytest_resource_hygiene.pytest_plugin.options import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -20,7 +21,6 @@ __all__ = ["ItemRules", "has_late_markers", "read_markers"]
 
 _ALLOW = "allow_leak"
 _MODE = "resource_hygiene"
-_MODES = ("fail", "report", "off")
 
 
 class ItemRules(NamedTuple):
@@ -137,8 +137,8 @@ def _mode_of(mark: pytest.Mark) -> ItemRules:
     if unknown:
         raise ValueError(f"unknown argument {unknown[0]!r}; valid are mode, grace, strict.")
     mode = mark.args[0] if mark.args else mark.kwargs.get("mode")
-    if len(mark.args) > 1 or mode not in (*_MODES, None):
-        raise ValueError(f"mode is {', '.join(_MODES)}, not {mark.args or mode!r}.")
+    if len(mark.args) > 1 or mode not in (*MODES, None):
+        raise ValueError(f"mode is {', '.join(MODES)}, not {mark.args or mode!r}.")
     grace, strict = mark.kwargs.get("grace"), mark.kwargs.get("strict")
     if grace is not None and not is_grace(grace):
         raise ValueError(f"grace is {VALID_GRACE}, not {grace!r}.")

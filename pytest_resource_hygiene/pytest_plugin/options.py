@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "MODES",
     "OPTIONS",
     "Option",
     "add_options",
