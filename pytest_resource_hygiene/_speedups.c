@@ -906,7 +906,7 @@ make_zombie(PyObject *module, PyObject *unused)
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
-/* ---- Objects of our own ------------------------------------------------------------------------ */
+/* ---- Objects ----------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(untrack_doc,
 "untrack(thing, /)\n--\n\n"
@@ -918,6 +918,36 @@ untrack(PyObject *module, PyObject *thing)
     if (PyObject_IS_GC(thing))
         PyObject_GC_UnTrack(thing);
     Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(instances_doc,
+"instances(objects, classes, /)\n--\n\n"
+"Return those of a list whose real type is, or derives from, one of a tuple of classes.\n");
+
+static PyObject *
+instances(PyObject *module, PyObject *args)
+{
+    PyObject *objects, *classes;
+    if (!PyArg_ParseTuple(args, "O!O!:instances", &PyList_Type, &objects, &PyTuple_Type, &classes))
+        return NULL;
+    for (Py_ssize_t n = 0; n < PyTuple_GET_SIZE(classes); n++) {
+        if (!PyType_Check(PyTuple_GET_ITEM(classes, n))) {
+            PyErr_SetString(PyExc_TypeError, "classes must be a tuple of types");
+            return NULL;
+        }
+    }
+    PyObject *found = PyList_New(0);
+    for (Py_ssize_t i = 0; found != NULL && i < PyList_GET_SIZE(objects); i++) {
+        PyObject *object = PyList_GET_ITEM(objects, i);
+        for (Py_ssize_t n = 0; n < PyTuple_GET_SIZE(classes); n++) {
+            if (!PyObject_TypeCheck(object, (PyTypeObject *)PyTuple_GET_ITEM(classes, n)))
+                continue;
+            if (PyList_Append(found, object) < 0)
+                Py_CLEAR(found);
+            break;
+        }
+    }
+    return found;
 }
 
 /* ---- Orphans --------------------------------------------------------------------------------- */
@@ -946,6 +976,7 @@ set_subreaper(PyObject *module, PyObject *value)
 static PyMethodDef methods[] = {
     {"blocked_signals", blocked_signals, METH_NOARGS, blocked_signals_doc},
     {"descriptors", descriptors, METH_O, descriptors_doc},
+    {"instances", instances, METH_VARARGS, instances_doc},
     {"is_armed", is_armed, METH_O, is_armed_doc},
     {"make_zombie", make_zombie, METH_NOARGS, make_zombie_doc},
     {"set_handlers", set_handlers, METH_O, set_handlers_doc},

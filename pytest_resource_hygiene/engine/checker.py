@@ -315,7 +315,8 @@ class LeakChecker:
     def _wait_for(self, entries: list[Entry], owner: Owner) -> tuple[list[Entry], list[Entry]]:
         if self._are_known(entries, owner):
             patience = min(self.settings.grace, self.settings.known_grace)
-            return self.settler.settle(entries, owner, self.nodeid, patience)
+            # Nor is the collector run: that one frees it would make a note of what fails nothing.
+            return self.settler.settle(entries, owner, self.nodeid, patience, collect=False)
         patience = self._patience(entry.creation for entry in entries)
         left, freed = self.settler.settle(entries, owner, self.nodeid, patience)
         self._remember_slow(left, patience)

@@ -15,15 +15,14 @@ import weakref
 from selectors import BaseSelector
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import all_of_type, attributes_of
-from pytest_resource_hygiene.system import System
+from pytest_resource_hygiene.objects import all_of_type, attributes_of, instances_of
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.recorder import Recorder
 
 __all__ = ["NumberedObjects"]
 
-_OWNERS = frozenset({io.FileIO, socket.socket, BaseSelector})
+_OWNERS = (io.FileIO, socket.socket, BaseSelector)
 _EPOLL: Any = getattr(select, "epoll", ())
 
 
@@ -84,15 +83,10 @@ class NumberedObjects:
 
 def _look() -> dict[int, list[weakref.ref[Any]]]:
     seen: dict[int, list[weakref.ref[Any]]] = {}
-    owns: dict[type, bool] = {}  # asking the abstract class itself runs Python code each time
-    for obj in System.get_objects():
-        cls = type(obj)
-        if cls not in owns:
-            owns[cls] = not _OWNERS.isdisjoint(cls.__mro__)
-        if owns[cls]:
-            number = _number(obj)
-            if number >= 0:
-                seen.setdefault(number, []).append(weakref.ref(obj))  # all owners allow it
+    for obj in instances_of(*_OWNERS):
+        number = _number(obj)
+        if number >= 0:
+            seen.setdefault(number, []).append(weakref.ref(obj))  # all owners allow it
     return seen
 
 

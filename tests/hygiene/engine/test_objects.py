@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 import subprocess
 import sys
+
+import pytest
+
+from pytest_resource_hygiene import objects
+from pytest_resource_hygiene.compiled import speedups
 
 _WALKS = """
 import _asyncio, asyncio, gc
@@ -31,3 +37,36 @@ def test_a_walk_leaves_the_free_lists_of_c_modules_alone() -> None:
     )
 
     assert done.stdout == "ended\n", done.stderr
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_instances_are_those_of_the_real_type(
+    monkeypatch: pytest.MonkeyPatch, *, compiled: bool
+) -> None:
+    """What calls itself one, and what an abstract class takes for one, is none."""
+    if compiled and speedups is None:
+        pytest.skip("the parts in C are not compiled here")
+    monkeypatch.setattr(objects, "speedups", speedups if compiled else None)
+
+    class Base(abc.ABC):  # noqa: B024 - that it takes others in is what matters
+        """Asks nobody."""
+
+    class Derived(Base):
+        """Is one."""
+
+    class Registered:
+        """Is none."""
+
+        @property
+        def __class__(self) -> type:
+            return Derived
+
+    class Other:
+        """Is another."""
+
+    Base.register(Registered)
+    made = [Derived(), Registered(), Other()]
+
+    found = objects.instances_of(Base, Other)
+    assert {id(one) for one in found} == {id(made[0]), id(made[2])}
+    assert objects.instances_of() == []
