@@ -170,7 +170,7 @@ def test_what_goes_with_the_locals_of_a_test_is_shown_at_the_test(project: Proje
     write_suite(
         project,
         """
-        import unittest
+        import tempfile, unittest
         class TestIt(unittest.TestCase):
             def test_it(self): file = tempfile.TemporaryFile()
         """,
