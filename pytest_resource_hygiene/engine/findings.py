@@ -114,6 +114,8 @@ class FindingWriter:
     def origin(self, entry: Entry, owner: Owner) -> Origin | None:
         """Return where it was made; concluded from the thing or its owner if nobody saw it."""
         recorded = self._reader.origin(entry.creation)
+        if recorded is not None and self._is_runners(entry.creation):
+            recorded = None
         if recorded is not None and not self._reader.is_posted(entry.creation):
             written = owner.written_at(recorded.file, recorded.line)
             return recorded if written is None else _at(*written, recorded.source)
@@ -125,6 +127,16 @@ class FindingWriter:
         if place is None:
             return None
         return _at(*place, "inferred")
+
+    def _is_runners(self, creation: Creation | None) -> bool:
+        """Return whether all that is known is who ran the user's code when the thing was dropped.
+
+        The locals of a test's method are dropped with its frame: `unittest` is left on the stack.
+        """
+        if creation is None or creation.certain:
+            return False
+        places = {place for _, _, place in self._reader.sorted(creation)}
+        return self._reader.user_frame(creation) is None and places <= {"stdlib", "frozen", "own"}
 
     def _parts(self, group: Group) -> tuple[str, ...]:
         parts = []

@@ -165,6 +165,21 @@ def test_a_dropped_file_is_told_once(project: Project) -> None:
     assert [(one["kind"], one["count"]) for one in run.findings] == [("unclosed", 1)] * 3
 
 
+def test_what_goes_with_the_locals_of_a_test_is_shown_at_the_test(project: Project) -> None:
+    """They are dropped when only unittest is on the stack: its line would say nothing."""
+    write_suite(
+        project,
+        """
+        import tempfile, unittest
+        class TestIt(unittest.TestCase):
+            def test_it(self): file = tempfile.TemporaryFile()
+        """,
+    )
+    note = project.run().notes[0]
+
+    assert (note["origin"]["file"], note["origin"]["function"]) == ("test_it.py", "test_it")
+
+
 def test_a_dropped_file_fails_its_maker_with_strict(project: Project) -> None:
     """With strict, a file dropped without being closed fails the test that dropped it."""
     write_suite(project, "def test_it(): open(__file__)\n")
