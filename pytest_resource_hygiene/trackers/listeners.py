@@ -121,14 +121,16 @@ class ListenerTracker(Tracker):
         return (self._set_in_silence,)
 
     def _set_in_silence(self) -> object:
+        # A hook may say anything when it is compared, or raise. Its id stays its own: our entry of
+        # it keeps it alive.
         return (
             len(all_handlers),
             len(logging.root.handlers),
-            sys.excepthook,
-            sys.displayhook,
+            id(sys.excepthook),
+            id(sys.displayhook),
             # Up to 8.3, pytest sets both to a method of a new object in each phase of a test.
-            getattr(sys.unraisablehook, "__func__", sys.unraisablehook),
-            getattr(threading.excepthook, "__func__", threading.excepthook),
+            id(getattr(sys.unraisablehook, "__func__", sys.unraisablehook)),
+            id(getattr(threading.excepthook, "__func__", threading.excepthook)),
             (warnings.showwarning, *warnings.filters) if self.watch_warnings else None,
             self._declared.count(),
         )

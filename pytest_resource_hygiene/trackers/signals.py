@@ -358,7 +358,8 @@ def _caught() -> frozenset[int]:
 
 def _slots() -> object:
     return (
-        tuple(map(_getsignal, _COMMON)),
+        # A handler may raise when it is compared. Its id stays its own: our entry keeps it alive.
+        tuple(map(id, map(_getsignal, _COMMON))),
         blocked_signals(),
         _wakeup_fd(),
     )
