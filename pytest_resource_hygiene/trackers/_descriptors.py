@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Openings
 from pytest_resource_hygiene.compiled import speedups
-from pytest_resource_hygiene.positions import are_one_place
+from pytest_resource_hygiene.positions import are_one_place, is_entered
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers._imports import watch_imports
@@ -231,7 +231,7 @@ class Descriptors:
         if not ours:
             return None
         certain = are_one_place([record[0] for record in ours])
-        return Creation(*ours[-1])._replace(certain=certain)
+        return Creation(*_kept(ours)[-1])._replace(certain=certain)
 
     def _ours(self, records: list[Any]) -> list[Any]:
         """Leave out what the runner opened, if that is not all.
@@ -263,7 +263,8 @@ class Descriptors:
         if len(numbers) < 2:
             return {}
         target = _target(numbers[0])
-        ours = self._ours([record for record in self._opened_as(target) if fits(record[4], target)])
+        opened = [record for record in self._opened_as(target) if fits(record[4], target)]
+        ours = _kept(self._ours(opened))
         if len(ours) != len(numbers) or are_one_place([record[0] for record in ours]):
             return {}
         made = [Creation(*record)._replace(certain=False) for record in ours]
@@ -408,6 +409,11 @@ def _has_one_name(fd: int) -> bool:
 
 def _nothing() -> None:
     """Stand where a weak reference cannot be had."""
+
+
+def _kept(records: list[Any]) -> list[Any]:
+    """Leave out what a `with` statement has closed, if that is not all."""
+    return [one for one in records if not is_entered(one[0])] or records
 
 
 def _last_component(path: Any) -> str:

@@ -329,6 +329,45 @@ def test_a_fixture_that_was_asked_for_by_name_at_run_time_is_named(project: Proj
     assert (owner["type"], owner["name"], owner["scope"]) == ("fixture", "opened", "function")
 
 
+# --- one file, opened by several lines ---
+
+
+def test_what_a_with_statement_opens_is_not_what_is_left(project: Project) -> None:
+    """The classic: ``mkstemp()`` returns a descriptor, and its file is opened again by its path."""
+    write_suite(
+        project,
+        """
+        import contextlib, pathlib, tempfile
+        def through(path):
+            with open(path, "w") as file: file.write("x")
+            with path.open() as file: return path.read_text()
+        def test_mkstemp(tmp_path):
+            fd, path = tempfile.mkstemp(dir=tmp_path)
+            through(pathlib.Path(path))
+        def test_same_mode(tmp_path):
+            KEEP.append(open(tmp_path / "file", "a"))
+            with contextlib.nullcontext(), open(tmp_path / "file", "a") as file: pass
+        def test_two(tmp_path):
+            KEEP.append(open(tmp_path / "file", "w"))
+            through(tmp_path / "file")
+            KEEP.append(open(tmp_path / "file", "r"))
+        def test_all_in_with(tmp_path):
+            def work():
+                with open(tmp_path / "file", "w"): yield
+            KEEP.append(work()); next(KEEP[-1])
+        """,
+    )
+    run = project.run()
+
+    assert _texts(project, run, "test_mkstemp") == ["fd, path = tempfile.mkstemp(dir=tmp_path)"]
+    assert _texts(project, run, "test_same_mode") == ['KEEP.append(open(tmp_path / "file", "a"))']
+    assert _texts(project, run, "test_two") == [
+        'KEEP.append(open(tmp_path / "file", "w"))', 'KEEP.append(open(tmp_path / "file", "r"))',
+    ]  # fmt: skip
+    assert _texts(project, run, "test_all_in_with") == ['with open(tmp_path / "file", "w"): yield']
+    assert run.one("test_mkstemp")["origin"]["source"] == "inferred", "another line opened it, too"
+
+
 # --- who will end it ---
 
 _ENDED_LATER = """
