@@ -15,6 +15,8 @@ class Interrupter:
     def find_spec(self, name, path=None, target=None):
         if name == module:
             os.kill(os.getpid(), signal.SIGINT)
+# As Python begins, but in the background of a shell, where the signal is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 module = sys.argv.pop(1)
 sys.meta_path.insert(0, Interrupter())
 from claude_wrapper.__main__ import main

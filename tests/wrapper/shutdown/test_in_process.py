@@ -109,6 +109,7 @@ async def test_handlers_of_others_are_restored_and_not_overwritten() -> None:
     def later(_number: int, _frame: object) -> None: ...
 
     original = signal.signal(signal.SIGTERM, mine)
+    original_interrupt = signal.getsignal(signal.SIGINT)  # ignored in the background of a shell
     try:
         hub = SignalHub()
         hub.install()
@@ -119,7 +120,7 @@ async def test_handlers_of_others_are_restored_and_not_overwritten() -> None:
         assert signal.getsignal(signal.SIGINT) is later
     finally:
         signal.signal(signal.SIGTERM, original)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, original_interrupt)
 
 
 async def test_the_verifier_names_what_is_left_of_each_kind(tmp_path: Path) -> None:
