@@ -152,22 +152,19 @@ def test_a_cli_that_hangs_at_start_does_not_hold_it_up(tmp_path: Path) -> None:
         process.wait()
 
 
-def test_it_drains_what_is_nearly_done(tmp_path: Path) -> None:
-    with running_server(tmp_path) as server:
-        streams = Streams(server, "[[chunks:20]] [[delay:0.01]]", 1)
-        wait_until(
-            lambda: httpx.get(f"{server.url}/health").json()["processes"]["busy"] == 1, what="busy"
-        )
-        assert server.stop() == 0
-        streams.join()
-    assert streams.last == ["data: [DONE]"]
-    assert_nothing_left(tmp_path)
-
-
-def test_a_longer_time_to_stop_is_time_for_the_answers(tmp_path: Path) -> None:
-    """15 % of 20 s, and no less: the HTTP server has no patience of its own."""
-    with running_server(tmp_path, "--shutdown-timeout", "20") as server:
-        streams = Streams(server, "[[chunks:20]] [[delay:0.1]]", 1)
+@pytest.mark.parametrize(
+    ("delay", "options"),
+    [
+        pytest.param("0.01", (), id="nearly done"),
+        # 15 % of 20 s, and no less: the HTTP server has no patience of its own.
+        pytest.param("0.1", ("--shutdown-timeout", "20"), id="a longer time to stop"),
+    ],
+)
+def test_it_drains_what_will_be_done_in_time(
+    tmp_path: Path, delay: str, options: tuple[str, ...]
+) -> None:
+    with running_server(tmp_path, *options) as server:
+        streams = Streams(server, f"[[chunks:20]] [[delay:{delay}]]", 1)
         wait_until(
             lambda: httpx.get(f"{server.url}/health").json()["processes"]["busy"] == 1, what="busy"
         )
