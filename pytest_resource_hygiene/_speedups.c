@@ -30,7 +30,7 @@
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 5
+#define INTERFACE 6
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -742,10 +742,35 @@ typedef struct {
     struct stat status;
 } Descriptor;
 
-/* Reads the folder without Python, so that others may run. Returns how many there are, or -1 with
+/* The rest run without Python, so that others may run. Each returns how many there are, or -1 with
  * errno set; `*found` is to be freed. */
+
+/* Numbers are handed out from below, so nearly all that are tried are open; to be listed by the
+ * kernel, each would cost five times as much. Returns -1 if there are gaps, or if others open and
+ * close meanwhile; and before Linux 6.2, where the folder does not tell how many there are. */
 static Py_ssize_t
-read_descriptors(const char *path, Descriptor **found)
+try_numbers(const char *path, Descriptor **found)
+{
+    struct stat folder;
+    Py_ssize_t count = 0;
+    if (stat(path, &folder) < 0 || folder.st_size <= 0)
+        return -1;
+    Py_ssize_t room = folder.st_size, limit = 2 * room + 256;
+    Descriptor *all = *found = malloc(room * sizeof(Descriptor));
+    for (int number = 0; all != NULL && number < limit && count < room; number++) {
+        all[count].number = number;
+        if (fstat(number, &all[count].status) == 0)
+            count++;
+    }
+    if (count == room && stat(path, &folder) == 0 && folder.st_size == room)
+        return count;
+    free(all);
+    *found = NULL;
+    return -1;
+}
+
+static Py_ssize_t
+read_folder(const char *path, Descriptor **found)
 {
     Py_ssize_t count = 0, room = 64;
     struct dirent *entry;
@@ -781,7 +806,7 @@ read_descriptors(const char *path, Descriptor **found)
 
 PyDoc_STRVAR(descriptors_doc,
 "descriptors(path, /)\n--\n\n"
-"Return number, device, inode and form of each open descriptor, by a folder of them.\n\n"
+"Return number, device, inode and form of each open descriptor, and \"\", by a folder of them.\n\n"
 "Raises:\n"
 "    OSError: the folder cannot be read.\n");
 
@@ -795,7 +820,9 @@ descriptors(PyObject *module, PyObject *path)
     if (text == NULL)
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    count = read_descriptors(text, &found);
+    count = try_numbers(text, &found);
+    if (count < 0)
+        count = read_folder(text, &found);
     Py_END_ALLOW_THREADS
     if (count < 0)
         return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
@@ -803,12 +830,14 @@ descriptors(PyObject *module, PyObject *path)
     for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
         struct stat *status = &found[i].status;
         PyObject *item = Py_BuildValue(
-            "(iKKI)", found[i].number, (unsigned long long)status->st_dev,
-            (unsigned long long)status->st_ino, (unsigned int)(status->st_mode & S_IFMT));
+            "(iKKIs)", found[i].number, (unsigned long long)status->st_dev,
+            (unsigned long long)status->st_ino, (unsigned int)(status->st_mode & S_IFMT), "");
         if (item == NULL)
             Py_CLEAR(list);
-        else
+        else {
+            PyObject_GC_UnTrack(item); /* numbers: nothing for the collector */
             PyList_SET_ITEM(list, i, item);
+        }
     }
     free(found);
     return list;

@@ -44,6 +44,7 @@ class Ledger:
         self._vacant: Counter[tuple[Tracker, Hashable]] = Counter()
         self._vacant_unseen: Counter[tuple[Tracker, Hashable]] = Counter()
         self._codes: dict[CodeType, list[Owner]] = {}
+        self._decided: tuple[Creation, Owner | None] | None = None  # within one comparison
         # The first kind of those that share a question speaks for all.
         self._chosen: dict[Tracker, tuple[Callable[[], object], ...]] = {}
         self._probes: list[Callable[[], object]] = []
@@ -244,6 +245,7 @@ class Ledger:
                 replaced = self._replace(shelf, entry, value, window, nodeid)
                 if replaced is not None:
                     new.append(replaced)
+        self._decided = None
         if len(new) > _MANY:
             pass_by(new)
         if len(known) > len(current):
@@ -261,7 +263,7 @@ class Ledger:
         nodeid: str,
     ) -> Entry:
         creation = self._creation(shelf.tracker, key, value)
-        owner = window if creation is None else self.owner_of(creation, window)
+        owner = window if creation is None else self._owner_again(creation, window)
         entry = Entry(
             shelf.tracker,
             key,
@@ -276,6 +278,20 @@ class Ledger:
         if owner is not None:
             owner.held[entry] = None
         return entry
+
+    def _owner_again(self, creation: Creation, window: Owner | None) -> Owner | None:
+        """Decide once for what was made in a row: a loop leaves thousands."""
+        if self._decided is not None:
+            last, owner = self._decided
+            if (
+                creation.stack is last.stack
+                and creation.owner is last.owner
+                and creation.parent is last.parent
+            ):
+                return owner
+        owner = self.owner_of(creation, window)
+        self._decided = creation, owner
+        return owner
 
     def _creation(self, tracker: Tracker, key: Hashable, value: Any) -> Creation | None:
         try:

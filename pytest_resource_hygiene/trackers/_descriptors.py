@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Openings
 from pytest_resource_hygiene.compiled import speedups
-from pytest_resource_hygiene.positions import are_one_place, is_entered
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers._imports import watch_imports
+from pytest_resource_hygiene.trackers._opened_files import OpenedFiles, target_of
 from pytest_resource_hygiene.trackers._proc import ProcFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable
+    from collections.abc import Callable, Collection, Hashable
 
     from pytest_resource_hygiene.recorder import Recorder, Stack
     from pytest_resource_hygiene.tracker import Moment
@@ -32,14 +31,10 @@ __all__ = ["Descriptors"]
 _PROC = "/proc/self/fd"
 _DEV = "/dev/fd"
 _MAX_RECORDS = 20_000
-_MAX_STATUSES = 1_000
 _Listing = tuple[dict["Hashable", int], dict["Hashable", int]]  # no sockets, and sockets
 
 # No audit event exists for these; each returns one or two new descriptors.
 _UNAUDITED = ("pipe", "pipe2", "dup", "openpty", "eventfd", "memfd_create", "pidfd_open")
-
-
-Fits = Callable[[Any, str], bool]  # whether a recorded path is what a descriptor points to
 
 
 class Descriptors:
@@ -50,29 +45,22 @@ class Descriptors:
         self._events = 0
         self._count = -1
         self.ignored: frozenset[int] = frozenset()
-        self.opened: deque[Any] = deque(maxlen=_MAX_RECORDS)
+        self.files = OpenedFiles(recorder, self._new_numbers)
         self.sockets: deque[Any] = deque(maxlen=_MAX_RECORDS)
         self.made: dict[int, tuple[Creation, int]] = {}
-        # Made when first asked: with ten thousand new descriptors, comparing all with all takes
-        # minutes.
-        self._indexed = self._indexed_sockets = -1
-        self._by_name: dict[str, list[Any]] = {}
-        self._found: dict[str, Creation | None] = {}
-        self._of_file: dict[Hashable, Creation] = {}
-        self._by_inode: dict[tuple[int, int], list[Any]] = {}
         self._listed: _Listing = {}, {}
         self._listed_before: _Listing = {}, {}
         # Numbers of what the last listing had anew, by file; made when first asked.
         self._fresh: dict[Hashable, list[int]] | None = None
-        self._ordered: dict[Hashable, dict[int, Creation]] = {}
+        self._indexed_sockets = -1
         self._by_number: dict[int, Any] = {}
         self._loose: list[Any] = []
         # The same descriptors are the same listing; what is anonymous is known by its target only.
-        self._found_open: list[tuple[int, int, int, int]] = []
+        self._found_open: list[tuple[int, int, int, int, str]] = []
         self._count_listed: int | None = None
         self._directory = ProcFolder(_PROC, lambda status: status.st_size)
         self._site = recorder.site
-        self._openings = Openings(recorder, self.opened.append)
+        self._openings = Openings(recorder, self.files.records.append)
         for event in ("open", "os.scandir", "sqlite3.connect"):
             recorder.on(event, self._openings)
         # A bare _socket.socket has no weak references.
@@ -94,7 +82,7 @@ class Descriptors:
     def _note_mapping(self, args: tuple[Any, ...]) -> None:
         if args[0] >= 0:  # mmap keeps a duplicate of the descriptor
             self._events += 1
-            self.opened.append(self._site(_target(args[0])))
+            self.files.records.append(self._site(target_of(args[0])))
 
     def _noting_dup2(self, original: Callable[..., int]) -> Callable[..., int]:
         if speedups is not None:
@@ -197,123 +185,14 @@ class Descriptors:
         probe = self._directory.probe()
         return (self.reading if probe is None else probe,)
 
-    def opening(self, fd: int, file: Hashable, fits: Fits) -> Creation | None:
-        """Return the latest opening of a file by name, uncertain if several places have opened it.
-
-        Args:
-            fd: the descriptor.
-            file: what it points to, as the kernel identifies it.
-            fits: decides whether a recorded path is that target.
-        """
-        self._index()
-        # Of thousands that point to one file only the first is asked for its name.
-        known = self._of_file.get(file)
-        if known is not None:
-            return known
-        in_order = self._in_order(fd, file, fits)
-        if in_order is not None:
-            return in_order
-        known = self.opening_of_name(_target(fd), fits)
-        if known is not None and not self._ordered[file] and _has_one_name(fd):
-            self._of_file[file] = known
-        return known
-
-    def opening_of_name(self, target: str, fits: Fits) -> Creation | None:
-        """Return the latest opening that fits what a descriptor points to."""
-        self._index()
-        if target not in self._found:
-            fitting = [record for record in self._opened_as(target) if fits(record[4], target)]
-            self._found[target] = self._latest(fitting)
-        return self._found[target]
-
-    def _latest(self, records: list[Any]) -> Creation | None:
-        ours = self._ours(records)
-        if not ours:
-            return None
-        certain = are_one_place([record[0] for record in ours])
-        return Creation(*_kept(ours)[-1])._replace(certain=certain)
-
-    def _ours(self, records: list[Any]) -> list[Any]:
-        """Leave out what the runner opened, if that is not all.
-
-        It opens test files, too, to show the lines of a traceback; it closes them.
-        """
-        # A loop leaves thousands, of one place: each place is asked about once.
-        places = {(id(record[0]), id(record[3])): Creation(*record) for record in records}
-        ours = {key: one for key, one in places.items() if not self._recorder.is_foreign(one)}
-        by_user = {key for key, one in ours.items() if self._recorder.is_by_user(one)}
-        fitting = by_user or set(ours)
-        return [one for one in records if (id(one[0]), id(one[3])) in fitting] or records
-
-    def _in_order(self, fd: int, file: Hashable, fits: Fits) -> Creation | None:
-        """Return the opening of one of several new descriptors of one file, if all are still open.
-
-        They were opened in the order of their numbers, unless a lower one became free meanwhile.
-        """
+    def _new_numbers(self, file: Hashable) -> list[int]:
+        """Return the numbers of what the last listing had anew of a file."""
         if self._fresh is None:
-            self._fresh, self._ordered = {}, {}
+            self._fresh = {}
             for key in self._listed[0].keys() - self._listed_before[0].keys():
                 if isinstance(key, tuple) and key[0] not in self.made:
                     self._fresh.setdefault(key[1:4], []).append(key[0])
-        if file not in self._ordered:
-            self._ordered[file] = self._put_in_order(sorted(self._fresh.get(file, ())), fits)
-        return self._ordered[file].get(fd)
-
-    def _put_in_order(self, numbers: list[int], fits: Fits) -> dict[int, Creation]:
-        if len(numbers) < 2:
-            return {}
-        target = _target(numbers[0])
-        opened = [record for record in self._opened_as(target) if fits(record[4], target)]
-        ours = _kept(self._ours(opened))
-        if len(ours) != len(numbers) or are_one_place([record[0] for record in ours]):
-            return {}
-        made = [Creation(*record)._replace(certain=False) for record in ours]
-        return dict(zip(numbers, made, strict=True))
-
-    def opening_by_inode(self, device: int, inode: int, target: str) -> Creation | None:
-        """Return the opening of a file by another path than its own: a link, ``.``, a folder.
-
-        A temporary file without a name is opened by its folder (``O_TMPFILE``).
-        """
-        self._index()
-        if not self._by_inode:
-            for record in list(self.opened)[-_MAX_STATUSES:]:
-                with suppress(OSError, ValueError, TypeError):
-                    status = System.stat(record[4])
-                    place = status.st_dev, status.st_ino
-                    self._by_inode.setdefault(place, []).append(record)
-        folder, name = os.path.split(target)
-        with suppress(OSError):
-            if name.startswith("#") and name.endswith(" (deleted)"):
-                status = System.stat(folder)
-                device, inode = status.st_dev, status.st_ino
-        return self._latest(self._by_inode.get((device, inode), []))
-
-    def opening_of_moved(self, path: object) -> Creation | None:
-        """Return the opening of a file that has another path by now.
-
-        Args:
-            path: by which its object was opened; None if it has no object.
-        """
-        if path is not None:
-            return self._latest([record for record in self.opened if record[4] == path])
-        gone = [record for record in self.opened if _is_gone(record[4])]
-        found = self._latest(gone)
-        return found._replace(certain=False) if found is not None and found.certain else None
-
-    def _index(self) -> None:
-        """Sort the records by the last part of their paths, unless that was done."""
-        if self._indexed != len(self.opened):
-            self._indexed = len(self.opened)
-            self._by_name, self._found, self._of_file = {}, {}, {}
-            self._by_inode, self._ordered = {}, {}
-            for record in self.opened:
-                self._by_name.setdefault(_last_component(record[4]), []).append(record)
-
-    def _opened_as(self, target: str) -> list[Any]:
-        name = _last_component(target.removesuffix(" (deleted)"))
-        stem = name.rpartition("-")[0]  # SQLite keeps its journal beside the file it was given
-        return self._by_name.get(name, []) + (self._by_name.get(stem, []) if stem else [])
+        return self._fresh.get(file, [])
 
     def socket_of(self, fd: int) -> tuple[Any, list[Any]]:
         """Return the record of the socket object with that number, and records without a number."""
@@ -330,11 +209,9 @@ class Descriptors:
 
     def forget(self) -> None:
         """Drop the records."""
-        self._indexed = self._indexed_sockets = -1
-        self._by_name, self._found, self._of_file = {}, {}, {}
+        self._indexed_sockets = -1
         self._by_number, self._loose = {}, []
-        self._by_inode, self._ordered = {}, {}
-        self.opened.clear()
+        self.files.forget()
         self.sockets.clear()
         self.made.clear()
 
@@ -347,37 +224,42 @@ class Descriptors:
         found = _open_now()
         if found == self._found_open:
             return self._listed
-        self._found_open = found if all(one[3] for one in found) else []
         files: dict[Hashable, int] = {}
         sockets: dict[Hashable, int] = {}
         skipped = ProcFolder.own_numbers | self.ignored
-        for fd, device, inode, form in found:
+        has_anonymous = False
+        for one in found:  # of which there may be ten thousand
+            fd, form = one[0], one[3]
             if fd in skipped:
                 continue
             if form == stat.S_IFSOCK:
-                sockets[fd, inode] = fd
+                sockets[fd, one[2]] = fd
+            elif form:
+                files[one] = fd
             else:
                 # Eventfd, epoll, inotify and the like all share one anonymous inode.
-                target = _target(fd) if form == 0 else ""
-                files[fd, device, inode, form, target] = fd
+                files[*one[:4], target_of(fd)] = fd
+                has_anonymous = True
+        self._found_open = [] if has_anonymous else found
         self._listed_before, self._listed = self._listed, (files, sockets)
         self._fresh = None
         self._count_listed = self._directory.measure()
         return files, sockets
 
 
-def _open_now() -> list[tuple[int, int, int, int]]:
-    """Return number, device, inode and form of each descriptor, by number."""
+def _open_now() -> list[tuple[int, int, int, int, str]]:
+    """Return number, device, inode and form of each descriptor, and an empty text, by number."""
     if speedups is not None:
         with suppress(OSError):
-            listed: list[tuple[int, int, int, int]] = speedups.descriptors(_PROC)
+            listed: list[tuple[int, int, int, int, str]] = speedups.descriptors(_PROC)
             return sorted(listed)
     found = []
     for fd in _numbers():
         # Not there: the listing's own descriptor, or closed meanwhile by a thread.
         with suppress(OSError):
             status = System.fstat(fd)
-            found.append((fd, status.st_dev, status.st_ino, stat.S_IFMT(status.st_mode)))
+            form = stat.S_IFMT(status.st_mode)
+            found.append((fd, status.st_dev, status.st_ino, form, ""))
     return found
 
 
@@ -390,47 +272,8 @@ def _numbers() -> list[int]:
     return list(range(2048))
 
 
-def _target(fd: int) -> str:
-    try:
-        return System.readlink(f"{_PROC}/{fd}")
-    except OSError:
-        return ""
-
-
-target_of = _target
-
-
-def _has_one_name(fd: int) -> bool:
-    try:
-        return System.fstat(fd).st_nlink == 1
-    except OSError:
-        return False
-
-
 def _nothing() -> None:
     """Stand where a weak reference cannot be had."""
-
-
-def _kept(records: list[Any]) -> list[Any]:
-    """Leave out what a `with` statement has closed, if that is not all."""
-    return [one for one in records if not is_entered(one[0])] or records
-
-
-def _last_component(path: Any) -> str:
-    try:
-        return os.fsdecode(path).rstrip("/").rpartition("/")[2]
-    except TypeError:
-        return ""
-
-
-def _is_gone(path: Any) -> bool:
-    try:
-        System.stat(path)
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError, TypeError):
-        return False
-    return False
 
 
 def fileno(sock: Any) -> int:

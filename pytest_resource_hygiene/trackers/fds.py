@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
-from pytest_resource_hygiene.trackers._descriptors import Descriptors, target_of
+from pytest_resource_hygiene.trackers._descriptors import Descriptors
 from pytest_resource_hygiene.trackers._numbered import NumberedObjects
+from pytest_resource_hygiene.trackers._opened_files import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -106,12 +107,12 @@ class FdTracker(Tracker):
             if "eventpoll" in target_of(value) and self._loops is not None:
                 return self._loops.creation_of_selector(value)  # no event tells of an epoll
             return None  # it was opened by no name
-        found = table.opening(value, key[1:4], _same_path)
+        found = table.files.opening(value, key[1:4], _same_path)
         if found is None and key[3] in _ON_DISK:
-            found = table.opening_by_inode(key[1], key[2], target_of(value))
+            found = table.files.opening_by_inode(key[1], key[2], target_of(value))
         if found is None and key[3] == stat.S_IFREG:
             file = self._objects_by_number().file(value)
-            found = table.opening_of_moved(file.name if file is not None else None)
+            found = table.files.opening_of_moved(file.name if file is not None else None)
         return found
 
     def anchor(self, key: Hashable, value: Any) -> Any:

@@ -125,7 +125,7 @@ class UnclosedTracker(Tracker):
                     return Creation(*record)
             return self._known(int(number[1]), "")
         if name and name[1] is not None:
-            for record in reversed(self._table.opened):
+            for record in reversed(self._table.files.records):
                 if str(record[4]) == name[1]:
                     creation = Creation(*record)
                     if not self._recorder.is_foreign(creation):  # who shows a source closes it

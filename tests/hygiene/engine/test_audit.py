@@ -268,7 +268,7 @@ def test_descriptors_are_those_that_python_finds(number: int) -> None:
             stack.enter_context(Path(os.devnull).open())
         found = speedups.descriptors("/proc/self/fd")
         assert len(found) >= number
-        for fd, device, inode, form in found:
+        for fd, device, inode, form, _ in found:
             status = os.fstat(fd)
             assert (device, inode) == (status.st_dev, status.st_ino)
             assert form == stat.S_IFMT(status.st_mode)
@@ -287,6 +287,21 @@ def test_a_folder_that_is_not_there_is_told() -> None:
     assert speedups is not None
     with pytest.raises(FileNotFoundError, match="nowhere"):
         speedups.descriptors("/nowhere")
+
+
+@compiled_only
+def test_descriptors_with_large_gaps_are_found() -> None:
+    """Numbers are tried one after the other only where nearly all of them are open."""
+    assert speedups is not None
+    high = 900
+    with Path(os.devnull).open() as file:
+        os.dup2(file.fileno(), high)
+        try:
+            found = speedups.descriptors("/proc/self/fd")
+        finally:
+            os.close(high)
+    assert found[-1][0] == high
+    assert found[-1][1:] in {one[1:] for one in found[:-1]}, "the file itself, by its own number"
 
 
 @compiled_only

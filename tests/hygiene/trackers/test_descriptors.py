@@ -53,7 +53,7 @@ def test_a_mapping_is_an_opening_of_what_it_maps(
     recorder.events["mmap.__new__"]((fd, 10, 0, 0))
     recorder.events["mmap.__new__"]((-1, 10, 0, 0))
 
-    assert [record[4] for record in table.opened] == [str(tmp_path / "file")]
+    assert [record[4] for record in table.files.records] == [str(tmp_path / "file")]
     assert table.reading()[0] == before + 1
 
 
@@ -133,7 +133,7 @@ def test_one_that_is_closed_at_once_by_another_thread_is_left_out(
 
 def _open(recorder: Recorder, table: Descriptors, *paths: Any) -> None:
     for path in paths:
-        table.opened.append(recorder.site(path, 0))
+        table.files.records.append(recorder.site(path, 0))
 
 
 def _same(recorded: Any, target: str) -> bool:
@@ -143,28 +143,28 @@ def _same(recorded: Any, target: str) -> bool:
 def test_the_latest_of_one_place_is_certain(recorder: Recorder, table: Descriptors) -> None:
     """What is no path fits nothing and harms nothing."""
     _open(recorder, table, "/a/one", object(), "/a/two", "/a/two")
-    found = table.opening_of_name("/a/two", _same)
+    found = table.files.opening_of_name("/a/two", _same)
 
     assert found is not None
     assert found.what == "/a/two"
     assert found.certain
-    assert table.opening_of_name("/a/three", _same) is None
+    assert table.files.opening_of_name("/a/three", _same) is None
     _open(recorder, table, "/a/three")
-    assert table.opening_of_name("/a/three", _same) is not None, "new records are looked at"
+    assert table.files.opening_of_name("/a/three", _same) is not None, "new records are looked at"
 
 
 def test_two_places_make_it_uncertain(recorder: Recorder, table: Descriptors) -> None:
     """Unless all but one are the test runner's, which closes what it opens."""
     _open(recorder, table, "/a/one")
-    table.opened.append(recorder.site("/a/one", 0))
-    theirs = table.opened[-1][0]
-    uncertain = table.opening_of_name("/a/one", _same)
+    table.files.records.append(recorder.site("/a/one", 0))
+    theirs = table.files.records[-1][0]
+    uncertain = table.files.opening_of_name("/a/one", _same)
     assert uncertain is not None
     assert not uncertain.certain
 
-    table._found.clear()
+    table.files._found.clear()
     recorder.is_foreign = lambda creation: creation is not None and creation.stack == theirs
-    ours = table.opening_of_name("/a/one", _same)
+    ours = table.files.opening_of_name("/a/one", _same)
     assert ours is not None
     assert ours.certain
     assert ours.stack != theirs
@@ -180,8 +180,8 @@ def test_deleted_files_and_journals_are_found_by_the_name_they_had(
         return True
 
     for target in ("/a/base.db", "/a/base.db (deleted)", "/a/base.db-journal"):
-        assert table.opening_of_name(target, anything) is not None, target
-    assert table.opening_of_name("/a/other.db-journal", anything) is None
+        assert table.files.opening_of_name(target, anything) is not None, target
+    assert table.files.opening_of_name("/a/other.db-journal", anything) is None
 
 
 # --- listings ---
@@ -207,7 +207,7 @@ def test_every_listing_finds_the_same(
     found = _descriptors._open_now()
 
     status = os.fstat(fd)
-    assert (fd, status.st_dev, status.st_ino, stat.S_IFREG) in found
+    assert (fd, status.st_dev, status.st_ino, stat.S_IFREG, "") in found
     assert found == [
         one for one in usual if one[0] < 2048 or proc != "/nowhere" or dev != "/nowhere"
     ]

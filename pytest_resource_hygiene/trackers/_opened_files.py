@@ -1,0 +1,236 @@
+"""Which opening a descriptor came from: the kernel tells its path, the events told many paths.
+
+A loop leaves thousands of records of one place and one path; each is asked about once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.positions import are_one_place, is_entered
+from pytest_resource_hygiene.recorder import Creation
+from pytest_resource_hygiene.system import System
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from pytest_resource_hygiene.recorder import Recorder
+
+__all__ = ["Fits", "OpenedFiles", "target_of"]
+
+_PROC = "/proc/self/fd"
+_MAX_RECORDS = 20_000
+_MAX_STATUSES = 1_000
+
+Fits = Callable[[Any, str], bool]  # whether a recorded path is what a descriptor points to
+
+
+class OpenedFiles:
+    """Records of openings by name.
+
+    Args:
+        recorder: knows whose frames are whose.
+        new_numbers: returns the descriptors of a file that the last listing had anew.
+
+    Attributes:
+        records: `Site` tuples, the path last; the oldest are dropped.
+    """
+
+    def __init__(self, recorder: Recorder, new_numbers: Callable[[Hashable], list[int]]) -> None:
+        """Begin without records."""
+        self.records: deque[Any] = deque(maxlen=_MAX_RECORDS)
+        self._recorder = recorder
+        self._new_numbers = new_numbers
+        # Made when first asked: with ten thousand new descriptors, comparing all with all takes
+        # minutes.
+        self._indexed = -1
+        self._by_name: dict[str, list[Any]] = {}
+        self._by_inode: dict[tuple[int, int], list[Any]] = {}
+        self._likely: dict[str, list[Any]] = {}
+        self._found: dict[str, Creation | None] = {}
+        self._of_file: dict[Hashable, Creation] = {}
+        self._ordered: dict[Hashable, dict[int, Creation]] = {}
+
+    def forget(self) -> None:
+        """Drop the records."""
+        self.records.clear()
+        self._drop_index()
+
+    def opening(self, fd: int, file: Hashable, fits: Fits) -> Creation | None:
+        """Return the latest opening of a file by name, uncertain if several places have opened it.
+
+        Args:
+            fd: the descriptor.
+            file: what it points to, as the kernel identifies it.
+            fits: decides whether a recorded path is that target.
+        """
+        self._index()
+        # Of thousands that point to one file only the first is asked for its name.
+        known = self._of_file.get(file)
+        if known is not None:
+            return known
+        in_order = self._in_order(fd, file, fits)
+        if in_order is not None:
+            return in_order
+        known = self.opening_of_name(target_of(fd), fits)
+        if known is not None and not self._ordered[file] and _has_one_name(fd):
+            self._of_file[file] = known
+        return known
+
+    def opening_of_name(self, target: str, fits: Fits) -> Creation | None:
+        """Return the latest opening that fits what a descriptor points to."""
+        likely = self._likely_openings(target, fits)
+        if target not in self._found:
+            self._found[target] = _latest(likely)
+        return self._found[target]
+
+    def opening_by_inode(self, device: int, inode: int, target: str) -> Creation | None:
+        """Return the opening of a file by another path than its own: a link, ``.``, a folder.
+
+        A temporary file without a name is opened by its folder (``O_TMPFILE``).
+        """
+        self._index()
+        if not self._by_inode:
+            for record in list(self.records)[-_MAX_STATUSES:]:
+                with suppress(OSError, ValueError, TypeError):
+                    status = System.stat(record[4])
+                    place = status.st_dev, status.st_ino
+                    self._by_inode.setdefault(place, []).append(record)
+        folder, name = os.path.split(target)
+        with suppress(OSError):
+            if name.startswith("#") and name.endswith(" (deleted)"):
+                status = System.stat(folder)
+                device, inode = status.st_dev, status.st_ino
+        return _latest(self._ours(self._by_inode.get((device, inode), [])))
+
+    def opening_of_moved(self, path: object) -> Creation | None:
+        """Return the opening of a file that has another path by now.
+
+        Args:
+            path: by which its object was opened; None if it has no object.
+        """
+        if path is not None:
+            return _latest(self._ours([one for one in self.records if one[4] == path]))
+        found = _latest(self._ours([one for one in self.records if _is_gone(one[4])]))
+        return found._replace(certain=False) if found is not None and found.certain else None
+
+    def _in_order(self, fd: int, file: Hashable, fits: Fits) -> Creation | None:
+        """Return the opening of one of several new descriptors of one file, if all are still open.
+
+        They were opened in the order of their numbers, unless a lower one became free meanwhile.
+        """
+        if file not in self._ordered:
+            self._ordered[file] = self._put_in_order(sorted(self._new_numbers(file)), fits)
+        return self._ordered[file].get(fd)
+
+    def _put_in_order(self, numbers: list[int], fits: Fits) -> dict[int, Creation]:
+        if len(numbers) < 2:
+            return {}
+        likely = self._likely_openings(target_of(numbers[0]), fits)
+        if len(likely) < len(numbers) or _are_one_place(likely):
+            return {}
+        left_open = _left_open(likely)
+        if len(left_open) != len(numbers) or _are_one_place(left_open):
+            return {}
+        made = [Creation(*record)._replace(certain=False) for record in left_open]
+        return dict(zip(numbers, made, strict=True))
+
+    def _likely_openings(self, target: str, fits: Fits) -> list[Any]:
+        """Return, in order, the records of a target without those of the runner."""
+        self._index()
+        if target not in self._likely:
+            paths = {id(one[4]): one[4] for one in self._opened_as(target)}
+            fitting = {number for number, path in paths.items() if fits(path, target)}
+            opened = [one for one in self._opened_as(target) if id(one[4]) in fitting]
+            self._likely[target] = self._ours(opened)
+        return self._likely[target]
+
+    def _ours(self, records: list[Any]) -> list[Any]:
+        """Leave out what the runner opened, if that is not all.
+
+        It opens test files, too, to show the lines of a traceback; it closes them.
+        """
+        places = {(id(record[0]), id(record[3])): record for record in records}
+        made = {key: Creation(*record) for key, record in places.items()}
+        ours = {key for key, one in made.items() if not self._recorder.is_foreign(one)}
+        ours = {key for key in ours if self._recorder.is_by_user(made[key])} or ours or set(made)
+        return [one for one in records if (id(one[0]), id(one[3])) in ours]
+
+    # --- the index ---
+
+    def _drop_index(self) -> None:
+        self._indexed = -1
+        self._by_name, self._by_inode = {}, {}
+        self._likely, self._found = {}, {}
+        self._of_file, self._ordered = {}, {}
+
+    def _index(self) -> None:
+        """Sort the records by the last part of their paths, unless that was done."""
+        if self._indexed == len(self.records):
+            return
+        self._drop_index()
+        self._indexed = len(self.records)
+        path, name = None, ""
+        for record in self.records:
+            if record[4] is not path:
+                path = record[4]
+                name = _last_component(path)
+            self._by_name.setdefault(name, []).append(record)
+
+    def _opened_as(self, target: str) -> list[Any]:
+        name = _last_component(target.removesuffix(" (deleted)"))
+        stem = name.rpartition("-")[0]  # SQLite keeps its journal beside the file it was given
+        return self._by_name.get(name, []) + (self._by_name.get(stem, []) if stem else [])
+
+
+def target_of(fd: int) -> str:
+    """Return what a descriptor points to, in the kernel's words; nothing where it does not tell."""
+    try:
+        return System.readlink(f"{_PROC}/{fd}")
+    except OSError:
+        return ""
+
+
+def _latest(records: list[Any]) -> Creation | None:
+    if not records:
+        return None
+    return Creation(*_left_open(records)[-1])._replace(certain=_are_one_place(records))
+
+
+def _left_open(records: list[Any]) -> list[Any]:
+    """Leave out what a `with` statement has closed, if that is not all."""
+    stacks = {id(one[0]): one[0] for one in records}
+    left = {number for number, stack in stacks.items() if not is_entered(stack)}
+    return [one for one in records if id(one[0]) in left] or records
+
+
+def _are_one_place(records: Iterable[Any]) -> bool:
+    return are_one_place(list({id(record[0]): record[0] for record in records}.values()))
+
+
+def _has_one_name(fd: int) -> bool:
+    try:
+        return System.fstat(fd).st_nlink == 1
+    except OSError:
+        return False
+
+
+def _last_component(path: Any) -> str:
+    try:
+        return os.fsdecode(path).rstrip("/").rpartition("/")[2]
+    except TypeError:
+        return ""
+
+
+def _is_gone(path: Any) -> bool:
+    try:
+        System.stat(path)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, TypeError):
+        return False
+    return False
