@@ -162,7 +162,7 @@ def test_two_places_make_it_uncertain(recorder: Recorder, table: Descriptors) ->
     assert uncertain is not None
     assert not uncertain.certain
 
-    table.files._found.clear()
+    table.files._drop_index()
     recorder.is_foreign = lambda creation: creation is not None and creation.stack == theirs
     ours = table.files.opening_of_name("/a/one", _same)
     assert ours is not None
