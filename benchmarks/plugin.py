@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -85,8 +86,8 @@ WORKS = {
 }  # fmt: skip
 
 
-def run(folder: Path, extra: list[str], plugin: bool) -> tuple[float, str]:
-    """Run one suite; return its seconds, and what it printed.
+def run(folder: Path, extra: list[str], plugin: bool) -> tuple[float, float, str]:
+    """Run one suite; return its seconds, those of the processor, and what it printed.
 
     Raises:
         RuntimeError: the suite did not pass.
@@ -95,12 +96,18 @@ def run(folder: Path, extra: list[str], plugin: bool) -> tuple[float, str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *extra]
     if plugin:
         command += ["-p", "resource_hygiene"]
-    began = time.perf_counter()
+    began, used = time.perf_counter(), processor_seconds()
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - began
+    seconds, used = time.perf_counter() - began, processor_seconds() - used
     if done.returncode != 0:
         raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
-    return seconds, done.stdout
+    return seconds, used, done.stdout
+
+
+def processor_seconds() -> float:
+    """Return what all children that have ended have used, for themselves and in the kernel."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def instructions(folder: Path, extra: list[str], plugin: bool) -> int:
@@ -145,14 +152,15 @@ def measure(name: str, pairs: int) -> dict[str, object]:
         for file, text in files.items():
             Path(folder, file).write_text(text)
         compile_once(Path(folder), extra)
-        ratios, plain_times, text = [], [], ""
+        ratios, used_ratios, plain_times, text = [], [], [], ""
         for number in range(pairs):
             order = (False, True) if number % 2 else (True, False)
-            times = {}
+            times, used = {}, {}
             for plugin in order:
-                times[plugin], printed = run(Path(folder), extra, plugin)
+                times[plugin], used[plugin], printed = run(Path(folder), extra, plugin)
                 text = printed if plugin else text
             ratios.append(times[True] / times[False])
+            used_ratios.append(used[True] / used[False])
             plain_times.append(times[False])
     own = re.search(r"\((\d+) us per test\), collector run (\d+) times?", text)
     if own is None or "leaked" in text:
@@ -162,6 +170,7 @@ def measure(name: str, pairs: int) -> dict[str, object]:
         "ratio": statistics.median(ratios),
         "low": min(ratios),
         "high": max(ratios),
+        "used": statistics.median(used_ratios),
         "plain": statistics.median(plain_times),
         "own_us": float(own[1]),
         "collections": int(own[2]),
@@ -195,7 +204,8 @@ def main() -> int:
             print(f"{name:46} {count(name):6.3f}", flush=True)
         return 0
     print(
-        f"{'work':46} {'ratio':>6} {'range':>13} {'bar':>5} {'plain s':>8} {'own us/test':>11} gc"
+        f"{'work':46} {'ratio':>6} {'range':>13} {'cpu':>6} {'bar':>5} {'plain s':>8} "
+        f"{'own us/test':>11} gc"
     )
     for name in WORKS:
         if not any(part in name for part in options.only):
@@ -204,14 +214,15 @@ def main() -> int:
         ok = m["ratio"] <= m["bar"]  # type: ignore[operator]
         missed += not ok
         print(
-            f"{name:46} {m['ratio']:6.3f} {m['low']:6.3f}-{m['high']:.3f} {m['bar']:5.2f} "
+            f"{name:46} {m['ratio']:6.3f} {m['low']:6.3f}-{m['high']:.3f} "
+            f"{m['used']:6.3f} {m['bar']:5.2f} "
             f"{m['plain']:8.2f} {m['own_us']:11.1f} {m['collections']}{'' if ok else '  MISSED'}",
             flush=True,
         )
     cost = import_cost()
     missed += cost > 5
     print(
-        f"{'import when off, ms':46} {cost:6.2f} {'':13} {5.0:5.2f}{'' if cost <= 5 else '  MISSED'}"
+        f"{'import when off, ms':46} {cost:6.2f} {'':13} {'':6} {5.0:5.2f}{'' if cost <= 5 else '  MISSED'}"
     )
     return 1 if missed else 0
 

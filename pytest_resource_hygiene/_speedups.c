@@ -30,7 +30,7 @@
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 6
+#define INTERFACE 7
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -588,7 +588,7 @@ static PyMemberDef dup2_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-static PyGetSetDef dup2_getset[] = {
+static PyGetSetDef wrapper_getset[] = {
     {"__dict__", PyObject_GenericGetDict, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -601,7 +601,7 @@ static PyType_Slot dup2_slots[] = {
     {Py_tp_clear, dup2_clear},
     {Py_tp_dealloc, dup2_dealloc},
     {Py_tp_members, dup2_members},
-    {Py_tp_getset, dup2_getset},
+    {Py_tp_getset, wrapper_getset},
     {0, NULL},
 };
 
@@ -612,7 +612,7 @@ static PyType_Spec dup2_spec = {
     .slots = dup2_slots,
 };
 
-/* ---- Noting: asyncio's registry of tasks, told of each new one ----------------------------------- */
+/* ---- Noting: asyncio's tasks and loops, each of which is told of when it is made ------------------ */
 
 typedef struct {
     PyObject_HEAD
@@ -620,6 +620,7 @@ typedef struct {
     Sites *sites;
     PyObject *records;  /* list of (weak reference, site) */
     PyObject *overflow; /* called without arguments */
+    PyObject *dict;     /* for functools.wraps */
     Py_ssize_t limit;
     char is_quiet;
     vectorcallfunc vectorcall;
@@ -648,11 +649,11 @@ static PyObject *
 noting_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     Noting *self = (Noting *)callable;
-    if (PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL) {
-        PyErr_Format(PyExc_TypeError, "one object is noted, not %zd", PyVectorcall_NARGS(nargsf));
+    if (PyVectorcall_NARGS(nargsf) < 1) {
+        PyErr_SetString(PyExc_TypeError, "the object that is to be noted is missing");
         return NULL;
     }
-    PyObject *result = PyObject_Vectorcall(self->original, args, nargsf, NULL);
+    PyObject *result = PyObject_Vectorcall(self->original, args, nargsf, kwnames);
     if (result == NULL || self->is_quiet || note(self, args[0]) == 0)
         return result;
     Py_DECREF(result);
@@ -661,7 +662,14 @@ noting_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *
 
 PyDoc_STRVAR(noting_doc,
 "Noting(original, sites, records, overflow, limit, /)\n--\n\n"
-"Stands for a function of one object, and notes the object; audit.py has it in Python.\n");
+"Stands for a function, and notes its first argument; audit.py has it in Python.\n");
+
+/* As a function does: in a class it is a method. */
+static PyObject *
+noting_get(PyObject *self, PyObject *instance, PyObject *owner)
+{
+    return instance == NULL ? Py_NewRef(self) : PyMethod_New(self, instance);
+}
 
 static int
 noting_init(Noting *self, PyObject *args, PyObject *kwargs)
@@ -686,6 +694,7 @@ noting_traverse(Noting *self, visitproc visit, void *arg)
     Py_VISIT(self->sites);
     Py_VISIT(self->records);
     Py_VISIT(self->overflow);
+    Py_VISIT(self->dict);
     return 0;
 }
 
@@ -696,6 +705,7 @@ noting_clear(Noting *self)
     Py_CLEAR(self->sites);
     Py_CLEAR(self->records);
     Py_CLEAR(self->overflow);
+    Py_CLEAR(self->dict);
     return 0;
 }
 
@@ -712,6 +722,7 @@ noting_dealloc(Noting *self)
 static PyMemberDef noting_members[] = {
     {"limit", T_PYSSIZET, offsetof(Noting, limit), 0, NULL},
     {"is_quiet", T_BOOL, offsetof(Noting, is_quiet), 0, NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(Noting, dict), READONLY, NULL},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Noting, vectorcall), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
@@ -724,6 +735,8 @@ static PyType_Slot noting_slots[] = {
     {Py_tp_clear, noting_clear},
     {Py_tp_dealloc, noting_dealloc},
     {Py_tp_members, noting_members},
+    {Py_tp_getset, wrapper_getset},
+    {Py_tp_descr_get, noting_get},
     {0, NULL},
 };
 
@@ -979,6 +992,77 @@ instances(PyObject *module, PyObject *args)
     return found;
 }
 
+PyDoc_STRVAR(addresses_doc,
+"addresses(things, /)\n--\n\n"
+"Return the ids of what is iterated, without the audit event that each call of id() is.\n");
+
+static PyObject *
+addresses(PyObject *module, PyObject *things)
+{
+    PyObject *all = PySequence_Fast(things, "things must be iterable");
+    PyObject *found = all == NULL ? NULL : PyTuple_New(PySequence_Fast_GET_SIZE(all));
+    for (Py_ssize_t i = 0; found != NULL && i < PyTuple_GET_SIZE(found); i++) {
+        PyObject *address = PyLong_FromVoidPtr(PySequence_Fast_GET_ITEM(all, i));
+        if (address == NULL)
+            Py_CLEAR(found);
+        else
+            PyTuple_SET_ITEM(found, i, address);
+    }
+    Py_XDECREF(all);
+    return found;
+}
+
+/* Whether the object of a record is there, and its method says that it is not over; -1 with an
+ * exception set. */
+static int
+is_pending(PyObject *record, PyObject *method)
+{
+    PyObject *object = PyObject_CallNoArgs(PyTuple_GET_ITEM(record, 0));
+    if (object == NULL)
+        return -1;
+    PyObject *over = object == Py_None ? Py_NewRef(Py_True)
+                                       : PyObject_CallMethodNoArgs(object, method);
+    int is_over = over == NULL ? -1 : PyObject_IsTrue(over);
+    Py_XDECREF(over);
+    Py_DECREF(object);
+    return is_over < 0 ? -1 : !is_over;
+}
+
+PyDoc_STRVAR(pending_doc,
+"pending(records, method, /)\n--\n\n"
+"Drop the records that are over from a list; objects.py has it in Python, and the words for it.\n");
+
+static PyObject *
+pending(PyObject *module, PyObject *args)
+{
+    PyObject *records, *method;
+    if (!PyArg_ParseTuple(args, "O!U:pending", &PyList_Type, &records, &method))
+        return NULL;
+    PyObject *kept = PyList_New(0), *references = PyList_New(0);
+    Py_ssize_t seen = 0; /* a method may run anything, which may add to the records */
+    int failed = kept == NULL || references == NULL;
+    while (!failed && seen < PyList_GET_SIZE(records)) {
+        PyObject *record = Py_NewRef(PyList_GET_ITEM(records, seen++));
+        int keep = -1;
+        if (!PyTuple_Check(record) || PyTuple_GET_SIZE(record) == 0
+            || !PyWeakref_Check(PyTuple_GET_ITEM(record, 0)))
+            PyErr_SetString(PyExc_TypeError, "a record begins with a weak reference");
+        else
+            keep = is_pending(record, method);
+        failed = keep < 0
+                 || (keep
+                     && (PyList_Append(kept, record) < 0
+                         || PyList_Append(references, PyTuple_GET_ITEM(record, 0)) < 0));
+        Py_DECREF(record);
+    }
+    if (!failed && PyList_GET_SIZE(kept) < seen)
+        failed = PyList_SetSlice(records, 0, seen, kept) < 0;
+    Py_XDECREF(kept);
+    if (failed)
+        Py_CLEAR(references);
+    return references;
+}
+
 /* ---- Orphans --------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(set_subreaper_doc,
@@ -1003,11 +1087,13 @@ set_subreaper(PyObject *module, PyObject *value)
 }
 
 static PyMethodDef methods[] = {
+    {"addresses", addresses, METH_O, addresses_doc},
     {"blocked_signals", blocked_signals, METH_NOARGS, blocked_signals_doc},
     {"descriptors", descriptors, METH_O, descriptors_doc},
     {"instances", instances, METH_VARARGS, instances_doc},
     {"is_armed", is_armed, METH_O, is_armed_doc},
     {"make_zombie", make_zombie, METH_NOARGS, make_zombie_doc},
+    {"pending", pending, METH_VARARGS, pending_doc},
     {"set_handlers", set_handlers, METH_O, set_handlers_doc},
     {"set_subreaper", set_subreaper, METH_O, set_subreaper_doc},
     {"state_of", state_of, METH_O, state_of_doc},

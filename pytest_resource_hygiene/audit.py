@@ -10,6 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.compiled import speedups
@@ -143,7 +144,7 @@ class Openings:
 
 
 class Noting:
-    """Stands for a function of one object, and notes the object, weakly, and where that was.
+    """Stands for a function, and notes its first argument, weakly, and where that was.
 
     Args:
         original: called first; what it returns is returned.
@@ -158,7 +159,7 @@ class Noting:
 
     def __init__(
         self,
-        original: Callable[[Any], Any],
+        original: Callable[..., Any],
         sites: Sites,
         records: list[tuple[weakref.ref[Any], Site]],
         overflow: Callable[[], None],
@@ -172,9 +173,13 @@ class Noting:
         self._records = records
         self._overflow = overflow
 
-    def __call__(self, thing: Any, /) -> Any:
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Be a method in a class, as a function is."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, thing: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call the original, and take down the object."""
-        result = self._original(thing)
+        result = self._original(thing, *args, **kwargs)
         if not self.is_quiet:
             self._records.append((weakref.ref(thing), self._site(None, 1)))
             if len(self._records) > self.limit:

@@ -18,10 +18,12 @@ from pytest_resource_hygiene.compiled import speedups
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Iterable, Iterator, Mapping
     from types import CodeType
 
 __all__ = [
+    "addresses",
     "all_of_type",
     "attributes_of",
     "code_of",
@@ -29,6 +31,7 @@ __all__ = [
     "instances_of",
     "is_a",
     "pass_by",
+    "pending",
     "referents",
 ]
 
@@ -56,6 +59,28 @@ def pass_by(things: Iterable[object]) -> None:
     if speedups is not None:
         for thing in things:
             speedups.untrack(thing)
+
+
+def addresses(things: Iterable[object]) -> tuple[int, ...]:
+    """Return the ids of all: what to compare where a comparison may run anybody's code."""
+    return tuple(map(id, things))
+
+
+def pending(records: list[tuple[weakref.ref[Any], Any]], method: str, /) -> list[weakref.ref[Any]]:
+    """Drop the records whose object is gone, or says that it is over; return the other references.
+
+    Args:
+        records: pairs that begin with a weak reference.
+        method: the name of the objects' method that says so, as ``done`` does.
+    """
+    records[:] = [
+        one for one in records if (thing := one[0]()) is not None and not getattr(thing, method)()
+    ]
+    return [one[0] for one in records]
+
+
+if not TYPE_CHECKING and speedups is not None:
+    addresses, pending = speedups.addresses, speedups.pending
 
 
 def is_a(obj: object, classes: type | tuple[type, ...]) -> bool:

@@ -15,6 +15,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Noting
+from pytest_resource_hygiene.objects import pending
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
@@ -60,7 +61,7 @@ class AsyncioTable:
         self._is_quiet = False
         self._registry: Any = None
         self._registry_add: Any = None
-        self._noting: Noting | None = None
+        self._notings: list[Noting] = []
         self.sees_tasks = True
         recorder.when_imported("asyncio", self._hook_asyncio)
         recorder.when_imported("uvloop", self._hook_uvloop)
@@ -91,8 +92,7 @@ class AsyncioTable:
         if isinstance(every, weakref.WeakSet):
             # The C accelerator registers each new task by calling ``add`` of this very object.
             self._registry, self._registry_add = every, vars(every).get("add")
-            self._noting = Noting(every.add, recorder, self._tasks, self._prune, self._prune_at)
-            vars(every)["add"] = self._noting
+            vars(every)["add"] = self._noting(every.add, self._tasks)
 
     def _hook_uvloop(self) -> None:
         import uvloop
@@ -103,11 +103,12 @@ class AsyncioTable:
     # --- hearing of new things ---
 
     def _noting_loops(self, original: Callable[..., None]) -> Callable[..., None]:
-        def wrapper(loop: Any, *args: Any, **kwargs: Any) -> None:
-            original(loop, *args, **kwargs)
-            self._loops.append((_refer(loop), self._recorder.site(None, 1)))
+        return self._noting(original, self._loops)
 
-        return wrapper
+    def _noting(self, original: Callable[..., Any], records: list[Any]) -> Noting:
+        noting = Noting(original, self._recorder, records, self._prune, self._prune_at)
+        self._notings.append(noting)
+        return noting
 
     def _noting_generators(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any, generator: Any) -> None:
@@ -128,29 +129,20 @@ class AsyncioTable:
 
     def _prune(self) -> None:
         """Forget what has ended, where nobody asks for hours: a snapshot in a server."""
-        self.live_tasks()
-        self.live_timers()
-        self._prune_at = 2 * max(_PRUNE_AT, len(self._tasks), len(self._timers))
-        if self._noting is not None:
-            self._noting.limit = self._prune_at
+        left = len(self.live_loops()), len(self.live_tasks()), len(self.live_timers())
+        self._prune_at = 2 * max(_PRUNE_AT, *left)
+        for noting in self._notings:
+            noting.limit = self._prune_at
 
     # --- what is alive ---
 
     def live_loops(self) -> list[weakref.ref[Any]]:
         """Return references to loops that are not closed; a reading that equals only itself."""
-        loops = self._loops
-        if not loops:
-            return []
-        loops[:] = [one for one in loops if (loop := one[0]()) is not None and not loop.is_closed()]
-        return [one[0] for one in loops]
+        return pending(self._loops, "is_closed")
 
     def live_tasks(self) -> list[weakref.ref[Any]]:
         """Return references to pending tasks; a reading."""
-        tasks = self._tasks
-        if not tasks:
-            return []
-        tasks[:] = [one for one in tasks if (task := one[0]()) is not None and not task.done()]
-        return [one[0] for one in tasks]
+        return pending(self._tasks, "done")
 
     @property
     def has_loops(self) -> bool:
@@ -201,9 +193,8 @@ class AsyncioTable:
 
     def signal_handler_count(self) -> int:
         """Return the number of handlers that live loops keep."""
-        if not self._loops:
-            return 0
-        return sum(len(getattr(ref(), "_signal_handlers", None) or ()) for ref, _ in self._loops)
+        loops = self.live_loops()
+        return sum(len(getattr(ref(), "_signal_handlers", None) or ()) for ref in loops)
 
     def creation_of(self, obj: Any) -> Creation | None:
         """Return how a loop, task or timer was made."""
@@ -258,8 +249,8 @@ class AsyncioTable:
     def _hush(self, *, is_quiet: bool) -> None:
         """Note nothing of what our own turns of a loop make, or note it again."""
         self._is_quiet = is_quiet
-        if self._noting is not None:
-            self._noting.is_quiet = is_quiet
+        for noting in self._notings:
+            noting.is_quiet = is_quiet
 
     def _looking_before_cancel(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any) -> None:
@@ -271,8 +262,8 @@ class AsyncioTable:
 
     def _looking_before_close(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any) -> None:
-            pending = self._tasks and self._recorder.started and self.live_tasks()
-            if pending and not loop.is_closed() and not loop.is_running():
+            has_tasks = self._recorder.started and self.live_tasks()
+            if has_tasks and not loop.is_closed() and not loop.is_running():
                 self._catch_abandoned(loop)
             original(loop)
 

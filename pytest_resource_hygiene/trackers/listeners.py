@@ -19,7 +19,7 @@ from collections import Counter
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import code_of
+from pytest_resource_hygiene.objects import addresses, code_of
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._declared_emitters import (
     Declared,
@@ -122,15 +122,18 @@ class ListenerTracker(Tracker):
 
     def _set_in_silence(self) -> object:
         # A hook may say anything when it is compared, or raise. Its id stays its own: our entry of
-        # it keeps it alive.
+        # it keeps it alive. Up to 8.3, pytest sets the last two to a method of a new object in each
+        # phase of a test.
+        hooks = (
+            sys.excepthook,
+            sys.displayhook,
+            getattr(sys.unraisablehook, "__func__", sys.unraisablehook),
+            getattr(threading.excepthook, "__func__", threading.excepthook),
+        )
         return (
             len(all_handlers),
             len(logging.root.handlers),
-            id(sys.excepthook),
-            id(sys.displayhook),
-            # Up to 8.3, pytest sets both to a method of a new object in each phase of a test.
-            id(getattr(sys.unraisablehook, "__func__", sys.unraisablehook)),
-            id(getattr(threading.excepthook, "__func__", threading.excepthook)),
+            addresses(hooks),
             (warnings.showwarning, *warnings.filters) if self.watch_warnings else None,
             self._declared.count(),
         )

@@ -12,17 +12,17 @@ import faulthandler
 import signal
 import sys
 import threading
-import weakref
 from threading import get_ident
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.kernel import blocked_signals
-from pytest_resource_hygiene.objects import is_a, referents
+from pytest_resource_hygiene.objects import addresses, is_a, referents
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
+from pytest_resource_hygiene.trackers._signal_calls import SignalCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -51,7 +51,6 @@ _C_HANDLER = None  # what `signal.getsignal` says of a handler that Python did n
 _C_FUNCTIONS = frozenset({"signal", "sigaction", "bsd_signal", "sysv_signal"})
 _MASK = "mask"
 _WAKEUP = "wakeup_fd"
-_WINDOW = 2  # of a `Site`
 
 
 class SignalTracker(Tracker):
@@ -67,9 +66,8 @@ class SignalTracker(Tracker):
     def __init__(self) -> None:
         """Wait for `start`."""
         self._numbers = tuple(sorted(int(number) for number in signal.valid_signals()))
-        self._changed: dict[Hashable, Site] = {}
+        self._calls: SignalCalls | None = None
         self._changes = 0
-        self._installed: dict[int, list[tuple[weakref.ref[Any], Site]]] = {}
         self._depths: dict[int, tuple[tuple[int, Site] | None, int]] = {}
         self._recorder: Recorder | None = None
         self._loops: AsyncioTable | None = None
@@ -82,10 +80,10 @@ class SignalTracker(Tracker):
     def start(self, recorder: Recorder) -> None:
         """Wrap the functions that change a slot; none of them raises an audit event."""
         self._recorder = recorder
+        self._calls = SignalCalls(recorder, _COMMON)
         self._loops = recorder.service(AsyncioTable)
         self._loops.describers[self.kind] = self.describe
         self._loops.creators[self.kind] = lambda key: self.creation(key, None)
-        recorder.wrap(signal, "signal", self._recording_signal)
         recorder.wrap(signal, "set_wakeup_fd", self._recording(lambda *_: _WAKEUP))
         recorder.wrap(signal, "pthread_sigmask", self._recording(lambda *_: _MASK))
         if _caught():
@@ -94,12 +92,15 @@ class SignalTracker(Tracker):
             recorder.wrap(faulthandler, "unregister", self._past_signal)
             recorder.on("ctypes.dlsym", self._note_symbol)
 
+    def _known_calls(self) -> SignalCalls:
+        assert self._calls is not None, "start() comes first"
+        return self._calls
+
     def _recording(self, key_of: Any) -> Any:
         def make(original: Any) -> Any:
             def wrapper(*args: Any, **kwargs: Any) -> Any:
                 result = original(*args, **kwargs)
-                assert self._recorder is not None
-                self._changed[key_of(*args)] = self._recorder.site(None, 1)
+                self._known_calls().note(key_of(*args))
                 return result
 
             return wrapper
@@ -109,10 +110,9 @@ class SignalTracker(Tracker):
     def _past_signal(self, original: Any) -> Any:
         def wrapper(signum: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(signum, *args, **kwargs)
-            assert self._recorder is not None
             self._changes += 1
             self._past_python.add(int(signum))
-            self._changed[int(signum)] = self._recorder.site(None, 1)
+            self._known_calls().note(int(signum))
             return result
 
         return wrapper
@@ -124,50 +124,12 @@ class SignalTracker(Tracker):
                 self._caught_before = _caught() - self._past_python
             self._through_ctypes = self._recorder.creation(None)
 
-    def _recording_signal(self, original: Any) -> Any:
-        recorder: Any = self._recorder
-        changed = self._changed
-
-        # asyncio.Runner calls it twice a test.
-        def wrapper(signalnum: Any, handler: Any) -> Any:
-            result = original(signalnum, handler)
-            number = int(signalnum)
-            if number not in _COMMON:
-                self._changes += 1
-            changed[number] = site = recorder.site(None, 1)
-            if callable(handler) and not isinstance(handler, (BuiltinFunctionType, int)):
-                self._remember(number, handler, site)
-            return result
-
-        return wrapper
-
-    def _remember(self, number: int, handler: Any, site: Site) -> None:
-        known = self._installed.get(number, ())
-        others = []
-        for one in known:
-            there = one[0]()
-            if there is None:
-                continue
-            # A method is made anew at each access; what equals what else is the user's code to say.
-            if there is handler or (type(there) is MethodType and there == handler):
-                if one[1][_WINDOW] is site[_WINDOW]:
-                    # Put back what was installed in this very window: that is where it was made.
-                    site = self._changed[number] = one[1]
-            else:
-                others.append(one)
-        self._installed[number] = others
-        try:
-            make: Any = weakref.WeakMethod if type(handler) is MethodType else weakref.ref
-            others.append((make(handler), site))
-        except TypeError:  # a callable without weak references cannot be followed
-            return
-
     def reading(self) -> object:
         """Read the slots of the common signals, in C; changes of others are counted."""
         loops: Any = self._loops
         return (
             _slots(),
-            self._changes,
+            self._changes + self._known_calls().others,
             loops.signal_handler_count() if loops.has_loops else 0,
             len(loops.caught_handlers),
             _caught() if self._through_ctypes is not None else None,
@@ -205,13 +167,13 @@ class SignalTracker(Tracker):
 
     def forget(self) -> None:
         """Drop the records of changes that were undone."""
-        self._changed.clear()
+        self._known_calls().forget()
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return who changed the slot last."""
         if isinstance(key, tuple):
             key = key[2]
-        seen = self._changed.get(key)
+        seen = self._known_calls().last(key)
         if seen is not None:
             return Creation(*seen)
         return self._through_ctypes if value is _C_HANDLER else None
@@ -271,7 +233,7 @@ class SignalTracker(Tracker):
         """Return how many handlers once installed for the signal the present one refers to."""
         if not callable(handler):
             return 0
-        installed = self._installed.get(number, [])
+        installed = self._known_calls().installed(number)
         known = [ref() for ref, _ in installed]
         others = {_identity(one) for one in known if one is not None} - {_identity(handler)}
         if not others:
@@ -305,7 +267,7 @@ class SignalTracker(Tracker):
 
     def iter_limits(self) -> Iterator[tuple[str, str, int, Creation | None]]:
         """Count each signal's chain as its listeners."""
-        for number, installed in self._installed.items():
+        for number, installed in self._known_calls().by_signal():
             handler = _getsignal(number)
             # A tool's handler reaches the whole session, and its chain is not the project's.
             if len(installed) > 1 and not self._is_tool(handler):
@@ -359,7 +321,7 @@ def _caught() -> frozenset[int]:
 def _slots() -> object:
     return (
         # A handler may raise when it is compared. Its id stays its own: our entry keeps it alive.
-        tuple(map(id, map(_getsignal, _COMMON))),
+        addresses(map(_getsignal, _COMMON)),
         blocked_signals(),
         _wakeup_fd(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from contextvars import ContextVar
@@ -198,7 +199,24 @@ def test_what_cannot_be_noted_is_an_error(twin: ModuleType) -> None:
         twin.Noting(id, _sites(twin), records, refuse, 0)(_Thing())
     assert len(records) == 1
     with pytest.raises(TypeError):
-        twin.Noting(id, _sites(twin), records, refuse, 9)(_Thing(), _Thing())
+        twin.Noting(id, _sites(twin), records, refuse, 9)()
+
+
+def test_what_is_noted_may_be_the_object_of_a_method(twin: ModuleType) -> None:
+    """All arguments are passed on; in a class it binds, as the function does that it stands for."""
+    records: list[Any] = []
+
+    def original(thing: object, *args: int, **kwargs: int) -> object:
+        return thing, args, kwargs
+
+    noting = twin.Noting(original, _sites(twin), records, _refuse, 10)
+    bound = type("Bound", (), {"method": functools.wraps(original)(noting)})
+    thing = bound()
+    assert thing.method(1, two=2) == (thing, (1,), {"two": 2})
+    assert bound.method is noting
+    assert bound.method.__name__ == "original"
+    assert [record[0]() for record in records] == [thing]
+    assert _names(records[0][1][0])[0] == "test_what_is_noted_may_be_the_object_of_a_method"
 
 
 def test_the_hook_is_added_once_and_calls_the_latest_handlers(

@@ -198,7 +198,7 @@ def test_a_handler_without_weak_references_is_listed_and_not_followed(slots: Sig
         value = slots.list_resources(Moment())[number]
         assert type(value) is _Slotted
         assert slots.creation(number, value) is not None
-        assert not slots._installed.get(number)
+        assert not slots._known_calls().installed(number)
         assert "_Slotted object" in slots.describe(number, value, before).summary
         assert slots.restore(number, value, before)
         assert signal.getsignal(number) is before

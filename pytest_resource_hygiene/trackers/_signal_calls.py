@@ -1,0 +1,122 @@
+"""What `signal.signal` was called with, and where: for blame, and for chains of handlers.
+
+asyncio's runner calls it twice in each test, so a call is only put down; what it means is asked
+when a slot has changed.
+"""
+
+from __future__ import annotations
+
+import signal
+import weakref
+from types import BuiltinFunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable, ItemsView
+
+    from pytest_resource_hygiene.audit import Site
+    from pytest_resource_hygiene.recorder import Recorder
+
+__all__ = ["Installed", "SignalCalls"]
+
+Installed = tuple["weakref.ref[Any]", "Site"]
+
+_MAX_CALLS = 1_000
+_WINDOW = 2  # of a `Site`
+
+
+class SignalCalls:
+    """Wraps `signal.signal`, and remembers what handlers it was given.
+
+    Args:
+        recorder: tells where.
+        often: signals that somebody else looks at all the time.
+
+    Attributes:
+        others: how many calls were for other signals than these.
+    """
+
+    def __init__(self, recorder: Recorder, often: Collection[int]) -> None:
+        """Wrap the function."""
+        self.others = 0
+        self._recorder = recorder
+        self._often = often
+        self._calls: list[tuple[int, weakref.ref[Any] | None, Site]] = []
+        self._last: dict[Hashable, Site] = {}
+        self._installed: dict[int, list[Installed]] = {}
+        recorder.wrap(signal, "signal", self._recording)
+
+    def note(self, key: Hashable) -> None:
+        """Take down that the caller's caller has changed a slot by another function."""
+        site = self._recorder.site(None, 2)
+        self._understand()
+        self._last[key] = site
+
+    def last(self, key: Hashable) -> Site | None:
+        """Return where a slot was last changed, since all was forgotten."""
+        self._understand()
+        return self._last.get(key)
+
+    def forget(self) -> None:
+        """Drop all but the handlers."""
+        self._understand()
+        self._last.clear()
+
+    def installed(self, number: int) -> list[Installed]:
+        """Return the handlers that were installed for a signal and are alive, the latest last."""
+        self._understand()
+        return self._installed.get(number, [])
+
+    def by_signal(self) -> ItemsView[int, list[Installed]]:
+        """Return these for all signals."""
+        self._understand()
+        return self._installed.items()
+
+    def _recording(self, original: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        recorder, often = self._recorder, self._often
+
+        def wrapper(signalnum: Any, handler: Any) -> Any:
+            result = original(signalnum, handler)
+            if signalnum not in often:
+                self.others += 1
+            self._calls.append((signalnum, _refer(handler), recorder.site(None, 1)))
+            if len(self._calls) > _MAX_CALLS:
+                self._understand()
+            return result
+
+        return wrapper
+
+    def _understand(self) -> None:
+        """Go through the calls that were put down."""
+        calls, self._calls = self._calls, []
+        for signalnum, reference, site in calls:
+            number = int(signalnum)
+            self._last[number] = site
+            handler = reference() if reference is not None else None
+            if handler is not None and reference is not None:
+                self._remember(number, handler, reference, site)
+
+    def _remember(self, number: int, handler: Any, reference: weakref.ref[Any], site: Site) -> None:
+        others = []
+        for one in self._installed.get(number, ()):
+            there = one[0]()
+            if there is None:
+                continue
+            # A method is made anew at each access; what equals what else is the user's code to say.
+            if there is handler or (type(there) is MethodType and there == handler):
+                if one[1][_WINDOW] is site[_WINDOW]:
+                    # Put back what was installed in this very window: that is where it was made.
+                    site = self._last[number] = one[1]
+            else:
+                others.append(one)
+        self._installed[number] = [*others, (reference, site)]
+
+
+def _refer(handler: Any) -> weakref.ref[Any] | None:
+    """Return a reference to a handler that can be followed: no constant, nothing built in."""
+    if isinstance(handler, (BuiltinFunctionType, int)):
+        return None
+    try:
+        return weakref.WeakMethod(handler) if type(handler) is MethodType else weakref.ref(handler)
+    except TypeError:  # a callable without weak references
+        return None
