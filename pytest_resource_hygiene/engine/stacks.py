@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
 
+    from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.engine.places import Place, Places
     from pytest_resource_hygiene.recorder import Creation, Stack
 
 __all__ = ["StackReader"]
 
 _IMPORT = "<frozen importlib._bootstrap>"
+_RUNNER = "TestRunner."  # anyio's, whose own task runs each test: no file of a plugin's
 
 
 class StackReader:
@@ -121,13 +123,25 @@ class StackReader:
         return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
 
     def _is_of_loop(self, creation: Creation) -> bool:
-        """Return whether an event loop made it in a callback of its own, such as one that accepts."""
+        """Return whether an event loop made it in a callback of its own, such as one that accepts.
+
+        So is what a library's task makes, e.g. one of several that try to connect, for whoever is
+        at work in its context; for a plugin's own fixture it is the plugin's.
+        """
+        passable = {"stdlib", "own", "frozen"}
+        if not self._is_tools(creation.owner):
+            passable.add("library")
         for code, _, place in self.sorted(creation):
             if code.co_name == "_run" and code.co_filename.endswith("/asyncio/events.py"):
                 return True
-            if place not in {"stdlib", "own", "frozen"}:
+            if place not in passable or code.co_qualname.startswith(_RUNNER):
                 return False
         return False
+
+    def _is_tools(self, owner: Owner | None) -> bool:
+        """Return whether an owner is a fixture that a plugin has brought."""
+        codes = owner.codes if owner is not None else ()
+        return any(self.places.of(code.co_filename) == "tool" for code in codes)
 
     def _is_of_plugin(self, creation: Creation) -> bool:
         """Return whether a plugin under development made it, with other files of its package."""
