@@ -220,6 +220,11 @@ class Descriptors:
         result: _Listing = moment.once(self, self._scan)
         return result
 
+    def numbers_of(self, file: Hashable) -> list[int]:
+        """Return the descriptors of one file, by device, inode and form, in the last listing."""
+        keys = self._listed[0]
+        return [fd for key, fd in keys.items() if isinstance(key, tuple) and key[1:4] == file]
+
     def _scan(self) -> _Listing:
         found = _open_now()
         if found == self._found_open:
