@@ -192,11 +192,13 @@ class StackReader:
         """Return what identifies the one call of the user's that made this.
 
         Things made by one call belong together: a loop with its selector and self-pipe, a pool with
-        its threads and pipes.
+        its threads and pipes, and what such a thread has made with no code of the user's.
         """
         if creation is None:
             return None
         frame = self.user_frame(creation._replace(parent=None))
+        if frame is None and creation.parent is not None:
+            return self.call(creation.parent)
         inner: CodeType | None = None
         for code, offset, place in self.sorted(creation):
             if (code, offset) == frame:
@@ -220,6 +222,15 @@ class StackReader:
                     site.append((file, code.co_name))
             creation = creation.parent
         return tuple(site)
+
+    def is_named_by_library(self, creation: Creation | None, name: str) -> bool:
+        """Return whether a name stands in the code of a package, below the user's, that made it."""
+        for code, _, place in self.sorted(creation) if creation is not None else ():
+            if place == "user":
+                return False
+            if place == "library" and name in code.co_consts:
+                return True
+        return False
 
     def library_site(self, creation: Creation | None) -> tuple[tuple[str, str], ...]:
         """Return the frames below the user's, as files and functions: where a library makes it."""
