@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.places import PLUGIN_ENDINGS
 from pytest_resource_hygiene.engine.singletons import has_habits
 from pytest_resource_hygiene.model import Frame, Origin
+from pytest_resource_hygiene.objects import attribute_of
 from pytest_resource_hygiene.positions import line_of, position_of
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import CodeType
 
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.engine.places import Place, Places
@@ -166,8 +167,8 @@ class StackReader:
 
     def is_tool_code(self, function: Any) -> bool:
         """Return whether a function is written in a file of the test runner, or of the debugger."""
-        code = getattr(getattr(function, "__func__", function), "__code__", None)
-        return code is not None and self.places.of(code.co_filename) == "tool"
+        code = attribute_of(attribute_of(function, "__func__", function), "__code__")
+        return isinstance(code, CodeType) and self.places.of(code.co_filename) == "tool"
 
     def is_by_user(self, creation: Creation | None) -> bool:
         """Return whether the user's code made it, and not while a module was being imported."""

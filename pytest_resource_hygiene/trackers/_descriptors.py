@@ -69,6 +69,7 @@ class Descriptors:
         recorder.on("mmap.__new__", self._note_mapping)
         for name in _UNAUDITED:
             recorder.wrap_result(os, name, self._note_made)
+        recorder.wrap_result(os, "forkpty", lambda made, how: self._note_made(made[1:], how))
         self._recorder = recorder
         recorder.wrap(os, "dup2", self._noting_dup2)
         self.made_by_imports: set[Hashable] = set()
