@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "addresses",
     "all_of_type",
+    "attribute_of",
     "attributes_of",
     "code_of",
     "collector_paused",
@@ -86,6 +87,17 @@ if not TYPE_CHECKING and speedups is not None:
 def is_a(obj: object, classes: type | tuple[type, ...]) -> bool:
     """Return whether the object's real type is one of the classes, or derived from one."""
     return issubclass(type(obj), classes)
+
+
+def attribute_of(obj: Any, name: str, default: Any = None) -> Any:
+    """Return an attribute that nearly every function has; the default if asking for it fails.
+
+    A framework's "current app" raises `RuntimeError` when it is asked for anything out of place.
+    """
+    try:
+        return getattr(obj, name, default)
+    except Exception:  # noqa: BLE001 - the user's ``__getattr__`` may do anything
+        return default
 
 
 def attributes_of(obj: object) -> Mapping[str, Any]:

@@ -86,6 +86,7 @@ class LeakChecker:
         self.blind_spots: list[tuple[str, str]] = []
         self.used_allowances: set[Allowance] = set()
         self.seconds = 0.0
+        self.before_looking: Callable[[], None] = _nothing  # for a host to make room for that
         self._sleep = sleep
         self._slow_sites: set[object] = set()
         self._told = Told()
@@ -171,6 +172,7 @@ class LeakChecker:
     def _look(self, window: Owner, *, everything: bool = False) -> None:
         if not everything and self.ledger.is_quiet():
             return
+        self.before_looking()
         shelves = self.ledger.shelves if everything else self.ledger.changed
         self._take_caught(window)  # first: what is listed next forgets what a closed loop held
         self.ledger.look_at(shelves, window, self.nodeid)
@@ -204,6 +206,7 @@ class LeakChecker:
         if quiet and not everything and not owner.held and not owner.caught:
             self._end(owner)
             return []  # what follows is for those who changed something
+        self.before_looking()
         self._settle_quickly(owner, everything)
         others = [*self.limits.exceeded(self.ledger, owner, self.nodeid), *self._closed(owner)]
         if not owner.held and not owner.caught and not others:
@@ -238,6 +241,7 @@ class LeakChecker:
     def close_fixture(self, owner: Owner) -> list[Leak]:
         """End a wider fixture: what its teardown made is its own as well."""
         if not self.ledger.is_quiet():
+            self.before_looking()
             self._take_caught(owner)
             for entry in self.ledger.look_at(self.ledger.changed, owner, self.nodeid):
                 if entry.owner is self.session:
@@ -381,6 +385,10 @@ class LeakChecker:
             self._window = self.recorder.window = self.session
             if get_ident() == self._main_ident:
                 self.recorder.owner_var.set(None)
+
+
+def _nothing() -> None:
+    """Do so."""
 
 
 def _texts(leak: Leak, group: Group) -> list[str]:

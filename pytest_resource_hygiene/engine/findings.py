@@ -10,6 +10,7 @@ from pytest_resource_hygiene.engine.holders import find_holder
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.leak import Leak
 from pytest_resource_hygiene.model import Origin, OwnerInfo
+from pytest_resource_hygiene.objects import attribute_of
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
@@ -176,9 +177,8 @@ def _count(group: Group) -> int:
 
 def _place_of(function: Any) -> tuple[str, int, str] | None:
     """Return where a function (or a partial, method or handle around one) is written."""
-    function = getattr(function, "_callback", function)
-    function = getattr(function, "func", function)
-    function = getattr(function, "__func__", function)
+    for name in ("_callback", "func", "__func__"):
+        function = attribute_of(function, name, function)
     try:
         code = inspect.unwrap(function).__code__ if callable(function) else None
     except (AttributeError, ValueError):

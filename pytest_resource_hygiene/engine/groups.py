@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Grouper", "gather_loose", "number_of"]
 
+_RANK_OF_LOOP_TIMERS = 15  # between descriptors and sockets
 _NEAR = 2_000  # objects within which something counts as part of another
 
 
@@ -135,6 +136,10 @@ def number_of(entry: Entry) -> int | None:
 
 
 def _rank(entry: Entry) -> int:
+    kind = entry.tracker.kind
+    if kind == "timers" and type(entry.value).__module__ == "asyncio.events":
+        # A library's connection has a timer, e.g. for how long it may be idle: closing one ends both.
+        return _RANK_OF_LOOP_TIMERS
     # Of the signal changes that one call of a loop makes, the loop's own handler names them.
     return entry.tracker.rank + (1 if isinstance(entry.key, tuple) and entry.tracker.slots else 0)
 

@@ -206,8 +206,11 @@ class Judge:
         That the standard library did it says nothing: whoever calls `logging.config` asked for it.
         """
         places = self._reader.places
-        by_package = any(places.of(file) == "library" for file, _ in group.site)
-        return by_package and (not module or places.is_library_module(module.partition(".")[0]))
+        if not any(places.of(file) == "library" for file, _ in group.site):
+            return False
+        if not module or places.is_library_module(module.partition(".")[0]):
+            return True
+        return self._reader.is_named_by_library(group.primary.creation, module)
 
     def _may_hold(self, module: str, group: Group) -> bool:
         """Return whether it says something that a module has it: the user's, or one that made it.

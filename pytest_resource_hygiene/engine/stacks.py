@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.places import PLUGIN_ENDINGS
 from pytest_resource_hygiene.engine.singletons import has_habits
 from pytest_resource_hygiene.model import Frame, Origin
+from pytest_resource_hygiene.objects import attribute_of
 from pytest_resource_hygiene.positions import line_of, position_of
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import CodeType
 
+    from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.engine.places import Place, Places
     from pytest_resource_hygiene.recorder import Creation, Stack
 
 __all__ = ["StackReader"]
 
 _IMPORT = "<frozen importlib._bootstrap>"
+_RUNNER = "TestRunner."  # anyio's, whose own task runs each test: no file of a plugin's
 
 
 class StackReader:
@@ -121,13 +124,25 @@ class StackReader:
         return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
 
     def _is_of_loop(self, creation: Creation) -> bool:
-        """Return whether an event loop made it in a callback of its own, such as one that accepts."""
+        """Return whether an event loop made it in a callback of its own, such as one that accepts.
+
+        So is what a library's task makes, e.g. one of several that try to connect, for whoever is
+        at work in its context; for a plugin's own fixture it is the plugin's.
+        """
+        passable = {"stdlib", "own", "frozen"}
+        if not self._is_tools(creation.owner):
+            passable.add("library")
         for code, _, place in self.sorted(creation):
             if code.co_name == "_run" and code.co_filename.endswith("/asyncio/events.py"):
                 return True
-            if place not in {"stdlib", "own", "frozen"}:
+            if place not in passable or code.co_qualname.startswith(_RUNNER):
                 return False
         return False
+
+    def _is_tools(self, owner: Owner | None) -> bool:
+        """Return whether an owner is a fixture that a plugin has brought."""
+        codes = owner.codes if owner is not None else ()
+        return any(self.places.of(code.co_filename) == "tool" for code in codes)
 
     def _is_of_plugin(self, creation: Creation) -> bool:
         """Return whether a plugin under development made it, with other files of its package."""
@@ -152,8 +167,8 @@ class StackReader:
 
     def is_tool_code(self, function: Any) -> bool:
         """Return whether a function is written in a file of the test runner, or of the debugger."""
-        code = getattr(getattr(function, "__func__", function), "__code__", None)
-        return code is not None and self.places.of(code.co_filename) == "tool"
+        code = attribute_of(attribute_of(function, "__func__", function), "__code__")
+        return isinstance(code, CodeType) and self.places.of(code.co_filename) == "tool"
 
     def is_by_user(self, creation: Creation | None) -> bool:
         """Return whether the user's code made it, and not while a module was being imported."""
@@ -178,11 +193,13 @@ class StackReader:
         """Return what identifies the one call of the user's that made this.
 
         Things made by one call belong together: a loop with its selector and self-pipe, a pool with
-        its threads and pipes.
+        its threads and pipes, and what such a thread has made with no code of the user's.
         """
         if creation is None:
             return None
         frame = self.user_frame(creation._replace(parent=None))
+        if frame is None and creation.parent is not None:
+            return self.call(creation.parent)
         inner: CodeType | None = None
         for code, offset, place in self.sorted(creation):
             if (code, offset) == frame:
@@ -206,6 +223,15 @@ class StackReader:
                     site.append((file, code.co_name))
             creation = creation.parent
         return tuple(site)
+
+    def is_named_by_library(self, creation: Creation | None, name: str) -> bool:
+        """Return whether a name stands in the code of a package, below the user's, that made it."""
+        for code, _, place in self.sorted(creation) if creation is not None else ():
+            if place == "user":
+                return False
+            if place == "library" and name in code.co_consts:
+                return True
+        return False
 
     def library_site(self, creation: Creation | None) -> tuple[tuple[str, str], ...]:
         """Return the frames below the user's, as files and functions: where a library makes it."""

@@ -49,7 +49,7 @@ class OwnershipTransfer:
         fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]
         if not fixtures or not suspects:
             return suspects
-        objects: dict[int, Entry] = {}
+        objects: dict[int, list[Entry]] = {}
         numbers: dict[int, Entry] = {}
         anchors = []  # keeps the objects alive, so that their ids stay theirs
         for entry in suspects:
@@ -58,21 +58,20 @@ class OwnershipTransfer:
             anchor = self._ledger.anchor_of(entry)
             if anchor is not None:
                 anchors.append(anchor)
-                objects[id(anchor)] = entry
+                objects.setdefault(id(anchor), []).append(entry)
             elif (number := number_of(entry)) is not None:
                 numbers[number] = entry
         for fixture in fixtures:
             kept = list(fixture.value()) if fixture.value is not None else []
             loops = {*map(id, kept), *self._loops_of(fixture)}
             for found in reachable(kept, objects, numbers, loops=loops):
-                taken = objects.get(found) or numbers.get(found)
+                by_number = [numbers[found]] if found in numbers else []
                 # The first to be set up is the last to be torn down: it outlives what shares its
                 # value, and nothing of it is judged too early.
-                if taken is None or taken in taken_over:
-                    continue
-                if self._may_take(fixture, taken):
-                    _give(taken, fixture)
-                    taken_over.add(taken)
+                for taken in objects.get(found) or by_number:
+                    if taken not in taken_over and self._may_take(fixture, taken):
+                        _give(taken, fixture)
+                        taken_over.add(taken)
         return [entry for entry in suspects if entry not in taken_over]
 
     def _without_workers(self, suspects: list[Entry], window: Owner) -> list[Entry]:

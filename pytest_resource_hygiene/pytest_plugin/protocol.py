@@ -33,6 +33,7 @@ from pytest_resource_hygiene.pytest_plugin.owners import (
     fixture_owner,
     waiting_finalizers,
 )
+from pytest_resource_hygiene.pytest_plugin.spare import SpareDescriptors
 from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers import kind_names
@@ -65,6 +66,7 @@ class Watcher:
         for tracker in self._early:
             self._recorder.start_tracker(tracker)
         self.checker: LeakChecker | None = None
+        self._spare: SpareDescriptors | None = None
         self._kinds = set(kind_names())
         self._rules: dict[pytest.Item, ItemRules] = {}
         self._owner: TestOwner | None = None
@@ -124,6 +126,8 @@ class Watcher:
                 declare_emitters(tracker, self.config)
         self._spy = next((one for one in trackers if isinstance(one, UnclosedTracker)), None)
         self.checker = LeakChecker(trackers, settings, places=places, recorder=self._recorder)
+        self._spare = SpareDescriptors()
+        self.checker.before_looking = self._spare.give_if_short
         self.checker.start()
         self.checker.session.value = lambda: waiting_finalizers(session, self._item)
         self._run_again_where_asked()
@@ -146,6 +150,8 @@ class Watcher:
         checker = self.checker
         if checker is None:
             return
+        if self._spare is not None:
+            self._spare.give()
         try:
             self._add_late(checker.close(checker.session, everything=True))
         except Exception as error:  # noqa: BLE001 - ours, and said so
@@ -191,6 +197,8 @@ class Watcher:
         """Open the window of a test."""
         self._item, self._owner = item, TestOwner(item)
         self.results.tests += 1
+        if self._spare is not None and self._spare.is_given:
+            self._spare.take()
         if self.checker is not None:
             self.checker.open(self._owner)
             if self._spy is not None:

@@ -12,6 +12,7 @@ Nothing here imports asyncio; it wakes up when somebody else has.
 from __future__ import annotations
 
 import weakref
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Noting
@@ -35,6 +36,7 @@ _RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", 
 _RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py")
 _WRAPPER = wrapper_file()
 _PRUNE_AT = 1_000
+_LATEST = 64  # tasks that are looked through for the one that connects
 _TURNS = 16
 _TURN = 0.001  # seconds
 _A_WHILE = 0.0001  # in which a clock moves
@@ -57,6 +59,8 @@ class AsyncioTable:
         self._tasks: list[tuple[weakref.ref[Any], Any]] = []
         self._timers: list[tuple[weakref.ref[Any], Any]] = []
         self._generators: list[tuple[weakref.ref[Any], Any]] = []
+        # How the tasks were made that have made these: a library connects in a task of its own.
+        self._connected: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._prune_at = _PRUNE_AT
         self._is_quiet = False
         self._registry: Any = None
@@ -77,7 +81,7 @@ class AsyncioTable:
             registry.add = self._registry_add
 
     def _hook_asyncio(self) -> None:
-        from asyncio import base_events, runners, tasks
+        from asyncio import base_events, runners, selector_events, tasks
 
         loop_class = base_events.BaseEventLoop
         recorder = self._recorder
@@ -86,6 +90,8 @@ class AsyncioTable:
         recorder.wrap(loop_class, "_asyncgen_firstiter_hook", self._noting_generators)
         recorder.wrap(loop_class, "close", self._looking_before_close)
         recorder.wrap(runners, "_cancel_all_tasks", self._looking_before_cancel)
+        connecting = selector_events.BaseSelectorEventLoop
+        recorder.wrap(connecting, "_make_socket_transport", self._noting_connections)
         # Python 3.12 renamed it; an empty set is false, so ``or`` would not do.
         every = getattr(tasks, "_scheduled_tasks", getattr(tasks, "_all_tasks", None))
         self.sees_tasks = isinstance(every, weakref.WeakSet)
@@ -117,6 +123,25 @@ class AsyncioTable:
             self._generators.append((_refer(generator), self._recorder.site(None, 1)))
 
         return wrapper
+
+    def _noting_connections(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        from asyncio import current_task
+
+        def wrapper(loop: Any, sock: Any, *args: Any, **kwargs: Any) -> Any:
+            task = current_task(loop)
+            if task is not None:
+                latest = islice(reversed(self._tasks), _LATEST)
+                made = next((how for ref, how in latest if ref() is task), None)
+                if made is not None:
+                    self._connected[sock] = made
+            return original(loop, sock, *args, **kwargs)
+
+        return wrapper
+
+    def task_that_connected(self, sock: Any) -> Creation | None:
+        """Return how the task was made that has made a connection, if that is known."""
+        how = self._connected.get(sock)
+        return Creation(*how) if how is not None else None
 
     def _note_timer(self, timer: Any, creation: Creation) -> None:
         source = getattr(timer, "_source_traceback", None)

@@ -69,6 +69,7 @@ class Descriptors:
         recorder.on("mmap.__new__", self._note_mapping)
         for name in _UNAUDITED:
             recorder.wrap_result(os, name, self._note_made)
+        recorder.wrap_result(os, "forkpty", lambda made, how: self._note_made(made[1:], how))
         self._recorder = recorder
         recorder.wrap(os, "dup2", self._noting_dup2)
         self.made_by_imports: set[Hashable] = set()
@@ -219,6 +220,11 @@ class Descriptors:
         """Return open descriptors that are no sockets, and sockets: identity to number."""
         result: _Listing = moment.once(self, self._scan)
         return result
+
+    def numbers_of(self, file: Hashable) -> list[int]:
+        """Return the descriptors of one file, by device, inode and form, in the last listing."""
+        keys = self._listed[0]
+        return [fd for key, fd in keys.items() if isinstance(key, tuple) and key[1:4] == file]
 
     def _scan(self) -> _Listing:
         found = _open_now()

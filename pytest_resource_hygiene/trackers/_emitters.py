@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import attribute_of
+
 if TYPE_CHECKING:
     from pytest_resource_hygiene.recorder import Creation
     from pytest_resource_hygiene.tracker import Description
@@ -51,8 +53,8 @@ def name_of(listener: Any) -> str:
         return repr(listener)
     while isinstance(listener, functools.partial):
         listener = listener.func
-    name = getattr(listener, "__qualname__", None)
-    module = getattr(listener, "__module__", None)
+    name = attribute_of(listener, "__qualname__")
+    module = attribute_of(listener, "__module__")
     if isinstance(name, str):
         return f"{module}.{name}" if isinstance(module, str) else name
     return f"{class_name(listener)} object"

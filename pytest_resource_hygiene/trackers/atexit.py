@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import code_of
+from pytest_resource_hygiene.objects import attribute_of, code_of
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 
 if TYPE_CHECKING:
@@ -128,9 +128,9 @@ class ExitTracker(Tracker):
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say which function will be called."""
         function = value[0]
-        inner = getattr(function, "func", function)
-        name = getattr(inner, "__qualname__", None) or type(inner).__qualname__
-        target = f"{getattr(inner, '__module__', None) or 'builtins'}.{name}"
+        inner = attribute_of(function, "func", function)
+        name = attribute_of(inner, "__qualname__") or type(inner).__qualname__
+        target = f"{attribute_of(inner, '__module__') or 'builtins'}.{name}"
         return Description(
             summary=f"exit callback {target}",
             target=target,

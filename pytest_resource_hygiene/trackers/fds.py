@@ -18,6 +18,7 @@ from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
 from pytest_resource_hygiene.trackers._numbered import NumberedObjects
 from pytest_resource_hygiene.trackers._opened_files import target_of
+from pytest_resource_hygiene.trackers._sqlite import SqliteConnections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -58,6 +59,7 @@ class FdTracker(Tracker):
         self._table: Descriptors | None = None
         self._loops: AsyncioTable | None = None
         self._objects: NumberedObjects | None = None
+        self._databases: SqliteConnections | None = None
         # Numbers that somebody else shifts around, such as a test runner that captures output.
         self.ignored: frozenset[int] = frozenset()
 
@@ -67,6 +69,7 @@ class FdTracker(Tracker):
         self._table.ignored = self.ignored
         self._loops = recorder.service(AsyncioTable)
         self._objects = recorder.service(NumberedObjects)
+        self._databases = recorder.service(SqliteConnections)
 
     def _objects_by_number(self) -> NumberedObjects:
         assert self._objects is not None, "start() comes first"
@@ -116,10 +119,16 @@ class FdTracker(Tracker):
         return found
 
     def anchor(self, key: Hashable, value: Any) -> Any:
-        """Find the file or epoll object that owns the number, if there is one."""
-        if "eventpoll" in target_of(value):
+        """Find the file, epoll or database connection that owns the number, if there is one."""
+        target = target_of(value)
+        if "eventpoll" in target:
             return self._objects_by_number().poller(value)
-        return self._objects_by_number().file(value)
+        file = self._objects_by_number().file(value)
+        is_on_disk = file is None and isinstance(key, tuple) and key[3] == stat.S_IFREG
+        if is_on_disk and isinstance(key, tuple) and self._databases is not None:
+            alike = self._descriptors().numbers_of(key[1:4])
+            return self._databases.connection(target, value, alike)
+        return file
 
     def seat(self, key: Hashable) -> Hashable | None:
         """Return device and inode of a regular file; pipes and the like are never the same again."""

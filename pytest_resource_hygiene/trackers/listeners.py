@@ -19,7 +19,7 @@ from collections import Counter
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import addresses, code_of
+from pytest_resource_hygiene.objects import addresses, attribute_of, code_of
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._declared_emitters import (
     Declared,
@@ -261,7 +261,7 @@ def _is_one(hook: Any, other: Any) -> bool:
 def _is_runners(hook: Any) -> bool:
     while isinstance(hook, functools.partial):
         hook = hook.func
-    return str(getattr(hook, "__module__", "")).partition(".")[0] == _RUNNER
+    return str(attribute_of(hook, "__module__", "")).partition(".")[0] == _RUNNER
 
 
 def _is_spy(entry: Any) -> bool:

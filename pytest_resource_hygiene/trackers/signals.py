@@ -17,7 +17,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.kernel import blocked_signals
-from pytest_resource_hygiene.objects import addresses, is_a, referents
+from pytest_resource_hygiene.objects import addresses, attribute_of, is_a, referents
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
@@ -388,7 +388,7 @@ def _handler_name(handler: Any) -> str:
         return "a handler set from C"
     if _is_plain(handler):
         return signal.Handlers(handler).name
-    handler = getattr(handler, "_callback", handler)  # an asyncio Handle
+    handler = attribute_of(handler, "_callback", handler)  # an asyncio Handle
     if isinstance(handler, (FunctionType, MethodType, BuiltinFunctionType)):
         module = getattr(handler, "__module__", None)
         return f"{module.lstrip('_')}.{handler.__qualname__}" if module else handler.__qualname__

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
 from pytest_resource_hygiene.trackers._numbered import NumberedObjects
 
@@ -48,12 +49,16 @@ class SocketTracker(Tracker):
         """Wait for `start`."""
         self._table: Descriptors | None = None
         self._objects: NumberedObjects | None = None
+        self._asyncio: AsyncioTable | None = None
+        self._recorder: Recorder | None = None
         self._by_psutil = not (Path("/proc/self/fd").is_dir() or Path("/dev/fd").is_dir())
 
     def start(self, recorder: Recorder) -> None:
         """Share the table of descriptors with the kind `fds`."""
         self._table = recorder.service(Descriptors)
         self._objects = recorder.service(NumberedObjects)
+        self._asyncio = recorder.service(AsyncioTable)
+        self._recorder = recorder
 
     def _descriptors(self) -> Descriptors:
         assert self._table is not None, "start() comes first"
@@ -78,7 +83,7 @@ class SocketTracker(Tracker):
         table = self._descriptors()
         record, loose = table.socket_of(value)
         if record is not None:
-            return Creation(*record)
+            return self._with_task(Creation(*record))
         made = table.made_as(value, key[1]) if isinstance(key, tuple) else None
         if made is not None:
             return made
@@ -86,6 +91,15 @@ class SocketTracker(Tracker):
             return None
         certain = are_one_place([record[0] for record in loose])
         return Creation(*loose[-1])._replace(certain=certain)
+
+    def _with_task(self, creation: Creation) -> Creation:
+        """Add how the task was made in which it was, if that is the only way to the user's line."""
+        if self._recorder is None or self._asyncio is None or creation.parent is not None:
+            return creation
+        if self._recorder.is_by_user(creation):
+            return creation
+        within = creation._replace(parent=self._asyncio.task_that_connected(creation.what()))
+        return within if self._recorder.is_by_user(within) else creation
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the socket object that owns the number."""

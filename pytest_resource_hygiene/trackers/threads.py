@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import code_of
+from pytest_resource_hygiene.objects import attribute_of, code_of
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._thread_table import RawThread, ThreadTable, present_stack
@@ -76,7 +76,7 @@ class ThreadTracker(Tracker):
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the thread object; for a raw thread, the object whose method it runs."""
-        return getattr(value.function, "__self__", None) if isinstance(value, RawThread) else value
+        return attribute_of(value.function, "__self__") if isinstance(value, RawThread) else value
 
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the code of the thread's target, or of its overridden ``run``."""
@@ -143,9 +143,9 @@ def target_name(thread: threading.Thread) -> str:
 def _function_name(function: Any) -> str:
     if function is None:
         return ""
-    function = getattr(function, "func", function)
-    module = getattr(function, "__module__", None)
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    function = attribute_of(function, "func", function)
+    module = attribute_of(function, "__module__")
+    name = attribute_of(function, "__qualname__") or type(function).__qualname__
     return f"{module}.{name}" if module else str(name)
 
 

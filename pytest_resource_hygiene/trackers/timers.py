@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.kernel import is_armed
-from pytest_resource_hygiene.objects import code_of
+from pytest_resource_hygiene.objects import attribute_of, code_of
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
@@ -283,9 +283,9 @@ def _describe_clock(form: str, value: Any) -> Description:
 
 
 def _name(function: Any) -> str:
-    function = getattr(function, "func", function)
-    module = getattr(function, "__module__", None)
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    function = attribute_of(function, "func", function)
+    module = attribute_of(function, "__module__")
+    name = attribute_of(function, "__qualname__") or type(function).__qualname__
     return f"{module}.{name}" if module else str(name)
 
 

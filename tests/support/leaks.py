@@ -171,6 +171,11 @@ LEAKS = (
     _leak("pty", "fds", """
         ends = pty.openpty()  # origin
         """, "os.close(ends[0]); os.close(ends[1])", "pt"),
+    _leak("forkpty", "fds", """
+        pid, fd = pty.fork()  # origin
+        if not pid: os._exit(0)
+        os.waitpid(pid, 0)
+        """, "os.close(fd)", "pt"),
     _leak("fcntl_dup", "fds", """
         fd = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 0)  # origin
         """, "os.close(fd)", "null", recorded=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,20 @@ def test_of_what_a_loop_sets_for_one_signal_its_own_handler_names_the_rest() -> 
     slot, own = Entry(signals, 15, "noop"), Entry(signals, ("loop", 1, 15), "handler")
 
     assert _keys(_group(slot, own)) == [[own.key, slot.key]]
+
+
+def test_a_connection_names_what_was_made_with_it_and_not_its_timer() -> None:
+    """To close the connection ends its idle timer; nobody has the timer to cancel it."""
+    loop = asyncio.new_event_loop()
+    made = _made_by_a_library()
+    timers, sockets = Kind("timers"), Kind("sockets")
+    vars(timers).update(rank=30)
+    vars(sockets).update(rank=20)
+    timer = Entry(timers, 1, loop.call_later(1, print), creation=made)
+    timer.value.cancel()
+    loop.close()
+
+    assert _keys(_group(timer, Entry(sockets, 5, 5, creation=made))) == [[5, 1]]
 
 
 def test_what_the_collector_freed_is_no_part_of_what_one_call_has_left() -> None:

@@ -101,3 +101,24 @@ def test_a_connection_that_a_server_of_the_test_accepts_is_the_tests(project: Pr
     finding = run.one("test_leaks", kind="sockets")
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
     assert finding["origin"]["file"] == "test_it.py"
+
+
+def test_what_a_librarys_own_task_connects_is_the_tests_that_asked_for_it(project: Project) -> None:
+    """The library tries each address in a task of its own: no line of the test's is on its stack."""
+    project.write("test_it.py", """
+        import anyio, pytest, socket
+        KEEP = []
+        LISTENER = socket.create_server(("127.0.0.1", 0))
+        @pytest.mark.asyncio
+        async def test_leaks():
+            KEEP.append(await anyio.connect_tcp(*LISTENER.getsockname()))  # origin
+        @pytest.mark.asyncio
+        async def test_closes():
+            await (await anyio.connect_tcp(*LISTENER.getsockname())).aclose()
+        """)  # fmt: skip
+    run = project.run(plugins=("asyncio",))
+
+    finding = run.one("test_leaks", kind="sockets")
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
+    assert finding["origin"]["line"] == project.line("test_it.py", "# origin")
+    assert finding["origin"]["source"] == "recorded"

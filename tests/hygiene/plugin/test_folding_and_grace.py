@@ -74,6 +74,32 @@ def test_what_belongs_together_is_one_finding(project: Project, leak: str, kind:
     assert run.one()["kind"] == kind
 
 
+def test_what_a_leaked_thread_of_a_library_makes_is_part_of_its_finding(project: Project) -> None:
+    """A server that runs on has a thread and a socket for each connection: one line to mend."""
+    write_suite(
+        project,
+        """
+        import socketserver
+        class Echo(socketserver.BaseRequestHandler):
+            def handle(self):
+                while self.request.sendall(self.request.recv(1)) is None: pass
+        def test_it():
+            server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo); KEEP.append(server)
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, daemon=True).start()  # start
+            for _ in range(2):
+                KEEP.append(socket.create_connection(server.server_address))
+                KEEP[-1].sendall(b"x"); KEEP[-1].recv(1)
+        """,
+    )
+    run = project.run()
+
+    assert sorted(one["kind"] for one in run.failing) == ["sockets", "sockets", "threads"], run.text
+    server = run.one(kind="threads")
+    assert server["count"] == 3
+    assert server["origin"]["line"] == project.line("test_it.py", "# start")
+
+
 def test_a_sleeping_task_is_one_finding_with_its_timer(project: Project) -> None:
     """The timer that will wake a leaked task is part of it."""
     write_suite(

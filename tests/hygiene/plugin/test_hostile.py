@@ -154,3 +154,59 @@ def test_a_callable_that_refuses_to_be_compared_is_seen_like_any_other(project: 
     assert run.one("test_hook")["summary"].endswith("-> test_it.Stubborn object")
     assert run.one("test_handler")["summary"].endswith("replaced by test_it.Stubborn object")
     assert run.code == 1, run.text
+
+
+def test_a_test_that_uses_up_all_descriptors_is_judged_as_any_other(project: Project) -> None:
+    """To list them, to load what a finding needs, and to show its line, descriptors are needed."""
+    project.write(
+        "test_it.py",
+        """
+        import os, resource
+        KEEP = []
+        def test_exhausts():
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
+            try:
+                while True: KEEP.append(open(__file__))  # origin
+            except OSError: pass
+        def test_takes_the_rest():
+            KEEP[0].close()
+            KEEP[0] = open(os.devnull)
+        def test_clean(): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes["leaked"] == 2, run.text
+    finding = run.one("test_exhausts")
+    assert finding["count"] > 100
+    assert finding["origin"]["line"] == project.line("test_it.py", "# origin")
+    assert "own fault" not in run.text
+    assert run.code == 1
+
+
+def test_a_callable_that_refuses_to_be_asked_is_seen_like_any_other(project: Project) -> None:
+    """A framework's "current app" raises `RuntimeError` at whatever is asked of it out of place."""
+    project.write(
+        "test_it.py",
+        """
+        import atexit, asyncio, logging, signal, threading
+        STOP = threading.Event()
+        class Current:
+            def __call__(self, *args): STOP.wait()
+            def __getattr__(self, name): raise RuntimeError("no app is pushed")
+            def __repr__(self): raise RuntimeError("no app is pushed")
+        def test_thread(): threading.Thread(target=Current(), name="n", daemon=True).start()
+        def test_timer():
+            timer = threading.Timer(1000, Current()); timer.daemon = True; timer.start()
+        def test_exit(): atexit.register(Current()); STOP.set()
+        def test_signal(): signal.signal(signal.SIGUSR1, Current())
+        """,
+    )
+    run = project.run()
+
+    kinds = {one["nodeid"].rpartition("_")[2]: one["kind"] for one in run.failing}
+    assert kinds == {
+        "thread": "threads", "timer": "timers", "exit": "atexit", "signal": "signals",
+    }, run.text  # fmt: skip
+    assert run.code == 1, run.text

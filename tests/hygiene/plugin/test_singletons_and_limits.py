@@ -75,12 +75,17 @@ def test_singletons_of_several_classes_are_no_growth(project: Project) -> None:
 
 
 def test_a_handler_on_a_librarys_logger_is_judged_by_who_put_it_there(project: Project) -> None:
-    """A package sets up its own logger once; another logger, and the user's own doing, are leaks."""
+    """A package sets up its own logger once; another logger, and the user's own doing, are leaks.
+
+    Its own is also one that its code names, as redis does "push_response".
+    """
     library = project.path / "lib" / "site-packages"
     project.write("lib/site-packages/someserver.py", """
         import logging
         def configure(name):
             logging.getLogger(name).handlers = [logging.StreamHandler()]  # not by addHandler
+        def debug():
+            logging.getLogger("push_response").addHandler(logging.StreamHandler())
         """)  # fmt: skip
     write_suite(
         project,
@@ -89,6 +94,7 @@ def test_a_handler_on_a_librarys_logger_is_judged_by_who_put_it_there(project: P
         OWN = logging.getLogger(__name__)  # a way from the user's module to every logger there is
         def test_server(): someserver.configure("someserver.error")
         def test_server_again(): someserver.configure("someserver.error")
+        def test_named_by_the_package(): someserver.debug()
         def test_of_the_user(): someserver.configure("app")
         def test_by_the_user():
             logging.config.dictConfig({
@@ -100,7 +106,8 @@ def test_a_handler_on_a_librarys_logger_is_judged_by_who_put_it_there(project: P
     )
     run = project.run(env={"PYTHONPATH": str(library)})
 
-    assert [one["nodeid"] for one in run.notes] == ["test_it.py::test_server"], run.text
+    noted = [one["nodeid"].rpartition("::")[2] for one in run.notes]
+    assert noted == ["test_server", "test_named_by_the_package"], run.text
     leaked = sorted(one["nodeid"].rpartition("::")[2] for one in run.failing)
     assert leaked == ["test_by_the_user", "test_of_the_user"], run.text
     assert {one["origin"]["source"] for one in run.failing} == {"recorded"}

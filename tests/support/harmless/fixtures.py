@@ -152,6 +152,26 @@ FIXTURES = (
             taken = [pool.get() for _ in range(again + 1)]
             for one in taken: pool.put(one)
         """),
+    Harmless("databases_in_a_pool_of_a_session_fixture_that_grows_during_a_test", """
+        import sqlite3
+        class Pool:
+            def __init__(self, path): self.path, self.idle = path, []
+            def get(self):
+                if self.idle: return self.idle.pop()
+                database = sqlite3.connect(self.path)
+                database.execute("pragma journal_mode=wal")
+                database.execute("create table if not exists kept (id)")
+                return database
+            def close(self):
+                for one in self.idle: one.close()
+        @pytest.fixture(scope="session")
+        def pool(tmp_path_factory):
+            pool = Pool(tmp_path_factory.mktemp("pool") / "data.db"); yield pool; pool.close()
+        @again
+        def test_it(pool, again):
+            taken = [pool.get() for _ in range(again + 1)]
+            pool.idle += taken
+        """),
     Harmless("descriptor_numbers_kept_by_a_module_fixture", """
         class Files:
             def __init__(self): self.fds = []; self.pipe = None

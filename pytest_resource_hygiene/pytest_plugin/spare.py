@@ -1,0 +1,66 @@
+"""Descriptors kept for ourselves: a test that has used up all that there are is to be judged as well.
+
+To list what is open, to load what a first finding needs, and to show its line takes a few numbers;
+where the process is at its limit (``RLIMIT_NOFILE``), there are none left.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+
+from pytest_resource_hygiene.system import System
+from pytest_resource_hygiene.trackers._proc import FLOOR, ProcFolder
+
+__all__ = ["SpareDescriptors"]
+
+_COUNT = 6
+
+
+class SpareDescriptors:
+    """Descriptors of the null device, closed when they are needed."""
+
+    def __init__(self) -> None:
+        """Take them, where there are any."""
+        self._held: dict[int, int] = {}  # number and inode: others may close what they find
+        self.is_given = False
+        self.take()
+
+    def take(self) -> None:
+        """Have them, as far as the process may open any."""
+        if os.name != "posix":
+            return
+        import fcntl
+
+        self.is_given = False
+        with suppress(OSError):
+            low = System.open_fd(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            inode = System.fstat(low).st_ino
+            try:
+                while len(self._held) < _COUNT:
+                    fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FLOOR)
+                    self._held[fd] = inode
+                    ProcFolder.own_numbers.add(fd)
+            finally:
+                System.close(low)
+
+    def give_if_short(self) -> None:
+        """Close them if nothing can be opened any more."""
+        if not self._held:
+            return
+        try:
+            System.close(System.open_fd(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno == errno.EMFILE:
+                self.give()
+
+    def give(self) -> None:
+        """Close them."""
+        self.is_given = True
+        while self._held:
+            fd, inode = self._held.popitem()
+            ProcFolder.own_numbers.discard(fd)
+            with suppress(OSError):
+                if System.fstat(fd).st_ino == inode:
+                    System.close(fd)
