@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -174,3 +177,18 @@ def test_a_limit_for_a_kind_that_is_not_there_is_warned_of(
     assert "warning: --max thrads=N: no such kind is built in, or in the report" in err
     assert "did you mean 'threads'?" in err
     assert "sockets" not in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe whose reader has gone is needed")
+def test_a_reader_that_leaves_does_not_make_it_pass(old: str) -> None:
+    """``gate … | head -1`` fails as ``gate …`` does: nobody's pipe decides what passes."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stream:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_resource_hygiene", "gate", old],
+            stdout=stream, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == "failed: 2 leaks, more than 0\n"

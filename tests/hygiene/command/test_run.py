@@ -105,6 +105,80 @@ def test_a_program_that_fails_keeps_its_status_and_its_traceback(folder: Path) -
     assert "pytest_resource_hygiene" not in raises.stderr
 
 
+def test_no_frame_of_ours_is_shown_of_a_program_that_does_not_compile(folder: Path) -> None:
+    """A mistake in the program's syntax is shown as Python alone shows it."""
+    (folder / "broken.py").write_text("x = (\n", encoding="utf-8")
+    done = run(folder, "--", "broken.py")
+
+    assert done.returncode == 1
+    assert "SyntaxError" in done.stderr
+    assert "cli/script" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [("sub/clean.py",), (PYTHON, "-m", "pkg"), ("pkg",)])
+def test_what_we_set_up_for_a_program_is_none_of_its_leaks(
+    folder: Path, words: tuple[str, ...]
+) -> None:
+    """``__main__`` and the first entry of ``sys.path`` are as the interpreter would have made them."""
+    (folder / "sub").mkdir()
+    (folder / "sub/clean.py").write_text("", encoding="utf-8")
+    (folder / "pkg/__main__.py").write_text("", encoding="utf-8")
+    done = run(folder, "--grace", "0", "--kinds", "environment", "--", *words)
+
+    assert done.returncode == 0, done.stderr
+    assert "0 leaks\n" in done.stderr
+
+
+def test_a_program_may_remove_the_folder_that_it_is_in(folder: Path) -> None:
+    """Paths are shown from where it was started."""
+    (folder / "moves.py").write_text(
+        "import os, tempfile\nos.chdir(tempfile.mkdtemp())\nos.rmdir(os.getcwd())\nos.pipe()\n",
+        encoding="utf-8",
+    )
+    done = run(folder, "--grace", "0", "--", "moves.py")
+
+    assert done.returncode == 1
+    assert "made     moves.py:4 in <module>" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_program_that_ends_before_it_is_judged_does_not_pass(folder: Path) -> None:
+    """``os._exit`` skips everything, ours too; a forked child that comes to its end judges nothing."""
+    (folder / "hard.py").write_text("import os\nos.pipe()\nos._exit(0)\n", encoding="utf-8")
+    (folder / "forks.py").write_text("import os\nif os.fork():\n    os.wait()\n", encoding="utf-8")
+    hard = run(folder, "--", "hard.py")
+    forks = run(folder, "--", "forks.py")
+
+    assert hard.returncode == 3
+    assert "nothing was checked" in hard.stderr
+    assert forks.returncode == 0
+    assert forks.stderr == "resource hygiene: 0 leaks\n"
+
+
+def test_kinds_are_written_as_for_the_plugin(folder: Path) -> None:
+    """``all``, and what is added to or taken from the default; callbacks are notes unless named."""
+    less = run(folder, "--grace", "0", "--kinds=-sockets,-fds", "--", "leaks.py")
+    everything = run(folder, "--grace", "0", "--kinds", "all", "--", "clean.py")
+
+    assert less.returncode == 0, less.stderr
+    assert everything.returncode == 0, everything.stderr
+    assert "0 leaks, 2 notes" in everything.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands for another Python")
+def test_a_pytest_without_the_plugin_is_told(folder: Path) -> None:
+    """One sentence that says which interpreter lacks it, in place of pytest's traceback."""
+    (folder / "python3").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (folder / "pytest").write_text(f"#!{folder}/python3\n", encoding="utf-8")
+    for name in ("python3", "pytest"):
+        (folder / name).chmod(0o755)
+    for words in ((str(folder / "pytest"),), (str(folder / "python3"), "-m", "pytest")):
+        done = run(folder, "--", *words)
+
+        assert done.returncode == 2
+        assert f"belongs to {folder}/python3, which lacks pytest-resource-hygiene" in done.stderr
+
+
 def test_pytest_runs_with_the_plugin_on(folder: Path) -> None:
     """Under its own name and as a module; leaks are 1, clean is 0, usage is 2, no test is 2."""
     pytest_command = (PYTHON, "-m", "pytest")
