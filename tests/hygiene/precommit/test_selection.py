@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -122,19 +123,19 @@ def test_outside_of_a_repository(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 3
-    assert "not a git repository" in done.stdout
+    assert "not a git repository" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_names_that_need_quoting(repository: Repository) -> None:
-    """Blanks, quotes, umlauts and a leading dash do not disturb git's answers."""
-    name = 'test_ä "b" c.py'
-    repository.write(name, _PASSES)
+    """Blanks, quotes, umlauts and a leading dash disturb neither git nor pytest."""
+    for name in ('test_ä "b" c.py', "-x_test.py", "@at_test.py", "-d/test_below.py"):
+        repository.write(name, _PASSES)
 
     done = run(repository)
 
     assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_when_the_time_is_up_it_says_what_was_not_run(repository: Repository) -> None:
@@ -207,6 +208,37 @@ def test_contexts_of_both_recorders_name_tests(tmp_path: Path) -> None:
     assert named_by("tests.test_a.TestC.test_b", tmp_path) == "tests/test_a.py::TestC::test_b"
     assert named_by("", tmp_path) == ""
     assert named_by("of.another.program", tmp_path) == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_hook_that_is_ended_takes_its_tests_along(
+    repository: Repository, number: signal.Signals
+) -> None:
+    """A cancelled job must not leave pytest behind, which runs in a session of its own."""
+    waits = """\
+        import os
+        import signal
+        import sys
+
+
+        def test_waits():
+            print("pid", os.getpid(), file=sys.stderr, flush=True)
+            signal.pause()
+    """
+    repository.write("test_waits.py", waits)
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest_resource_hygiene.precommit", "-s"],
+        cwd=repository.path, env=repository.environment, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    ) as hook:  # fmt: skip
+        assert hook.stderr is not None
+        line = next(line for line in hook.stderr if line.startswith("pid "))
+        pytest_itself = psutil.Process(int(line.split()[1]))
+        hook.send_signal(number)
+
+        assert hook.wait(60) == 128 + number
+    assert not pytest_itself.is_running()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
