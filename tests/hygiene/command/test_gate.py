@@ -130,9 +130,9 @@ _DAMAGED: dict[str, Any] = {
     "held": {"findings": [{**finding(), "held_by": [1]}]},
     "parts": {"findings": [{**finding(), "details": {"parts": {}}}]},
     "reason": {"findings": [{**finding(), "reason": ["x"]}]},
-    "spots": {"environment": {"blind_spots": [1]}},
+    "spots": {"environment": {**document()["environment"], "blind_spots": [1]}},
     "stale": {"baseline": {"stale": [1]}},
-    "summary": {"summary": {"tests": "many"}},
+    "summary": {"summary": {**document()["summary"], "tests": "many"}},
 }
 
 
