@@ -18,6 +18,8 @@ from pytest_resource_hygiene.trackers.signals import SignalTracker
 from pytest_resource_hygiene.trackers.timers import TimerTracker
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_resource_hygiene.recorder import Recorder
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what C code has set")
@@ -115,6 +117,16 @@ def test_a_watchdog_is_listed_until_it_is_cancelled(clocks: TimerTracker, *, rep
         assert key not in clocks.list_resources(Moment())
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def test_the_watchdog_takes_its_arguments_as_ever(clocks: TimerTracker, tmp_path: Path) -> None:
+    """By position or by name: file and exit come third and fourth."""
+    with (tmp_path / "stacks").open("w", encoding="utf-8") as file:
+        try:
+            faulthandler.dump_traceback_later(3600, True, file, False)
+            faulthandler.dump_traceback_later(timeout=3600, repeat=True, file=file, exit=False)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def test_the_specimen_is_a_clock_of_the_main_thread(clocks: TimerTracker) -> None:

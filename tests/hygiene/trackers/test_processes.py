@@ -216,6 +216,17 @@ def test_a_child_is_described_running_ended_and_gone(tracker: ProcessTracker) ->
     assert gone.details["command"] == []
 
 
+def test_a_finding_about_a_child_does_not_tell_its_password(tracker: ProcessTracker) -> None:
+    """Neither in words nor in the details of the document."""
+    line = [sys.executable, "-c", "input()", "--password", "hunter2", "ftp://me:hunter3@host"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        _wait_for_command(child.pid)
+        text = tracker.describe(0, Child(child.pid, orphan=False))
+
+    assert "--password (hidden)" in text.summary
+    assert "hunter" not in repr(text)
+
+
 def test_the_specimen_is_a_child(tracker: ProcessTracker) -> None:
     """What proves that the kind sees, and ends."""
     specimen = tracker.specimen()
