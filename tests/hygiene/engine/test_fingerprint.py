@@ -61,6 +61,7 @@ def test_the_target_forgets_this_machine_and_this_run(one: str, other: str) -> N
     [
         pytest.param("/p/data/a.txt", "/p/data/b.txt", id="another-file"),
         pytest.param("/path/a.txt", "ath/a.txt", id="a-folder-that-begins-like-the-root"),
+        pytest.param("/srv/p/a.txt", "/srva.txt", id="a-folder-that-ends-like-the-root"),
     ],
 )
 def test_the_target_keeps_what_tells_two_apart(one: str, other: str) -> None:
