@@ -73,7 +73,8 @@ def test_against_another_report_only_what_is_new_counts(
     assert main(["gate", same, "--against", old]) == 0
     assert capsys.readouterr().out == "0 new, 0 gone, 3 unchanged\n"
 
-    new = save(tmp_path / "new.json", finding(1), finding(4), finding(9))
+    known = finding(6, severity="known")  # by a baseline of today
+    new = save(tmp_path / "new.json", finding(1), finding(4), finding(9), known)
     assert main(["gate", new, "--against", old]) == 1
     out, err = capsys.readouterr()
     assert "2 new, 2 gone, 1 unchanged" in out
@@ -192,3 +193,18 @@ def test_a_reader_that_leaves_does_not_make_it_pass(old: str) -> None:
 
     assert done.returncode == 1
     assert done.stderr == "failed: 2 leaks, more than 0\n"
+
+
+def test_of_many_leaks_twenty_are_shown_and_of_none_with_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the number of the others. A limit for all kinds is no kind that could be misspelt."""
+    many = save(tmp_path / "many.json", *map(finding, range(23)))
+
+    assert main(["gate", many, "--max", "23"]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("    made ") == 20
+    assert "\n  and 3 more\n" in out
+    assert err == ""
+    assert main(["gate", many, "--max", "23", "--quiet"]) == 0
+    assert capsys.readouterr().out == "23 leaks in 23 findings, 100 tests\n"

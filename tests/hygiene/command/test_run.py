@@ -155,6 +155,20 @@ def test_a_program_that_ends_before_it_is_judged_does_not_pass(folder: Path) -> 
     assert forks.stderr == "resource hygiene: 0 leaks\n"
 
 
+def test_a_fault_of_ours_is_no_pass(folder: Path) -> None:
+    """A tracker that fails is named, and the status is 3: of its kind nothing is known."""
+    breaks = (
+        "from pytest_resource_hygiene.trackers.fds import FdTracker\n"
+        "def fails(self, moment): raise ValueError('broken')\n"
+        "FdTracker.list_resources = fails\n" + LEAKS
+    )
+    done = run(folder, "--grace", "0", "--", PYTHON, "-c", breaks)
+
+    assert done.returncode == 3, done.stderr
+    assert "resource hygiene: tracker 'fds' failed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_kinds_are_written_as_for_the_plugin(folder: Path) -> None:
     """``all``, and what is added to or taken from the default; callbacks are notes unless named."""
     less = run(folder, "--grace", "0", "--kinds=-sockets,-fds", "--", "leaks.py")
