@@ -170,10 +170,17 @@ def test_a_fault_of_ours_is_no_pass(folder: Path) -> None:
 
 
 def test_kinds_are_written_as_for_the_plugin(folder: Path) -> None:
-    """``all``, and what is added to or taken from the default; callbacks are notes unless named."""
+    """``all``, and what is added to or taken from the default; callbacks are notes unless named.
+
+    A kind that is off by default and was asked for fails.
+    """
+    sets = (PYTHON, "-c", "import os; os.environ['OF_A_TEST'] = '1'")
+    more = run(folder, "--grace", "0", "--kinds=+environment", "--", *sets)
     less = run(folder, "--grace", "0", "--kinds=-sockets,-fds", "--", "leaks.py")
     everything = run(folder, "--grace", "0", "--kinds", "all", "--", "clean.py")
 
+    assert more.returncode == 1
+    assert "environment variable OF_A_TEST set" in more.stderr
     assert less.returncode == 0, less.stderr
     assert everything.returncode == 0, everything.stderr
     assert "0 leaks, 2 notes" in everything.stderr
