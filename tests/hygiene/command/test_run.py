@@ -40,6 +40,7 @@ def folder(tmp_path: Path) -> Path:
         "clean.py": "import atexit, signal, sys\natexit.register(print, 'bye')\n"
         "signal.signal(signal.SIGTERM, print)\nprint(sys.argv, __name__, __file__, sys.path[0])\n",
         "fails.py": "import os\nos.pipe()\nraise SystemExit(7)\n",
+        "wraps.py": "import os\nos.pipe()\nraise SystemExit(256)\n",
         "raises.py": "def inner():\n    raise ValueError('mine')\ninner()\n",
         "pkg/__init__.py": "",
         "pkg/__main__.py": "import sys\nfrom . import other\nprint(sys.argv[1:], __package__)\n",
@@ -97,9 +98,11 @@ def test_a_program_that_fails_keeps_its_status_and_its_traceback(folder: Path) -
     """Its own failure comes first, leaks are told all the same, and no frame of ours is shown."""
     fails = run(folder, "--grace", "0", "--", "fails.py")
     raises = run(folder, "--", "raises.py")
+    wraps = run(folder, "--grace", "0", "--", "wraps.py")  # of which the system keeps a byte: 0
 
     assert fails.returncode == 7
     assert "fds: 2 x pipe" in fails.stderr
+    assert wraps.returncode == 1
     assert raises.returncode == 1
     assert "ValueError: mine" in raises.stderr
     assert "pytest_resource_hygiene" not in raises.stderr
@@ -218,10 +221,13 @@ def test_pytest_runs_with_the_plugin_on(folder: Path) -> None:
 def test_a_command_that_starts_pytest_is_checked_and_any_other_is_told(folder: Path) -> None:
     """Behind a shell the plugin is switched on; where nothing was checked, the status is 3."""
     script = f"{PYTHON} -m pytest -q"
-    leaks = run(folder, "--grace", "0", "--", "sh", "-c", script)
+    leaks = run(folder, "--grace", "0", "--json", "r.json", "--", "sh", "-c", script)
+    report = run(folder, "--grace", "0", "--mode", "report", "--", "sh", "-c", script)
     clean = run(folder, "--", "sh", "-c", f"{script} test_clean.py")
-    nothing = run(folder, "--", "true")
+    nothing = run(folder, "--json", "r.json", "--", "true")  # the report there is an older run's
 
+    assert report.returncode == 0, report.stderr
+    assert "leaked (report only)" in report.stdout
     assert leaks.returncode == 1, leaks.stderr
     assert "LEAKED" in leaks.stdout
     assert clean.returncode == 0, clean.stderr
