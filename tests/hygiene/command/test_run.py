@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -290,6 +291,7 @@ def test_console_scripts_are_sorted_by_their_first_line(tmp_path: Path) -> None:
         "plain": f"#!{PYTHON}\n",
         "long": f"#!/bin/sh\n'''exec' \"{PYTHON}\" \"$0\" \"$@\"\n' '''\n",
         "shell": "#!/bin/sh\necho\n",
+        "env": "#!/usr/bin/env python3\n",
     }.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
         (tmp_path / name).chmod(0o755)
@@ -297,6 +299,9 @@ def test_console_scripts_are_sorted_by_their_first_line(tmp_path: Path) -> None:
     assert sort_command([str(tmp_path / "plain"), "x"]).head == (PYTHON,)
     assert sort_command([str(tmp_path / "long"), "x"]).head == (PYTHON,)
     assert sort_command([str(tmp_path / "shell")]).sort == "other"
+    assert sort_command([str(tmp_path / "env")]).head == (shutil.which("python3"),)
+    # As `coverage run -m pytest`: what it starts is pytest's, and not ours to look into.
+    assert sort_command([str(tmp_path / "plain"), "run", "-m", "pytest"]).sort == "other"
     assert sort_command([PYTHON, "-m", "coverage", "run", "-m", "pytest"]).sort == "other"
     assert sort_command([PYTHON, "-W", "error", "-m", "pytest", "x"]).tail == ("x",)
     with pytest.raises(SettingsError, match="needs an argument"):
