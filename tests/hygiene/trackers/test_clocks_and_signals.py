@@ -7,6 +7,7 @@ import math
 import signal
 import sys
 import threading
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,10 @@ def test_a_kernel_that_does_not_list_posix_timers_is_a_blind_spot(
     assert "POSIX" in str(clocks.blind_spot())
 
 
+def _clock_keys(clocks: TimerTracker) -> list[tuple[Any, ...]]:
+    return [key for key in clocks.list_resources(Moment()) if isinstance(key, tuple)]
+
+
 @pytest.mark.parametrize("repeat", [False, True])
 def test_a_watchdog_is_listed_until_it_is_cancelled(clocks: TimerTracker, *, repeat: bool) -> None:
     """One that repeats never rings last; restoring cancels the present one only."""
@@ -117,6 +122,37 @@ def test_a_watchdog_is_listed_until_it_is_cancelled(clocks: TimerTracker, *, rep
         assert key not in clocks.list_resources(Moment())
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def test_a_watchdog_that_has_rung_is_gone(
+    clocks: TimerTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulthandler.dump_traceback_later(3600)
+    try:
+        later = time.monotonic() + 3601
+        monkeypatch.setattr(timers.System, "monotonic", staticmethod(lambda: later))
+        assert not [key for key in _clock_keys(clocks) if key[0] == "watchdog"]
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="interval timers are needed")
+def test_each_clock_changes_the_reading_and_only_the_real_one_may_be_a_tools(
+    clocks: TimerTracker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin that limits the time rings by SIGALRM; no handler of that says whose another is."""
+    for number in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        before = clocks.reading()
+        signal.setitimer(number, 3600)
+        try:
+            assert clocks.reading() != before
+            assert ("clock", int(number)) in _clock_keys(clocks)
+        finally:
+            signal.setitimer(number, 0)
+
+    monkeypatch.setattr(recorder, "is_tool_code", lambda _: True)
+    assert clocks.is_ours(("clock", int(signal.ITIMER_REAL)), None)
+    assert not clocks.is_ours(("clock", int(signal.ITIMER_VIRTUAL)), None)
 
 
 def test_the_watchdog_takes_its_arguments_as_ever(clocks: TimerTracker, tmp_path: Path) -> None:
