@@ -28,6 +28,7 @@ __all__ = ["main"]
 CLEAN, LEAKS, USAGE, TROUBLE = range(4)
 _NO_TESTS, _PYTEST_USAGE, _PYTEST_INTERNAL = 5, 4, 3
 _SHOWN = 20
+_WITH_VALUE = ("--coverage-file", "--test-files", "--time-box", "--on-timeout")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,9 +97,6 @@ def _seconds(text: str) -> float:
     if not 0 < value <= 86_400:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, up to 86400")
     return value
-
-
-_WITH_VALUE = ("--coverage-file", "--test-files", "--time-box", "--on-timeout")
 
 
 def _split(rest: list[str]) -> tuple[list[str], list[str]]:

@@ -123,6 +123,7 @@ _DAMAGED: dict[str, Any] = {
     "no findings": {"findings": None},
     "finding": {"findings": [1]},
     "field": {"findings": [{**finding(), "hint": 3}]},
+    "truth": {"findings": [{**finding(), "count": True}]},
     "severity": {"findings": [{**finding(), "severity": "bad"}]},
     "owner": {"findings": [{**finding(), "owner": {}}]},
     "origin": {"findings": [{**finding(), "origin": 1}]},
