@@ -13,6 +13,8 @@ import pytest
 from support.repository import Repository
 
 from pytest_resource_hygiene.precommit.contexts import test_of as named_by
+from pytest_resource_hygiene.precommit.selection import select
+from pytest_resource_hygiene.precommit.staged import Change
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,6 +127,32 @@ def test_outside_of_a_repository(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "not a git repository" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_holds_no_tests_is_not_run(repository: Repository) -> None:
+    """What pytest would not collect is no test file, staged or given."""
+    repository.write("shop.py", _SHOP)
+    repository.write("test_shop.py", _PASSES)
+    changes = [Change(None, "shop.py"), Change(None, "test_shop.py")]
+    chosen = select(["shop.py"], changes, repository.path)
+
+    assert chosen.whole == ["test_shop.py"]
+
+
+def test_a_test_that_uses_git_meets_nothing_of_the_hooks(repository: Repository) -> None:
+    """Git tells hooks where its index is; in a folder of the test's own that is another's."""
+    repository.write(
+        "test_git.py",
+        "import os\ndef test_git(): assert not {n for n in os.environ if n.startswith('GIT_IN')}\n",
+    )
+    index = str(repository.path / ".git" / "index")
+    done = repository.run(
+        *(sys.executable, "-m", "pytest_resource_hygiene.precommit"),
+        PYTHONSAFEPATH="", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", GIT_INDEX_FILE=index,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
 
 
 def test_names_that_need_quoting(repository: Repository) -> None:

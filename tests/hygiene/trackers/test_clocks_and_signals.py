@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import math
+import os
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ from pytest_resource_hygiene.trackers.signals import SignalTracker
 from pytest_resource_hygiene.trackers.timers import TimerTracker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_resource_hygiene.recorder import Recorder
@@ -274,3 +276,119 @@ def test_a_number_without_a_name_is_shown_as_a_number(slots: SignalTracker) -> N
     said = slots.describe(40, print, signal.SIG_DFL)
 
     assert said.summary.startswith("signal 40: ")
+
+
+def _of_module(number: int, frame: Any) -> None: ...
+
+
+def _of_module_too(number: int, frame: Any) -> None: ...
+
+
+def _calls(former: Any) -> Any:
+    def handler(number: int, frame: Any) -> None:
+        former(number, frame)
+
+    return handler
+
+
+@pytest.fixture
+def usr1() -> Iterator[int]:
+    """A signal whose handler is put back behind the test."""
+    if not hasattr(signal, "SIGUSR1"):
+        pytest.skip("the signals of POSIX are needed")
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    yield int(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_handlers_of_one_module_are_no_chain(slots: SignalTracker, usr1: int) -> None:
+    """Every function reaches all others of its module; only one that keeps another is on top."""
+    signal.signal(usr1, _of_module)
+    signal.signal(usr1, _of_module_too)
+    assert slots.chain(usr1, _of_module_too) == 1
+
+    on_top = _calls(_of_module)
+    signal.signal(usr1, on_top)
+    assert slots.chain(usr1, on_top) == 2
+
+
+def test_the_interpreters_own_handler_is_no_link_of_a_chain(
+    slots: SignalTracker, usr1: int
+) -> None:
+    """Nobody's code is behind it: who calls it calls nobody's listener."""
+    signal.signal(usr1, signal.default_int_handler)
+    alone = _calls(signal.default_int_handler)
+    signal.signal(usr1, alone)
+
+    assert slots.chain(usr1, alone) == 1
+
+
+def test_a_tools_handler_counts_towards_no_limit(
+    slots: SignalTracker, recorder: Recorder, usr1: int
+) -> None:
+    """It reaches the whole session."""
+    signal.signal(usr1, _of_module)
+    on_top = _calls(_of_module)
+    signal.signal(usr1, on_top)
+    assert [(event, count) for _, event, count, _ in slots.iter_limits()] == [("SIGUSR1", 2)]
+
+    recorder.is_tool_code = lambda handler: handler is on_top
+    assert list(slots.iter_limits()) == []
+
+
+def test_what_is_put_back_within_a_test_was_made_where_it_was_first_set(
+    slots: SignalTracker, recorder: Recorder, usr1: int
+) -> None:
+    """In another test's window, whoever sets it again is the one to ask."""
+
+    def again() -> None:
+        signal.signal(usr1, _of_module)
+
+    signal.signal(usr1, _of_module)
+    signal.signal(usr1, signal.SIG_DFL)
+    again()
+    here = slots.creation(usr1, _of_module)
+    assert here is not None
+    assert here.stack[0].co_name != "again"
+
+    recorder.window = object()
+    again()
+    there = slots.creation(usr1, _of_module)
+    assert there is not None
+    assert there.stack[0].co_name == "again"
+
+
+@linux_only
+def test_each_slot_changes_the_reading_and_asking_changes_none(slots: SignalTracker) -> None:
+    """Those of the common signals are read, changes of others are counted."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        for number in (signal.SIGUSR2, signal.SIGWINCH):
+            before = slots.reading()
+            former = signal.signal(number, _of_module)
+            assert slots.reading() != before
+            signal.signal(number, former)
+        signal.set_wakeup_fd(writing)
+        slots.reading()
+        slots.list_resources(Moment())
+        assert signal.set_wakeup_fd(-1) == writing
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(reading)
+        os.close(writing)
+
+
+@linux_only
+def test_a_handler_of_faulthandler_is_taken_out_by_faulthandler(
+    slots: SignalTracker, usr1: int
+) -> None:
+    """It would come back otherwise: faulthandler has a list of its own."""
+    faulthandler.register(usr1)
+    try:
+        assert slots.list_resources(Moment())[usr1] is None
+        assert slots.restore(usr1, None, signal.SIG_DFL)
+        assert not faulthandler.unregister(usr1), "it is out already"
+        assert signal.getsignal(usr1) is signal.SIG_DFL
+    finally:
+        faulthandler.unregister(usr1)
