@@ -52,6 +52,11 @@ _HOMES = {
 }
 
 
+def __dir__() -> list[str]:
+    """Name what can be loaded, for whoever explores the package with Tab."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for: an idle plugin must cost nothing."""
     for module, names in _HOMES.items():

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import inspect
 import warnings
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, get_args
 
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.owners import Owner
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.leak import Leak
 
-__all__ = ["Snapshot", "leaks_since", "no_leaks", "raise_leaks", "snapshot"]
+__all__ = ["Action", "Snapshot", "leaks_since", "no_leaks", "raise_leaks", "snapshot"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Action = Literal["raise", "warn", "return"]
 
-_ACTIONS = ("raise", "warn", "return")
+_ACTIONS = get_args(Action)
 
 
 class Snapshot:
@@ -191,7 +191,7 @@ class no_leaks:  # noqa: N801 - used like a function
     def __init__(
         self,
         kinds: Iterable[str] | None = None,
-        action: str = "raise",
+        action: Action = "raise",
         *,
         grace: float = 0.5,
     ) -> None:

@@ -6,7 +6,12 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_resource_hygiene.cli.specimens import SPECIMENS, is_memory_seen, is_seen
-from pytest_resource_hygiene.engine.canary import blind_spots
+from pytest_resource_hygiene.engine.canary import (
+    UNSEEN,
+    blind_spots,
+    means_blind,
+    words_of_failure,
+)
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.trackers import built_in_trackers
 
@@ -14,8 +19,6 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.tracker import Tracker
 
 __all__ = ["Trial", "try_all"]
-
-_UNSEEN = "the canary was not seen: leaks of this kind go unnoticed here"
 
 
 class Trial(NamedTuple):
@@ -55,8 +58,8 @@ def _try(tracker: Tracker) -> Trial:
     return Trial(
         tracker,
         seconds,
-        limits=tuple(why for why in spots if not why.startswith("the canary")),
-        problem=next((why for why in spots if why.startswith("the canary")), ""),
+        limits=tuple(why for why in spots if not means_blind(why)),
+        problem=next(filter(means_blind, spots), ""),
         is_tried=tracker.specimen() is not None,
     )
 
@@ -68,7 +71,7 @@ def _try_otherwise(trial: Trial) -> Trial:
         return trial
     began = time.perf_counter()
     try:
-        problem = "" if (is_memory_seen() if kind == "memory" else is_seen(kind)) else _UNSEEN
+        problem = "" if (is_memory_seen() if kind == "memory" else is_seen(kind)) else UNSEEN
     except Exception as error:  # noqa: BLE001 - whatever it is, the kind is not proved to see
-        problem = f"the canary failed: {type(error).__name__}: {error}"
+        problem = words_of_failure(error)
     return trial._replace(seconds=time.perf_counter() - began, problem=problem, is_tried=True)

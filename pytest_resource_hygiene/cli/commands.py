@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from pytest_resource_hygiene.errors import SettingsError
 
-__all__ = ["Command", "sort_command"]
+__all__ = ["Command", "python_of", "sort_command"]
 
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*(?:\.exe)?", re.IGNORECASE)
 _PYTEST = {"pytest", "py.test", "pytest.exe", "py.test.exe"}
@@ -88,6 +88,15 @@ def _sort_python(python: str, rest: list[str]) -> Command:
     if not Path(words[0]).exists():
         raise SettingsError(f"run: there is no file {words[0]!r}.")
     return Command("program", head, (words[0],), tuple(words[1:]))
+
+
+def python_of(command: Command) -> list[str] | None:
+    """Return the interpreter, with its options, that a pytest command runs on; None if unknown."""
+    if len(command.head) > 1:
+        return list(command.head[:-2])  # without ``-m pytest``
+    found = shutil.which(command.head[0])
+    interpreter = _interpreter_of(Path(found)) if found is not None else None
+    return None if interpreter is None else [interpreter]
 
 
 def _interpreter_of(file: Path) -> str | None:

@@ -14,6 +14,7 @@ from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.objects import collector_paused
 from pytest_resource_hygiene.pages import documented_kinds
 from pytest_resource_hygiene.reports.leaks import FoundLeak, leaks_of, plural
+from pytest_resource_hygiene.streams import reader_may_leave
 
 if TYPE_CHECKING:
     import argparse
@@ -86,46 +87,62 @@ def _act(arguments: argparse.Namespace) -> Exit:
 
 def _judge(arguments: argparse.Namespace, limits: dict[str, int]) -> Exit:
     report = load(Path(arguments.report))
-    if arguments.against:
-        comparison = compare(report, load(Path(arguments.against)))
-        counted = comparison.new
-        if not arguments.quiet:
-            _show("new", comparison.new)
-            _show("gone, or not run", comparison.gone)
-        print(
-            f"{len(comparison.new)} new, {len(comparison.gone)} gone, "
-            f"{len(comparison.same)} unchanged"
-        )
-    else:
-        counted = tuple(one for one in leaks_of(report["findings"]) if one.severity == "fail")
-        if not arguments.quiet:
-            _show("leaks", counted)
-        findings = sum(leak.findings for leak in counted)
-        tests = plural(report["summary"]["tests"], "test")
-        print(f"{plural(len(counted), 'leak')} in {plural(findings, 'finding')}, {tests}")
-    return _verdict(counted, limits, report)
+    comparison = compare(report, load(Path(arguments.against))) if arguments.against else None
+    counted = _failing(report) if comparison is None else comparison.new
+    over = _over(counted, limits)
+    stale = report.get("baseline", {}).get("stale", [])
+    with reader_may_leave():  # what is worked out by now stands, whoever reads how much of it
+        if comparison is None:
+            _show_report(counted, report, quiet=arguments.quiet)
+        else:
+            _show_comparison(comparison, quiet=arguments.quiet)
+    for kind, count in over:
+        what = f"{plural(count, 'leak')} of {kind}" if kind else plural(count, "leak")
+        print(f"failed: {what}, more than {limits.get(kind, 0)}", file=sys.stderr)
+    if stale:
+        _tell_stale(len(stale))
+    _warn(report)
+    _warn_of_kinds(limits, report)
+    return Exit.LEAKS if over or stale else Exit.CLEAN
 
 
-def _verdict(counted: Iterable[FoundLeak], limits: dict[str, int], report: dict[str, Any]) -> Exit:
+def _failing(report: dict[str, Any]) -> tuple[FoundLeak, ...]:
+    return tuple(one for one in leaks_of(report["findings"]) if one.severity == "fail")
+
+
+def _over(counted: Iterable[FoundLeak], limits: dict[str, int]) -> list[tuple[str, int]]:
+    """Return the kinds with more leaks than their limit; empty for all without one of their own."""
     numbers: dict[str, int] = {}
     for leak in counted:
         kind = leak.first["kind"] if leak.first["kind"] in limits else ""
         numbers[kind] = numbers.get(kind, 0) + 1
-    over = [(kind, count) for kind, count in numbers.items() if count > limits.get(kind, 0)]
-    for kind, count in over:
-        what = f"{plural(count, 'leak')} of {kind}" if kind else plural(count, "leak")
-        print(f"failed: {what}, more than {limits.get(kind, 0)}", file=sys.stderr)
-    stale = report.get("baseline", {}).get("stale", [])
-    if stale:
-        entries = "1 stale entry" if len(stale) == 1 else f"{len(stale)} stale entries"
-        print(
-            f"failed: {entries} in the baseline; the run that wrote the report says how to remove "
-            "what is stale",
-            file=sys.stderr,
-        )
-    _warn(report)
-    _warn_of_kinds(limits, report)
-    return Exit.LEAKS if over or stale else Exit.CLEAN
+    return [(kind, count) for kind, count in numbers.items() if count > limits.get(kind, 0)]
+
+
+def _show_report(counted: tuple[FoundLeak, ...], report: dict[str, Any], *, quiet: bool) -> None:
+    if not quiet:
+        _show("leaks", counted)
+    findings = sum(leak.findings for leak in counted)
+    tests = plural(report["summary"]["tests"], "test")
+    print(f"{plural(len(counted), 'leak')} in {plural(findings, 'finding')}, {tests}")
+
+
+def _show_comparison(comparison: Comparison, *, quiet: bool) -> None:
+    if not quiet:
+        _show("new", comparison.new)
+        _show("gone, or not run", comparison.gone)
+    print(
+        f"{len(comparison.new)} new, {len(comparison.gone)} gone, {len(comparison.same)} unchanged"
+    )
+
+
+def _tell_stale(count: int) -> None:
+    entries = "1 stale entry" if count == 1 else f"{count} stale entries"
+    print(
+        f"failed: {entries} in the baseline; the run that wrote the report says how to remove "
+        "what is stale",
+        file=sys.stderr,
+    )
 
 
 def _warn(report: dict[str, Any]) -> None:

@@ -11,6 +11,12 @@ from pytest_resource_hygiene._version import __version__
 from pytest_resource_hygiene.cli import completion, explain, gate, kinds, report, run, selftest
 from pytest_resource_hygiene.cli.exits import Exit
 from pytest_resource_hygiene.errors import HygieneError
+from pytest_resource_hygiene.streams import (
+    is_full,
+    prepare_streams,
+    reader_may_leave,
+    silence_output,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,21 +63,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; those of the process if left out.
     """
-    _accept_any_text()
+    prepare_streams()
     arguments = make_parser().parse_args(argv)
+    status: int = Exit.CLEAN
     try:
-        status = arguments.act(arguments)
-        sys.stdout.flush()
+        with reader_may_leave():
+            status = arguments.act(arguments)
     except HygieneError as error:
         print(f"resource-hygiene: {error}", file=sys.stderr)
         return Exit.USAGE
-    except BrokenPipeError:
-        # Whoever reads has seen enough; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.CLEAN
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except Exception as error:
+        if isinstance(error, OSError) and is_full(error):
+            silence_output()
+            print("resource-hygiene: no space left for the output.", file=sys.stderr)
+            return Exit.USAGE
         if os.environ.get("RESOURCE_HYGIENE_DEBUG"):
             raise
         print(
@@ -81,11 +88,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return Exit.TROUBLE
     return int(status)
-
-
-def _accept_any_text() -> None:
-    """Have names that are no text, and terminals that lack a letter, printed with escapes."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")

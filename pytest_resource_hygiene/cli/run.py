@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_resource_hygiene.cli.commands import Command, sort_command
+from pytest_resource_hygiene.cli.commands import Command, python_of, sort_command
 from pytest_resource_hygiene.cli.completion import complete_files
 from pytest_resource_hygiene.cli.exits import Exit
+from pytest_resource_hygiene.cli.files import load
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.grace import read_grace
-from pytest_resource_hygiene.trackers import kind_names
+from pytest_resource_hygiene.kind_choice import choose_kinds
+from pytest_resource_hygiene.trackers import default_kinds, kind_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +47,11 @@ A program that fails by itself keeps its own status.
 # What pytest's own statuses mean here: interrupted or not collected; usage; no test at all.
 _PYTEST_STATUS = {2: Exit.LEAKS, 3: Exit.TROUBLE, 4: Exit.USAGE, 5: Exit.USAGE}
 
+_HAS_PLUGIN = (
+    "import sys; from importlib.metadata import entry_points; "
+    "sys.exit(not entry_points(group='pytest11', name='resource_hygiene'))"
+)
+
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -58,8 +65,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="report: show leaks, and fail for none (default: fail)",
     )  # fmt: skip
     parser.add_argument(
-        "--kinds", metavar="KIND,KIND", default="",
-        help="kinds to watch (default: all that are on by default)",
+        "--kinds", metavar="KINDS", default="",
+        help="kinds to watch, comma-separated: names, 'default', 'all', '+kind' and '-kind' "
+        "(default: all that are on by default)",
     )  # fmt: skip
     parser.add_argument(
         "--grace", metavar="SECONDS", type=_seconds, default=None,
@@ -85,8 +93,7 @@ def _act(arguments: argparse.Namespace) -> int:
         raise SettingsError("run: which command? For example: resource-hygiene run -- pytest tests")
     command = sort_command(words)
     if command.sort == "pytest":
-        status = _call([*command.head, *_pytest_options(arguments), *command.tail])
-        return _PYTEST_STATUS.get(status, status)
+        return _run_pytest(command, arguments)
     if command.sort == "program":
         _check_kinds(arguments.kinds)
         return _run_program(command, arguments)
@@ -105,34 +112,58 @@ def _pytest_options(arguments: argparse.Namespace) -> list[str]:
 
 
 def _check_kinds(text: str) -> None:
-    for kind in filter(None, text.split(",")):
-        if kind not in kind_names():
-            raise SettingsError(
-                f"--kinds: unknown kind {kind!r}. Kinds: {', '.join(kind_names())}."
-            )
+    try:
+        choose_kinds(text, default_kinds(), frozenset(kind_names()))
+    except ValueError as error:
+        raise SettingsError(f"--kinds: {error}") from None
+
+
+def _run_pytest(command: Command, arguments: argparse.Namespace) -> int:
+    python = python_of(command)
+    if python is not None and not _succeeds([*python, "-c", _HAS_PLUGIN]):
+        raise SettingsError(
+            f"run: {command.head[0]} belongs to {python[0]}, which lacks pytest-resource-hygiene. "
+            "Install it there, or run `python -m pytest` of an environment that has it."
+        )
+    status = _call([*command.head, *_pytest_options(arguments), *command.tail])
+    return _PYTEST_STATUS.get(status, status)
 
 
 def _run_program(command: Command, arguments: argparse.Namespace) -> int:
-    options = ["--mode", arguments.mode, "--kinds", arguments.kinds]
-    if arguments.grace is not None:
-        options += ["--grace", str(arguments.grace)]
-    if arguments.json:
-        options += ["--json", str(Path(arguments.json).absolute())]
     head = list(command.head)
-    if not _has_us(head):
+    if not _succeeds([*head, "-c", "import pytest_resource_hygiene"]):
         raise SettingsError(
             f"run: {head[0]} cannot import pytest_resource_hygiene. "
             "Install pytest-resource-hygiene into its environment, and run it from there."
         )
-    module = "pytest_resource_hygiene.cli.script"
-    return _call([*head, "-m", module, *options, "--", *command.target, *command.tail])
+    with tempfile.TemporaryDirectory(prefix="resource-hygiene-") as folder:
+        judged = Path(folder, "judged")
+        options = ["--judged", str(judged), "--mode", arguments.mode, f"--kinds={arguments.kinds}"]
+        if arguments.grace is not None:
+            options += ["--grace", str(arguments.grace)]
+        if arguments.json:
+            options += ["--json", str(Path(arguments.json).absolute())]
+        script = [*head, "-m", "pytest_resource_hygiene.cli.script", *options, "--"]
+        status = _call([*script, *command.target, *command.tail])
+        if not judged.exists():
+            print(
+                "resource-hygiene run: nothing was checked: the program ended before it could be "
+                "judged, by a signal, os._exit() or an exec function.",
+                file=sys.stderr,
+            )
+            return status or Exit.TROUBLE
+    return status
 
 
-def _has_us(head: list[str]) -> bool:
-    if head[0] == sys.executable:
+def _succeeds(test: list[str]) -> bool:
+    """Run a test of another Python; ours, or one beside it, needs none."""
+    found = shutil.which(test[0])
+    if found is not None and Path(found).parent == Path(sys.executable).parent:
         return True
-    test = [*head, "-c", "import pytest_resource_hygiene"]
-    return subprocess.run(test, capture_output=True, check=False).returncode == 0
+    try:
+        return subprocess.run(test, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def _run_other(command: Command, arguments: argparse.Namespace) -> int:
@@ -150,7 +181,7 @@ def _run_other(command: Command, arguments: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return status or Exit.TROUBLE
-        leaked = json.loads(report.read_bytes())["summary"]["leaked_tests"]
+        leaked = load(report)["summary"]["leaked_tests"]
     return status or (Exit.LEAKS if leaked and arguments.mode == "fail" else Exit.CLEAN)
 
 

@@ -24,21 +24,22 @@ from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.engine.places import Places
 from pytest_resource_hygiene.engine.settings import EngineSettings
+from pytest_resource_hygiene.kind_choice import choose_kinds, named_kinds
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.reports.document import make_document, write_document
 from pytest_resource_hygiene.reports.leaks import plural
 from pytest_resource_hygiene.reports.terminal_report import finding_lines
-from pytest_resource_hygiene.trackers import built_in_trackers, default_kinds
+from pytest_resource_hygiene.trackers import built_in_trackers, default_kinds, kind_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import CodeType
+    from types import CodeType, TracebackType
 
     from pytest_resource_hygiene.leak import Leak
 
 __all__ = ["main"]
 
-_ENDS_WITH_THE_PROCESS = ("atexit", "signals", "listeners")
+_ENDS_WITH_THE_PROCESS = frozenset({"atexit", "signals", "listeners"})
 
 
 def main(argv: Sequence[str]) -> int:
@@ -52,13 +53,19 @@ def main(argv: Sequence[str]) -> int:
     target, arguments = _target(list(argv[split + 1 :]))
     checker = _checker(options)
     owner = Owner(OwnerInfo("session", " ".join(target), "session"))
+    process = os.getpid()
+    module = _set_up(target)  # before the first look: these changes are ours, not the program's
+    checker.start()
     checker.open(owner)
-    status = _run(target, arguments)
+    status = _run(target, arguments, module)
+    if os.getpid() != process:
+        return status  # a child that the program has forked, and that came to the end of its code
     leaks = checker.close(owner, everything=True)
     checker.stop()
+    Path(options.judged).touch()
     for failure in checker.failures:
         print(f"resource hygiene: {failure}", file=sys.stderr)
-    _tell(leaks)
+    _tell(leaks, checker.settings.root)
     if options.json:
         _write(options.json, leaks, checker)
     if status:
@@ -71,6 +78,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="resource-hygiene run", add_help=False)
+    parser.add_argument("--judged", required=True)  # a file that is made when the judging is done
     parser.add_argument("--mode", default="fail")
     parser.add_argument("--kinds", default="")
     parser.add_argument("--grace", type=float, default=0.5)
@@ -79,15 +87,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _checker(options: argparse.Namespace) -> LeakChecker:
-    asked = frozenset(options.kinds.split(",")) if options.kinds else frozenset()
-    kinds = asked or default_kinds()
-    severity = dict.fromkeys(_ENDS_WITH_THE_PROCESS, "note") if not asked else {}
-    severity |= dict.fromkeys(asked - default_kinds(), "fail")
+    kinds = choose_kinds(options.kinds, default_kinds(), frozenset(kind_names()))
+    severity = dict.fromkeys(_ENDS_WITH_THE_PROCESS - named_kinds(options.kinds), "note")
+    severity |= dict.fromkeys(kinds - default_kinds(), "fail")
     root = str(Path.cwd())
     settings = EngineSettings(severity=severity, grace=options.grace, restore=False, root=root)
-    checker = LeakChecker(built_in_trackers(kinds), settings, places=Places([root]))
-    checker.start()
-    return checker
+    return LeakChecker(built_in_trackers(kinds), settings, places=Places([root]))
 
 
 def _target(words: list[str]) -> tuple[list[str], list[str]]:
@@ -95,20 +100,49 @@ def _target(words: list[str]) -> tuple[list[str], list[str]]:
     return words[:count], words[count:]
 
 
-def _run(target: list[str], arguments: list[str]) -> int:
+def _set_up(target: list[str]) -> types.ModuleType:
+    """Prepare ``__main__`` and ``sys.path`` as the interpreter does."""
+    module = types.ModuleType("__main__")
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    if not sys.flags.safe_path:  # ``-P`` or PYTHONSAFEPATH: then there is no such entry to replace
+        sys.path[0] = _first_entry(target)
+    return module
+
+
+def _first_entry(target: list[str]) -> str:
+    if target[0] == "-c":
+        return ""
+    if target[0] == "-m":
+        return str(Path.cwd())
+    file = Path(target[0])
+    return str(file.absolute()) if _is_package(file) else str(file.resolve().parent)
+
+
+def _is_package(file: Path) -> bool:
+    return file.is_dir() or file.suffix == ".pyz"
+
+
+def _run(target: list[str], arguments: list[str], module: types.ModuleType) -> int:
     """Run the code as the interpreter would; return its exit status."""
     try:
-        code, module = _load(target, arguments)
+        code = _load(target, arguments, module)
         exec(code, vars(module))  # noqa: S102 - that is what we are for
     except SystemExit as end:
         return _status(end.code)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BaseException as error:  # noqa: BLE001 - the program's own, shown as Python shows it
-        ours = error.__traceback__
-        traceback.print_exception(error.with_traceback(ours.tb_next if ours else None))
+        traceback.print_exception(error.with_traceback(_without_ours(error.__traceback__)))
         return 1
     return 0
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of this file that lead to the program's, or to its compiling."""
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return trace
 
 
 def _status(code: object) -> int:
@@ -120,36 +154,22 @@ def _status(code: object) -> int:
     return 1
 
 
-def _load(target: list[str], arguments: list[str]) -> tuple[CodeType, types.ModuleType]:
-    """Prepare ``__main__``, ``sys.argv`` and ``sys.path`` as the interpreter does."""
-    module = types.ModuleType("__main__")
-    module.__dict__["__builtins__"] = builtins
-    sys.modules["__main__"] = module
+def _load(target: list[str], arguments: list[str], module: types.ModuleType) -> CodeType:
+    """Compile the program, and set ``sys.argv`` and what ``__main__`` knows of itself."""
     if target[0] == "-c":
         sys.argv = ["-c", *arguments]
-        _look_first_in("")
-        return compile(target[1], "<string>", "exec"), module
+        return compile(target[1], "<string>", "exec")
     if target[0] == "-m":
-        _look_first_in(str(Path.cwd()))
         return _load_module(target[1], arguments, module)
     file = Path(target[0])
     sys.argv = [target[0], *arguments]
-    if file.is_dir() or file.suffix == ".pyz":
-        _look_first_in(str(file))
+    if _is_package(file):
         return _load_module("__main__", arguments, module)
-    _look_first_in(str(file.resolve().parent))
     module.__file__ = str(file.absolute())
-    return compile(file.read_bytes(), str(file.absolute()), "exec"), module
+    return compile(file.read_bytes(), str(file.absolute()), "exec")
 
 
-def _look_first_in(folder: str) -> None:
-    if not sys.flags.safe_path:  # ``-P`` or PYTHONSAFEPATH: then there is no such entry to replace
-        sys.path[0] = folder
-
-
-def _load_module(
-    name: str, arguments: list[str], module: types.ModuleType
-) -> tuple[CodeType, types.ModuleType]:
+def _load_module(name: str, arguments: list[str], module: types.ModuleType) -> CodeType:
     sys.modules.pop("__main__", None)  # else it would find the one that has just been made
     try:
         spec = find_spec(name)
@@ -158,7 +178,9 @@ def _load_module(
     finally:
         sys.modules["__main__"] = module
     loader: Any = spec.loader if spec is not None else None
-    code = loader.get_code(spec.name) if spec is not None and hasattr(loader, "get_code") else None
+    code: CodeType | None = None
+    if spec is not None and hasattr(loader, "get_code"):
+        code = loader.get_code(spec.name)
     if spec is None or code is None:
         print(f"resource-hygiene run: there is no module {name!r} to run.", file=sys.stderr)
         raise SystemExit(Exit.USAGE)
@@ -167,13 +189,13 @@ def _load_module(
     importlib.invalidate_caches()
     if name != "__main__":
         sys.argv = [str(spec.origin), *arguments]
-    return code, module
+    return code
 
 
-def _tell(leaks: Sequence[Leak]) -> None:
+def _tell(leaks: Sequence[Leak], root: str) -> None:
     failing = [leak for leak in leaks if leak.severity == "fail"]
     for leak in failing:
-        print("\n".join(finding_lines(leak.to_dict(), os.getcwd())), file=sys.stderr)  # noqa: PTH109
+        print("\n".join(finding_lines(leak.to_dict(), root)), file=sys.stderr)
     notes = sum(1 for leak in leaks if leak.severity == "note")
     more = f", {plural(notes, 'note')}" if notes else ""
     print(f"resource hygiene: {plural(len(failing), 'leak')}{more}", file=sys.stderr)
@@ -192,7 +214,11 @@ def _write(file: str, leaks: Sequence[Leak], checker: LeakChecker) -> None:
     try:
         write_document(document, Path(file))
     except OSError as error:
-        print(f"resource-hygiene run: --json: {file}: {error.strerror}.", file=sys.stderr)
+        print(
+            f"resource-hygiene run: --json: {file} cannot be written: {error.strerror}. "
+            "Give a file in another folder.",
+            file=sys.stderr,
+        )
         raise SystemExit(Exit.USAGE) from None
 
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.tracker import Tracker
 
-__all__ = ["blind_spots"]
+__all__ = ["UNSEEN", "blind_spots", "means_blind", "words_of_failure"]
+
+_CANARY = "the canary "  # so begin the reasons that mean: nothing of this kind is seen
+UNSEEN = f"{_CANARY}was not seen: leaks of this kind go unnoticed here"
 
 
 def blind_spots(trackers: Iterable[Tracker]) -> list[tuple[str, str]]:
@@ -23,6 +26,19 @@ def blind_spots(trackers: Iterable[Tracker]) -> list[tuple[str, str]]:
     for tracker in trackers:
         spots += [(tracker.kind, why) for why in (_known(tracker), _try(tracker)) if why]
     return spots
+
+
+def means_blind(why: str) -> bool:
+    """Tell whether a reason says that a kind sees nothing at all, rather than not everything.
+
+    It travels as text: from the workers of xdist, and in the JSON document.
+    """
+    return why.startswith(_CANARY)
+
+
+def words_of_failure(error: BaseException) -> str:
+    """Return the reason for a kind whose canary could not be made or looked for."""
+    return f"{_CANARY}failed: {type(error).__name__}: {error}"
 
 
 def _known(tracker: Tracker) -> str | None:
@@ -46,5 +62,5 @@ def _try(tracker: Tracker) -> str | None:
             )
         tracker.forget()
     except Exception as error:  # noqa: BLE001 - whatever it is, the kind is blind
-        return f"the canary failed: {type(error).__name__}: {error}"
-    return None if seen else "the canary was not seen: leaks of this kind go unnoticed here"
+        return words_of_failure(error)
+    return None if seen else UNSEEN

@@ -18,6 +18,7 @@ __all__ = ["fingerprint", "place_words", "relative", "without_parameters"]
 _STDLIB = os.path.dirname(os.__file__) + "/"  # noqa: PTH120 - without resolving links
 # Compiled with the first finding: a clean run does not need it.
 _VARYING = r"0x[0-9a-fA-F]+|\d+|(?:/var)?/tmp/\S+|/var/folders/\S+|\[[^\]]*\]"
+_START = r"(?<![\w.~-])"  # of a path: ``/app`` does not begin within ``/srv/app``
 _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 
@@ -63,7 +64,7 @@ def without_parameters(nodeid: str) -> str:
 def _plain(text: str, root: str) -> str:
     root = root.rstrip("/")
     if root:
-        text = re.sub(rf"{re.escape(root)}(?:/|(?=\W|$))", "", text)
+        text = re.sub(rf"{_START}{re.escape(root)}(?:/|(?=\W|$))", "", text)
     for pattern, name in _folders_of_this_machine():
         text = pattern.sub(name, text)
     return re.sub(_VARYING, "#", text)
@@ -90,5 +91,6 @@ def _folders_of_this_machine() -> tuple[tuple[re.Pattern[str], str], ...]:
     for folder in sorted(folders, key=len, reverse=True):
         if folder.strip("/~"):
             below = r"(?:/\S+)?" if folders[folder] == "#" else ""
-            found.append((re.compile(rf"{re.escape(folder)}(?=/|\s|$){below}"), folders[folder]))
+            pattern = re.compile(rf"{_START}{re.escape(folder)}(?=/|\s|$){below}")
+            found.append((pattern, folders[folder]))
     return tuple(found)

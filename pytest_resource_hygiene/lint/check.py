@@ -103,15 +103,21 @@ def _finding(path: str, code: str, hit: Hit) -> Finding:
 
 
 def _with_hint(findings: list[Finding], text: str) -> Iterator[Finding]:
-    """Tell whoever has written a bare ``noqa`` why it does not help."""
+    """Count columns in characters, and tell whoever has written a bare ``noqa`` why it does not help."""
     lines = text.split("\n")
-    for one in findings:
-        here = lines[one.line - 1 : one.end_line]
+    for finding in findings:
+        here = lines[finding.line - 1 : finding.end_line]
+        one = finding._replace(column=_characters(here[0], finding.column - 1) + 1)
         if any(BARE.search(line) for line in here):
             hint = f" (a bare noqa allows nothing: write `# noqa: {one.code} -- reason`)"
             yield one._replace(message=one.message + hint)
         else:
             yield one
+
+
+def _characters(line: str, offset: int) -> int:
+    """Turn an offset of the syntax tree, which is in bytes of UTF-8, into one in characters."""
+    return offset if line.isascii() else len(line.encode()[:offset].decode(errors="ignore"))
 
 
 def _unreadable(path: str, error: Unreadable) -> Finding:

@@ -7,7 +7,6 @@ configuration, 3 a fault of this tool.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from pytest_resource_hygiene.lint.discover import codes_for, find_files
 from pytest_resource_hygiene.lint.formats import FORMATS, on_one_line
 from pytest_resource_hygiene.lint.many import check_files
 from pytest_resource_hygiene.lint.rules import all_rules
+from pytest_resource_hygiene.streams import is_full, prepare_streams, silence_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,8 +34,8 @@ _PATIENCE = 2.0  # seconds without a sign of life
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
+    prepare_streams()
+    given = _parser().parse_args(arguments)
     try:
         if given.explain is not None:
             return _explain(given.explain)
@@ -44,11 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"resource-hygiene-lint: {on_one_line(str(error))}", file=sys.stderr)
         return USAGE
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
-        return TROUBLE
+        silence_output()
+        return TROUBLE  # whoever reads the status only must not take half a list for a whole one
     except KeyboardInterrupt:
         return 130
     except Exception as error:
+        if isinstance(error, OSError) and is_full(error):
+            silence_output()
+            print("resource-hygiene-lint: no space left for the output", file=sys.stderr)
+            return USAGE
         if given.debug:
             raise
         print(
@@ -140,7 +144,8 @@ def _print_last_line(findings: int, files: int) -> None:
 def _print_statistics(results: list[FileResult], seconds: float) -> None:
     lines = sum(result.lines for result in results)
     parsed = sum(result.parsed for result in results)
-    print(f"{len(results)} files, {lines} lines, {parsed} parsed, {seconds:.2f} s", file=sys.stderr)
+    files = f"{len(results)} file{'s' * (len(results) != 1)}"
+    print(f"{files}, {lines} lines, {parsed} parsed, {seconds:.2f} s", file=sys.stderr)
     codes = [finding.code for result in results for finding in result.findings]
     for code in sorted(set(codes)):
         print(f"{code} {codes.count(code)}", file=sys.stderr)

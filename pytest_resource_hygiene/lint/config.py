@@ -86,7 +86,7 @@ def _from_table(table: dict[str, Any], path: Path, known: frozenset[str]) -> Con
     for key in table:
         if key not in _KEYS:
             near = difflib.get_close_matches(key, _KEYS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             raise ConfigError(
                 f"{path}: [tool.{_TABLE}] has no key {key!r}{hint} Valid keys: {', '.join(_KEYS)}"
             )

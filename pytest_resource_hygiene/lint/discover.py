@@ -20,7 +20,8 @@ _SUFFIXES = (".py", ".pyw")
 def find_files(paths: Iterable[str], config: Config) -> list[str]:
     """Return the files to check, each once, in the order of their paths.
 
-    Symbolic links to folders are not followed, so that there is no going round in circles.
+    Symbolic links to folders are not followed, so that there is no going round in circles. In folders
+    only regular files count: an editor's lock is a link to nowhere, and a pipe would be waited for.
 
     Raises:
         ConfigError: a path does not exist.
@@ -44,7 +45,9 @@ def _walk(folder: str, config: Config) -> Iterator[str]:
         ]
         for name in files:
             path = os.path.normpath(os.path.join(parent, name))
-            if name.endswith(_SUFFIXES) and not _is_excluded(path, config):
+            if not name.endswith(_SUFFIXES) or _is_excluded(path, config):
+                continue
+            if os.path.isfile(path):
                 yield path
 
 

@@ -79,7 +79,7 @@ def as_sarif(findings: Sequence[Finding]) -> str:
     driver = {"name": "resource-hygiene-lint", "version": __version__, "rules": rules}
     run = {
         "tool": {"driver": driver},
-        "columnKind": "utf16CodeUnits",
+        "columnKind": "unicodeCodePoints",
         "results": [_sarif_result(one) for one in findings],
     }
     log = {

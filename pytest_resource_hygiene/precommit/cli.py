@@ -18,6 +18,7 @@ from pytest_resource_hygiene.precommit.contexts import Contexts, ContextsError, 
 from pytest_resource_hygiene.precommit.running import Outcome, run_tests
 from pytest_resource_hygiene.precommit.selection import Selection, select
 from pytest_resource_hygiene.precommit.staged import GitError, staged_changes, top_folder
+from pytest_resource_hygiene.streams import is_full, prepare_streams, silence_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +28,12 @@ __all__ = ["main"]
 CLEAN, LEAKS, USAGE, TROUBLE = range(4)
 _NO_TESTS, _PYTEST_USAGE, _PYTEST_INTERNAL = 5, 4, 3
 _SHOWN = 20
+_WITH_VALUE = ("--coverage-file", "--test-files", "--time-box", "--on-timeout")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     flags, files = _split(words)
     given, pytest_arguments = _parser().parse_known_args(flags)
@@ -38,8 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(given, pytest_arguments, files)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        silence_output()
+        return TROUBLE  # the tests may not have been run
     except (GitError, OSError) as error:
-        _say(f"{error}")
+        print(f"resource-hygiene: {error}", file=sys.stderr)
+        if isinstance(error, OSError) and is_full(error):
+            silence_output()
         return TROUBLE
 
 
@@ -91,9 +99,6 @@ def _seconds(text: str) -> float:
     return value
 
 
-_WITH_VALUE = ("--coverage-file", "--test-files", "--time-box", "--on-timeout")
-
-
 def _split(rest: list[str]) -> tuple[list[str], list[str]]:
     """Part arguments from files: at ``--``, else by which files are there, at the end."""
     if "--" in rest:
@@ -141,7 +146,7 @@ def _contexts(given: argparse.Namespace, root: Path) -> Contexts | None:
 
 
 def _usage(text: str) -> NoReturn:
-    _say(text)
+    print(f"resource-hygiene: {text}", file=sys.stderr)
     raise SystemExit(USAGE)
 
 

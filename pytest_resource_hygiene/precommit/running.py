@@ -82,20 +82,40 @@ def run_tests(
 
 def _run(command: list[str], environment: dict[str, str], root: Path, seconds: float) -> int:
     sys.stdout.flush()
-    child = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
-    try:
-        return child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        child.send_signal(signal.SIGINT)  # pytest then says what it knows
+    with _ends_when_asked():
+        child = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
         try:
-            return child.wait(EXTRA_SECONDS)
+            return child.wait(seconds)
         except subprocess.TimeoutExpired:
-            return -signal.SIGTERM
-        finally:
+            child.send_signal(signal.SIGINT)  # pytest then says what it knows
+            try:
+                return child.wait(EXTRA_SECONDS)
+            except subprocess.TimeoutExpired:
+                return -signal.SIGTERM
+            finally:
+                _end(child)
+        except BaseException:
             _end(child)
-    except BaseException:
-        _end(child)
-        raise
+            raise
+
+
+@contextlib.contextmanager
+def _ends_when_asked() -> Iterator[None]:
+    """Turn a request to end into an exception: pytest is in a session of its own, and must not stay.
+
+    CI services send SIGTERM, a terminal that is closed sends SIGHUP.
+    """
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -34,7 +34,7 @@ class Selection:
     def arguments(self) -> list[str]:
         """The paths for pytest: files of single tests too, the others in them are deselected."""
         files = {test.partition("::")[0] for test in self.tests}
-        return [*self.whole, *sorted(files - set(self.whole))]
+        return [_as_argument(path) for path in [*self.whole, *sorted(files - set(self.whole))]]
 
 
 def select(
@@ -71,6 +71,11 @@ def select(
         test for test in chosen.tests if _is_new(test.partition("::")[0], chosen.whole, root)
     }
     return chosen
+
+
+def _as_argument(path: str) -> str:
+    """Write a path so that pytest cannot take it for an option, or for a file of options."""
+    return f"./{path}" if path.startswith(("-", "@")) else path
 
 
 def _below_conftests(paths: Iterable[str], root: Path) -> list[str]:

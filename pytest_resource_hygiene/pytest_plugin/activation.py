@@ -11,6 +11,7 @@ import pytest
 from pytest_resource_hygiene.engine.allowances import parse_allowance
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.errors import SettingsError
+from pytest_resource_hygiene.kind_choice import choose_kinds
 from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
 from pytest_resource_hygiene.pytest_plugin.results import Results
 from pytest_resource_hygiene.trackers import built_in_trackers, default_kinds, kind_names
@@ -102,9 +103,11 @@ def make_trackers(
     names = [*kind_names(), *(tracker.kind for tracker in extra)]
     severities = _severities(config, names)
     try:
-        chosen = _choose(str(value_of(config, "kinds")), default, frozenset(names), severities)
+        chosen = choose_kinds(str(value_of(config, "kinds")), default, frozenset(names))
     except ValueError as error:
         raise pytest.UsageError(f"{source_of(config, 'kinds')}: {error}") from None
+    chosen |= {kind for kind, severity in severities.items() if severity != "off"}
+    chosen -= {kind for kind, severity in severities.items() if severity == "off"}
     if _has_watchdog(config) and severities.get(_NATIVE) != "fail":
         chosen -= {_NATIVE}  # pytest's own watchdog is a new native thread in every test
     made = [one for one in early if one.kind in chosen]
@@ -139,29 +142,6 @@ def prepare_trackers(trackers: list[Tracker], config: pytest.Config) -> None:
 
 def _default_kinds(extra: list[Tracker]) -> frozenset[str]:
     return default_kinds() | {one.kind for one in extra if one.severity != "off"}
-
-
-def _choose(
-    text: str, default: frozenset[str], known: frozenset[str], severities: dict[str, str]
-) -> frozenset[str]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    chosen: set[str] = set()
-    if not words or words[0].startswith(("+", "-")):
-        chosen = set(default)
-    for word in words:
-        name = word.lstrip("+-")
-        if name in {"default", "all"}:
-            chosen |= default if name == "default" else known
-        elif name not in known:
-            raise ValueError(
-                f"unknown kind {name!r}. Kinds: {', '.join(sorted(known))}; also 'default' and 'all'."
-            )
-        elif word.startswith("-"):
-            chosen.discard(name)
-        else:
-            chosen.add(name)
-    chosen |= {kind for kind, severity in severities.items() if severity != "off"}
-    return frozenset(chosen - {kind for kind, severity in severities.items() if severity == "off"})
 
 
 def _severities(config: pytest.Config, kinds: list[str]) -> dict[str, str]:

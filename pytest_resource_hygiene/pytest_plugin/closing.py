@@ -40,7 +40,7 @@ class ClosingSection:
     """
 
     def __init__(self, terminal: Any, config: pytest.Config, mode: str) -> None:
-        """Find out whether somebody watches, and how wide his terminal is."""
+        """Find out whether somebody watches, and how wide the terminal is."""
         self._terminal = terminal
         self._root = str(config.rootpath)
         self._verbose = config.get_verbosity() > 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_resource_hygiene.engine.canary import means_blind
 from pytest_resource_hygiene.engine.fingerprint import without_parameters
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.outcome import ATTRIBUTE
@@ -103,9 +104,7 @@ class RunCoverage:
     def conclude(self, session: pytest.Session, results: Results) -> None:
         """Say whether the run was full, and if not, why."""
         self._take_kinds()
-        self._blind |= {
-            spot["kind"] for spot in results.blind_spots if spot["why"].startswith("the canary")
-        }
+        self._blind |= {one["kind"] for one in results.blind_spots if means_blind(one["why"])}
         if results.failures:
             self.trouble = "the plugin itself failed"
         elif session.exitstatus not in {*_ENDED, pytest.ExitCode.NO_TESTS_COLLECTED}:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_resource_hygiene.api import no_leaks
+    from pytest_resource_hygiene.api import Action, no_leaks
     from pytest_resource_hygiene.leak import Leak
 
 __all__ = ["MidTest"]
@@ -70,7 +70,7 @@ class MidTest:
         self._before.close()
         self._before = snapshot()
 
-    def no_leaks(self, kinds: Iterable[str] | None = None, action: str = "raise") -> no_leaks:
+    def no_leaks(self, kinds: Iterable[str] | None = None, action: Action = "raise") -> no_leaks:
         """Return a context that checks what happens inside."""
         from pytest_resource_hygiene.api import no_leaks
 

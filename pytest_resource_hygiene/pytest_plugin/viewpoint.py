@@ -7,6 +7,7 @@ who works in a folder of it, such a path leads nowhere, and such a node id runs 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ class Viewpoint:
         """Look from there."""
         self._root = Path(config.rootpath)
         self._here = Path(config.invocation_params.dir)
+        # In the root of the file system, as in a container, no path is shorter from there.
+        folders = [one for one in (self._here, self._root) if one != one.parent]
+        self._folders = [_below(one) for one in folders]
         self._paths: dict[str, str] = {}  # thousands of findings name the same few files
 
     def path(self, file: str) -> str:
@@ -78,6 +82,11 @@ class Viewpoint:
 
     def _shortened(self, text: str) -> str:
         """Return a summary in which a file of the project has no more path than it needs."""
-        for folder in (self._here, self._root):
-            text = text.replace(f"{folder}{os.sep}", "")
+        for folder in self._folders:
+            text = folder.sub("", text)
         return text
+
+
+def _below(folder: Path) -> re.Pattern[str]:
+    """Return what matches a folder at the beginning of a path: ``/app/`` is not in ``/srv/app/``."""
+    return re.compile(rf"(?<![\w.~-]){re.escape(str(folder))}{re.escape(os.sep)}")

@@ -44,8 +44,9 @@ def _head(document: Mapping[str, Any], leaks: list[FoundLeak]) -> str:
     failing = sum(1 for leak in leaks if leak.severity == "fail")
     known = sum(1 for leak in leaks if leak.severity == "known")
     figures = [
-        f"{summary['tests']} tests", f"{summary['leaked_tests']} leaked", f"{known} known leaks",
-        f"{summary['notes']} notes", f"{summary['allowed']} allowed",
+        plural(summary["tests"], "test"), f"{summary['leaked_tests']} leaked",
+        plural(known, "known leak"), plural(summary["notes"], "note"),
+        f"{summary['allowed']} allowed",
     ]  # fmt: skip
     return f"## Resource hygiene: {plural(failing, 'leak') if failing else 'clean'}\n\n{', '.join(figures)}"
 

@@ -35,15 +35,18 @@ def summary_of(finding: dict[str, Any]) -> str:
     return one_line(f"{finding['kind']}: {count}{finding['summary']}")
 
 
-def finding_lines(finding: dict[str, Any], root: str, *, verbose: bool = False) -> list[str]:
+def finding_lines(
+    finding: dict[str, Any], root: str, *, verbose: bool = False, tests: Sequence[str] = ()
+) -> list[str]:
     """Return one finding in plain words.
 
     Args:
         finding: as `Leak.to_dict` makes it.
         root: the project's folder.
         verbose: add the whole stack and all parts.
+        tests: node ids, where several tests show the same.
     """
-    rows = finding_rows(finding, root, verbose=verbose)
+    rows = finding_rows(finding, root, verbose=verbose, tests=tests)
     return [summary_of(finding), *(f"  {name:<{LABEL_WIDTH}}{text}" for name, text in rows)]
 
 

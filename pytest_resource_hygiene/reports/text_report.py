@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.reports.leaks import leaks_of
+from pytest_resource_hygiene.reports.leaks import leaks_of, plural
 from pytest_resource_hygiene.reports.terminal_report import finding_lines
 
 if TYPE_CHECKING:
@@ -12,25 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
-_MAX_TESTS = 5
-
 
 def render(document: Mapping[str, Any]) -> str:
     """Return all findings in words, one leak after the other, failing ones first."""
     lines = []
     for leak in leaks_of(document["findings"]):
         lead = "" if leak.severity == "fail" else f"[{leak.severity}] "
-        first, *rest = finding_lines(dict(leak.first), "")
-        lines += [lead + first, *rest]
-        if len(leak.nodeids) > 1:
-            more = len(leak.nodeids) - _MAX_TESTS
-            tail = f" and {more} more" if more > 0 else ""
-            shown = ", ".join(leak.nodeids[:_MAX_TESTS])
-            lines.append(f"  in       {len(leak.nodeids)} tests: {shown}{tail}")
-        lines.append("")
+        first, *rest = finding_lines(dict(leak.first), "", tests=leak.nodeids)
+        lines += [lead + first, *rest, ""]
     summary = document["summary"]
     lines.append(
-        f"{summary['tests']} tests, {summary['findings']} findings that fail, "
-        f"{summary['notes']} notes, {summary['allowed']} allowed"
+        f"{plural(summary['tests'], 'test')}, {plural(summary['findings'], 'failing finding')}, "
+        f"{plural(summary['notes'], 'note')}, {summary['allowed']} allowed"
     )
     return "\n".join(lines) + "\n"

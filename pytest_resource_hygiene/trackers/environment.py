@@ -11,7 +11,6 @@ never shown.
 from __future__ import annotations
 
 import os
-import re
 import sys
 import weakref
 from _locale import LC_ALL as _LC_ALL  # built in; `locale` costs more to ask and to import
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._secrets import HIDDEN, names_a_secret, without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 _RUNNERS = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_")
 _RUNNERS_RAW = frozenset({b"PYTEST_CURRENT_TEST", "PYTEST_CURRENT_TEST"})
 
-_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CRED|AUTH", re.IGNORECASE)
-_PASSWORD = re.compile(r"(://[^/:@\s]*:)[^/@\s]+@")
-_HIDDEN = "(hidden)"
 _MAX_SHOWN = 60
 
 _CWD = "cwd"
@@ -268,9 +265,9 @@ def _describe_variable(name: str, value: str | None, old: str | None) -> Descrip
 def _shown(name: str, value: str | None) -> str | None:
     if value is None:
         return None
-    if _SECRET.search(name):
-        return _HIDDEN
-    value = _PASSWORD.sub(rf"\1{_HIDDEN}@", value)
+    if names_a_secret(name):
+        return HIDDEN
+    value = without_passwords(value)
     return repr(value if len(value) <= _MAX_SHOWN else value[: _MAX_SHOWN - 1] + "…")
 
 

@@ -33,7 +33,6 @@ _FORMS = {
     stat.S_IFCHR: "character device",
     stat.S_IFBLK: "block device",
 }
-_ON_DISK = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFIFO, stat.S_IFBLK, stat.S_IFCHR})
 _ACCESS = {os.O_RDONLY: "read", os.O_WRONLY: "write", os.O_RDWR: "read and write"}
 _HINTS = {
     "file": "close it, or open it in a `with` block",
@@ -111,7 +110,7 @@ class FdTracker(Tracker):
                 return self._loops.creation_of_selector(value)  # no event tells of an epoll
             return None  # it was opened by no name
         found = table.files.opening(value, key[1:4], _same_path)
-        if found is None and key[3] in _ON_DISK:
+        if found is None:
             found = table.files.opening_by_inode(key[1], key[2], target_of(value))
         if found is None and key[3] == stat.S_IFREG:
             file = self._objects_by_number().file(value)

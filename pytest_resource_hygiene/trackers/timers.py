@@ -88,8 +88,8 @@ class TimerTracker(Tracker):
         return make
 
     def _setting_watchdog(self, original: Any) -> Any:
-        def dump_traceback_later(timeout: Any, repeat: Any = False, **more: Any) -> Any:
-            result = original(timeout, repeat, **more)
+        def dump_traceback_later(timeout: Any, repeat: Any = False, *rest: Any, **more: Any) -> Any:
+            result = original(timeout, repeat, *rest, **more)
             assert self._recorder is not None
             rings_last = math.inf if repeat else System.monotonic() + float(timeout)
             self._watchdog = self._recorder.creation(None), rings_last

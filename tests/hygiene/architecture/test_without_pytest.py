@@ -60,6 +60,7 @@ def test_the_door_of_the_plugin_loads_only_its_options() -> None:
 
 def test_every_public_name_exists() -> None:
     """``__all__`` names exactly what can be had from the package."""
+    assert set(pytest_resource_hygiene.__all__) <= set(dir(pytest_resource_hygiene))
     for name in pytest_resource_hygiene.__all__:
         assert getattr(pytest_resource_hygiene, name) is not None
 

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,6 +109,25 @@ def test_a_blind_kind_fails_the_self_test(kind: str, code: str) -> None:
     assert f"blind here: {kind}\n" in done.stderr
     kinds = command("kinds", "--json", code=code)
     assert [one["kind"] for one in json.loads(kinds.stdout) if one["blind_spots"]] == [kind]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is needed")
+@pytest.mark.parametrize("name", ["kinds", "selftest", "explain"])
+def test_output_that_cannot_be_written_is_no_fault_of_ours(name: str) -> None:
+    """A full disk is one sentence and status 2; a closed stream takes all, and changes nothing."""
+    words = [name, "fds"] if name == "explain" else [name]
+    line = [sys.executable, "-m", "pytest_resource_hygiene", *words]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *line], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (
+        2,
+        "resource-hygiene: no space left for the output.\n",
+    )
+    assert (closed.returncode, closed.stderr) == (0, "")
 
 
 def test_kinds_are_listed_with_what_they_do() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.resources
 import json
 import re
@@ -11,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import junitparser
 import pytest
+from support.documents import make
 from support.reports import document, finding
 
+from pytest_resource_hygiene.cli.files import load
 from pytest_resource_hygiene.cli.main import main
+from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.reports.formats import FORMATS, available_formats, render
 from pytest_resource_hygiene.trackers import kind_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from support.inner import Project
@@ -276,6 +281,46 @@ def test_the_command_writes_where_it_is_told(
     assert json.loads(target.read_text(encoding="utf-8"))["version"] == "2.1.0"
     assert main(["report", str(source), "-o", str(source / "x")]) == 2
     assert "--output" in capsys.readouterr().err
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to each value of a document; of a list, to the first only."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value[:1])
+    for key, part in parts:
+        yield (*path, key)
+        if isinstance(part, (dict, list)):
+            yield from _paths(part, (*path, key))
+
+
+def _changed(document: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    changed: Any = copy.deepcopy(document)
+    inner = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return dict(changed)
+
+
+@pytest.mark.parametrize("value", [None, "x", -1, 10**30, True, [], {}, [{}]], ids=repr)
+def test_a_report_with_one_wrong_value_is_refused_or_shown(tmp_path: Path, value: Any) -> None:
+    """Whichever value it is: no format meets one that it cannot show."""
+    whole = make(1, 2, workers=1)
+    whole["baseline"] = {"stale": [{"kind": "fds", "name": "t.py", "summary": "pipe"}]}
+    path = tmp_path / "r.json"
+    refused = shown = 0
+    for where in _paths(whole):
+        path.write_text(json.dumps(_changed(whole, where, value)), encoding="utf-8")
+        try:
+            report = load(path)
+        except SettingsError:
+            refused += 1
+            continue
+        for one in available_formats():
+            render(one.name, report)
+        shown += 1
+
+    assert refused > 30
+    assert shown > 0
 
 
 def test_the_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:

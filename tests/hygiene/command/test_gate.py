@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,7 +73,8 @@ def test_against_another_report_only_what_is_new_counts(
     assert main(["gate", same, "--against", old]) == 0
     assert capsys.readouterr().out == "0 new, 0 gone, 3 unchanged\n"
 
-    new = save(tmp_path / "new.json", finding(1), finding(4), finding(9))
+    known = finding(6, severity="known")  # by a baseline of today
+    new = save(tmp_path / "new.json", finding(1), finding(4), finding(9), known)
     assert main(["gate", new, "--against", old]) == 1
     out, err = capsys.readouterr()
     assert "2 new, 2 gone, 1 unchanged" in out
@@ -119,6 +123,7 @@ _DAMAGED: dict[str, Any] = {
     "no findings": {"findings": None},
     "finding": {"findings": [1]},
     "field": {"findings": [{**finding(), "hint": 3}]},
+    "truth": {"findings": [{**finding(), "count": True}]},
     "severity": {"findings": [{**finding(), "severity": "bad"}]},
     "owner": {"findings": [{**finding(), "owner": {}}]},
     "origin": {"findings": [{**finding(), "origin": 1}]},
@@ -127,9 +132,9 @@ _DAMAGED: dict[str, Any] = {
     "held": {"findings": [{**finding(), "held_by": [1]}]},
     "parts": {"findings": [{**finding(), "details": {"parts": {}}}]},
     "reason": {"findings": [{**finding(), "reason": ["x"]}]},
-    "spots": {"environment": {"blind_spots": [1]}},
+    "spots": {"environment": {**document()["environment"], "blind_spots": [1]}},
     "stale": {"baseline": {"stale": [1]}},
-    "summary": {"summary": {"tests": "many"}},
+    "summary": {"summary": {**document()["summary"], "tests": "many"}},
 }
 
 
@@ -174,3 +179,33 @@ def test_a_limit_for_a_kind_that_is_not_there_is_warned_of(
     assert "warning: --max thrads=N: no such kind is built in, or in the report" in err
     assert "did you mean 'threads'?" in err
     assert "sockets" not in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe whose reader has gone is needed")
+def test_a_reader_that_leaves_does_not_make_it_pass(old: str) -> None:
+    """``gate … | head -1`` fails as ``gate …`` does: nobody's pipe decides what passes."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stream:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_resource_hygiene", "gate", old],
+            stdout=stream, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == "failed: 2 leaks, more than 0\n"
+
+
+def test_of_many_leaks_twenty_are_shown_and_of_none_with_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the number of the others. A limit for all kinds is no kind that could be misspelt."""
+    many = save(tmp_path / "many.json", *map(finding, range(23)))
+
+    assert main(["gate", many, "--max", "23"]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("    made ") == 20
+    assert "\n  and 3 more\n" in out
+    assert err == ""
+    assert main(["gate", many, "--max", "23", "--quiet"]) == 0
+    assert capsys.readouterr().out == "23 leaks in 23 findings, 100 tests\n"

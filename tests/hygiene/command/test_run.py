@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def folder(tmp_path: Path) -> Path:
         "clean.py": "import atexit, signal, sys\natexit.register(print, 'bye')\n"
         "signal.signal(signal.SIGTERM, print)\nprint(sys.argv, __name__, __file__, sys.path[0])\n",
         "fails.py": "import os\nos.pipe()\nraise SystemExit(7)\n",
+        "wraps.py": "import os\nos.pipe()\nraise SystemExit(256)\n",
         "raises.py": "def inner():\n    raise ValueError('mine')\ninner()\n",
         "pkg/__init__.py": "",
         "pkg/__main__.py": "import sys\nfrom . import other\nprint(sys.argv[1:], __package__)\n",
@@ -97,12 +99,109 @@ def test_a_program_that_fails_keeps_its_status_and_its_traceback(folder: Path) -
     """Its own failure comes first, leaks are told all the same, and no frame of ours is shown."""
     fails = run(folder, "--grace", "0", "--", "fails.py")
     raises = run(folder, "--", "raises.py")
+    wraps = run(folder, "--grace", "0", "--", "wraps.py")  # of which the system keeps a byte: 0
 
     assert fails.returncode == 7
     assert "fds: 2 x pipe" in fails.stderr
+    assert wraps.returncode == 1
     assert raises.returncode == 1
     assert "ValueError: mine" in raises.stderr
     assert "pytest_resource_hygiene" not in raises.stderr
+
+
+def test_no_frame_of_ours_is_shown_of_a_program_that_does_not_compile(folder: Path) -> None:
+    """A mistake in the program's syntax is shown as Python alone shows it."""
+    (folder / "broken.py").write_text("x = (\n", encoding="utf-8")
+    done = run(folder, "--", "broken.py")
+
+    assert done.returncode == 1
+    assert "SyntaxError" in done.stderr
+    assert "cli/script" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [("sub/clean.py",), (PYTHON, "-m", "pkg"), ("pkg",)])
+def test_what_we_set_up_for_a_program_is_none_of_its_leaks(
+    folder: Path, words: tuple[str, ...]
+) -> None:
+    """``__main__`` and the first entry of ``sys.path`` are as the interpreter would have made them."""
+    (folder / "sub").mkdir()
+    (folder / "sub/clean.py").write_text("", encoding="utf-8")
+    (folder / "pkg/__main__.py").write_text("", encoding="utf-8")
+    done = run(folder, "--grace", "0", "--kinds", "environment", "--", *words)
+
+    assert done.returncode == 0, done.stderr
+    assert "0 leaks\n" in done.stderr
+
+
+def test_a_program_may_remove_the_folder_that_it_is_in(folder: Path) -> None:
+    """Paths are shown from where it was started."""
+    (folder / "moves.py").write_text(
+        "import os, tempfile\nos.chdir(tempfile.mkdtemp())\nos.rmdir(os.getcwd())\nos.pipe()\n",
+        encoding="utf-8",
+    )
+    done = run(folder, "--grace", "0", "--", "moves.py")
+
+    assert done.returncode == 1
+    assert "made     moves.py:4 in <module>" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_program_that_ends_before_it_is_judged_does_not_pass(folder: Path) -> None:
+    """``os._exit`` skips everything, ours too; a forked child that comes to its end judges nothing."""
+    (folder / "hard.py").write_text("import os\nos.pipe()\nos._exit(0)\n", encoding="utf-8")
+    (folder / "forks.py").write_text("import os\nif os.fork():\n    os.wait()\n", encoding="utf-8")
+    hard = run(folder, "--", "hard.py")
+    forks = run(folder, "--", "forks.py")
+
+    assert hard.returncode == 3
+    assert "nothing was checked" in hard.stderr
+    assert forks.returncode == 0
+    assert forks.stderr == "resource hygiene: 0 leaks\n"
+
+
+def test_a_fault_of_ours_is_no_pass(folder: Path) -> None:
+    """A tracker that fails is named, and the status is 3: of its kind nothing is known."""
+    breaks = (
+        "from pytest_resource_hygiene.trackers.fds import FdTracker\n"
+        "def fails(self, moment): raise ValueError('broken')\n"
+        "FdTracker.list_resources = fails\n" + LEAKS
+    )
+    done = run(folder, "--grace", "0", "--", PYTHON, "-c", breaks)
+
+    assert done.returncode == 3, done.stderr
+    assert "resource hygiene: tracker 'fds' failed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_kinds_are_written_as_for_the_plugin(folder: Path) -> None:
+    """``all``, and what is added to or taken from the default; callbacks are notes unless named.
+
+    A kind that is off by default and was asked for fails.
+    """
+    sets = (PYTHON, "-c", "import os; os.environ['OF_A_TEST'] = '1'")
+    more = run(folder, "--grace", "0", "--kinds=+environment", "--", *sets)
+    less = run(folder, "--grace", "0", "--kinds=-sockets,-fds", "--", "leaks.py")
+    everything = run(folder, "--grace", "0", "--kinds", "all", "--", "clean.py")
+
+    assert more.returncode == 1
+    assert "environment variable OF_A_TEST set" in more.stderr
+    assert less.returncode == 0, less.stderr
+    assert everything.returncode == 0, everything.stderr
+    assert "0 leaks, 2 notes" in everything.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands for another Python")
+def test_a_pytest_without_the_plugin_is_told(folder: Path) -> None:
+    """One sentence that says which interpreter lacks it, in place of pytest's traceback."""
+    (folder / "python3").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (folder / "pytest").write_text(f"#!{folder}/python3\n", encoding="utf-8")
+    for name in ("python3", "pytest"):
+        (folder / name).chmod(0o755)
+    for words in ((str(folder / "pytest"),), (str(folder / "python3"), "-m", "pytest")):
+        done = run(folder, "--", *words)
+
+        assert done.returncode == 2
+        assert f"belongs to {folder}/python3, which lacks pytest-resource-hygiene" in done.stderr
 
 
 def test_pytest_runs_with_the_plugin_on(folder: Path) -> None:
@@ -123,10 +222,13 @@ def test_pytest_runs_with_the_plugin_on(folder: Path) -> None:
 def test_a_command_that_starts_pytest_is_checked_and_any_other_is_told(folder: Path) -> None:
     """Behind a shell the plugin is switched on; where nothing was checked, the status is 3."""
     script = f"{PYTHON} -m pytest -q"
-    leaks = run(folder, "--grace", "0", "--", "sh", "-c", script)
+    leaks = run(folder, "--grace", "0", "--json", "r.json", "--", "sh", "-c", script)
+    report = run(folder, "--grace", "0", "--mode", "report", "--", "sh", "-c", script)
     clean = run(folder, "--", "sh", "-c", f"{script} test_clean.py")
-    nothing = run(folder, "--", "true")
+    nothing = run(folder, "--json", "r.json", "--", "true")  # the report there is an older run's
 
+    assert report.returncode == 0, report.stderr
+    assert "leaked (report only)" in report.stdout
     assert leaks.returncode == 1, leaks.stderr
     assert "LEAKED" in leaks.stdout
     assert clean.returncode == 0, clean.stderr
@@ -189,6 +291,7 @@ def test_console_scripts_are_sorted_by_their_first_line(tmp_path: Path) -> None:
         "plain": f"#!{PYTHON}\n",
         "long": f"#!/bin/sh\n'''exec' \"{PYTHON}\" \"$0\" \"$@\"\n' '''\n",
         "shell": "#!/bin/sh\necho\n",
+        "env": "#!/usr/bin/env python3\n",
     }.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
         (tmp_path / name).chmod(0o755)
@@ -196,6 +299,9 @@ def test_console_scripts_are_sorted_by_their_first_line(tmp_path: Path) -> None:
     assert sort_command([str(tmp_path / "plain"), "x"]).head == (PYTHON,)
     assert sort_command([str(tmp_path / "long"), "x"]).head == (PYTHON,)
     assert sort_command([str(tmp_path / "shell")]).sort == "other"
+    assert sort_command([str(tmp_path / "env")]).head == (shutil.which("python3"),)
+    # As `coverage run -m pytest`: what it starts is pytest's, and not ours to look into.
+    assert sort_command([str(tmp_path / "plain"), "run", "-m", "pytest"]).sort == "other"
     assert sort_command([PYTHON, "-m", "coverage", "run", "-m", "pytest"]).sort == "other"
     assert sort_command([PYTHON, "-W", "error", "-m", "pytest", "x"]).tail == ("x",)
     with pytest.raises(SettingsError, match="needs an argument"):

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_resource_hygiene.engine import fingerprint as fingerprints
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative, without_parameters
 from pytest_resource_hygiene.model import Origin, OwnerInfo
 
+_anew = fingerprints._folders_of_this_machine.__wrapped__
 _PACKAGES = sysconfig.get_path("purelib")
 
 
@@ -59,10 +61,23 @@ def test_the_target_forgets_this_machine_and_this_run(one: str, other: str) -> N
     [
         pytest.param("/p/data/a.txt", "/p/data/b.txt", id="another-file"),
         pytest.param("/path/a.txt", "ath/a.txt", id="a-folder-that-begins-like-the-root"),
+        pytest.param("/srv/p/a.txt", "/srva.txt", id="a-folder-that-ends-like-the-root"),
     ],
 )
 def test_the_target_keeps_what_tells_two_apart(one: str, other: str) -> None:
     assert _of(one) != _of(other)
+
+
+@pytest.mark.parametrize("name", ["HOME", "TMPDIR"])
+def test_a_machine_whose_home_or_temporary_folder_is_the_root_counts_as_any(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As in containers: every path begins with it, so it says nothing, and nothing is cut away."""
+    usual = _of("file /etc/hosts, open for read")
+    monkeypatch.setenv(name, "/")
+    monkeypatch.setattr(fingerprints, "_folders_of_this_machine", _anew)
+
+    assert _of("file /etc/hosts, open for read") == usual
 
 
 def test_the_place_counts_by_its_text_and_not_by_its_machine() -> None:

@@ -90,6 +90,17 @@ def test_a_connection_names_what_was_made_with_it_and_not_its_timer() -> None:
     assert _keys(_group(timer, Entry(sockets, 5, 5, creation=made))) == [[5, 1]]
 
 
+def test_what_ones_own_hand_has_made_of_two_kinds_is_two() -> None:
+    """``[make() for make in (os.pipe, _socket.socket)]``: one place, and nothing that joins them."""
+    files, sockets = Kind("fds"), Kind("sockets")
+    mine, theirs = Recorder().creation(None, 1), _made_by_a_library()
+
+    assert len(_group(Entry(files, 1, 4, creation=mine), Entry(files, 2, 5, creation=mine))) == 1
+    assert len(_group(Entry(files, 1, 4, creation=mine), Entry(sockets, 2, 5, creation=mine))) == 2
+    one_call = _group(Entry(files, 1, 4, creation=theirs), Entry(sockets, 2, 5, creation=theirs))
+    assert len(one_call) == 1
+
+
 def test_what_the_collector_freed_is_no_part_of_what_one_call_has_left() -> None:
     """The one is a note and the other a failure, whichever names the finding."""
     files = Kind("fds")

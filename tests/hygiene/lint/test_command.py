@@ -51,6 +51,44 @@ def test_found_and_clean(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert lint(capsys) == (0, "", "nothing found in 1 file\n")
 
 
+def test_columns_are_counted_in_characters(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Letters of several bytes before a call do not move its place."""
+    (folder / "a.py").write_text(
+        "import atexit\nclass A:\n  def f(self): 'äöü'; atexit.register(self.g)\n", encoding="utf-8"
+    )
+
+    assert lint(capsys)[1].startswith("a.py:3:23: RH002")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes are needed")
+def test_only_regular_files_of_a_folder_are_read(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An editor's lock leads nowhere, and a pipe would keep the lint waiting for ever."""
+    (folder / ".#a.py").symlink_to("somebody@host.123")
+    os.mkfifo(folder / "pipe.py")
+
+    assert lint(capsys) == (0, "", "nothing found in 0 files\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is needed")
+def test_output_that_cannot_be_written_is_no_fault_of_the_tool(folder: Path) -> None:
+    """A full disk is one sentence and status 2; a closed stream changes no verdict."""
+    (folder / "a.py").write_text(BAD)
+    line = [sys.executable, "-m", "pytest_resource_hygiene.lint", "-q"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *line], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == "resource-hygiene-lint: no space left for the output\n"
+    assert (closed.returncode, closed.stderr) == (1, "")
+
+
 @pytest.mark.parametrize(
     ("comment", "expected"),
     [
@@ -223,7 +261,7 @@ def test_names_that_would_move_the_cursor(folder: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are no symbolic links")
 def test_links_that_go_round_in_circles(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Links to folders are not followed; a link to nothing is told."""
+    """Links to folders are not followed; a link to nothing, given by name, is told."""
     (folder / "a.py").write_text(BAD)
     (folder / "loop").symlink_to(folder, target_is_directory=True)
     (folder / "gone.py").symlink_to(folder / "nothing")
@@ -231,7 +269,8 @@ def test_links_that_go_round_in_circles(folder: Path, capsys: pytest.CaptureFixt
     _, out, _ = lint(capsys)
 
     assert out.count("RH002") == 1
-    assert "gone.py:1:1: RH900 cannot be read" in out
+    assert "gone.py" not in out
+    assert lint(capsys, "gone.py")[1].startswith("gone.py:1:1: RH900 cannot be read")
 
 
 def test_folders_of_others_are_left_out(folder: Path) -> None:
@@ -303,7 +342,7 @@ print(sorted(name for name in ours if ".lint" not in name))
 
     assert done.stdout.splitlines() == [
         "[]",
-        "['pytest_resource_hygiene', 'pytest_resource_hygiene._version']",
+        str([f"pytest_resource_hygiene{name}" for name in ("", "._version", ".streams")]),
     ], done.stderr
 
 

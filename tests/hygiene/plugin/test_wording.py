@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hygiene.plugin.suites import write_suite
+
+from pytest_resource_hygiene.pytest_plugin.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
     from support.inner import Project
@@ -108,3 +113,27 @@ def test_a_task_on_a_closed_loop_is_said_to_be_on_one(project: Project) -> None:
     finding = project.run("-W", "ignore").one()
 
     assert finding["kind"] == "tasks"
+
+
+@pytest.mark.parametrize(
+    ("folder", "text", "shown"),
+    [
+        ("/app", "file fd 5 /app/data/x.log", "file fd 5 data/x.log"),
+        ("/app", "file fd 5 /srv/app/x.log", "file fd 5 /srv/app/x.log"),
+        (
+            "/app",
+            "running child process 7: sh -c '/app/run'",
+            "running child process 7: sh -c 'run'",
+        ),
+        ("/", "running child process 7: psql postgres://db/x", ""),
+    ],
+)
+def test_a_summary_is_shortened_by_the_folder_we_are_in_and_by_nothing_else(
+    folder: str, text: str, shown: str
+) -> None:
+    """Neither where its name ends another path, nor in the root of a container."""
+    config: Any = SimpleNamespace(
+        rootpath=Path(folder), invocation_params=SimpleNamespace(dir=Path(folder))
+    )
+
+    assert Viewpoint(config)._shortened(text) == (shown or text)

@@ -84,7 +84,7 @@ def test_a_record_that_was_named_must_be_there(
         cli.main(["--coverage-file=none.db"])
 
     assert ended.value.code == 2
-    assert "--coverage-file: there is no file 'none.db'" in capsys.readouterr().out
+    assert "--coverage-file: there is no file 'none.db'" in capsys.readouterr().err
 
 
 def test_a_record_that_is_none_is_told_and_left_out(
@@ -107,7 +107,7 @@ def test_without_git_it_says_so(
     monkeypatch.setenv("PATH", str(repository.path))
 
     assert cli.main([]) == 3
-    assert "resource-hygiene: git cannot be run: No such file" in capsys.readouterr().out
+    assert "resource-hygiene: git cannot be run: No such file" in capsys.readouterr().err
 
 
 def test_an_interrupt_has_the_status_of_a_shell(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ import pytest
 from support.repository import Repository
 
 from pytest_resource_hygiene.precommit.contexts import test_of as named_by
+from pytest_resource_hygiene.precommit.selection import select
+from pytest_resource_hygiene.precommit.staged import Change
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,19 +125,45 @@ def test_outside_of_a_repository(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 3
-    assert "not a git repository" in done.stdout
+    assert "not a git repository" in done.stderr
     assert "Traceback" not in done.stderr
 
 
+def test_a_file_that_holds_no_tests_is_not_run(repository: Repository) -> None:
+    """What pytest would not collect is no test file, staged or given."""
+    repository.write("shop.py", _SHOP)
+    repository.write("test_shop.py", _PASSES)
+    changes = [Change(None, "shop.py"), Change(None, "test_shop.py")]
+    chosen = select(["shop.py"], changes, repository.path)
+
+    assert chosen.whole == ["test_shop.py"]
+
+
+def test_a_test_that_uses_git_meets_nothing_of_the_hooks(repository: Repository) -> None:
+    """Git tells hooks where its index is; in a folder of the test's own that is another's."""
+    repository.write(
+        "test_git.py",
+        "import os\ndef test_git(): assert not {n for n in os.environ if n.startswith('GIT_IN')}\n",
+    )
+    index = str(repository.path / ".git" / "index")
+    done = repository.run(
+        *(sys.executable, "-m", "pytest_resource_hygiene.precommit"),
+        PYTHONSAFEPATH="", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", GIT_INDEX_FILE=index,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
 def test_names_that_need_quoting(repository: Repository) -> None:
-    """Blanks, quotes, umlauts and a leading dash do not disturb git's answers."""
-    name = 'test_ä "b" c.py'
-    repository.write(name, _PASSES)
+    """Blanks, quotes, umlauts and a leading dash disturb neither git nor pytest."""
+    for name in ('test_ä "b" c.py', "-x_test.py", "@at_test.py", "-d/test_below.py"):
+        repository.write(name, _PASSES)
 
     done = run(repository)
 
     assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_when_the_time_is_up_it_says_what_was_not_run(repository: Repository) -> None:
@@ -207,6 +236,37 @@ def test_contexts_of_both_recorders_name_tests(tmp_path: Path) -> None:
     assert named_by("tests.test_a.TestC.test_b", tmp_path) == "tests/test_a.py::TestC::test_b"
     assert named_by("", tmp_path) == ""
     assert named_by("of.another.program", tmp_path) == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_hook_that_is_ended_takes_its_tests_along(
+    repository: Repository, number: signal.Signals
+) -> None:
+    """A cancelled job must not leave pytest behind, which runs in a session of its own."""
+    waits = """\
+        import os
+        import signal
+        import sys
+
+
+        def test_waits():
+            print("pid", os.getpid(), file=sys.stderr, flush=True)
+            signal.pause()
+    """
+    repository.write("test_waits.py", waits)
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest_resource_hygiene.precommit", "-s"],
+        cwd=repository.path, env=repository.environment, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    ) as hook:  # fmt: skip
+        assert hook.stderr is not None
+        line = next(line for line in hook.stderr if line.startswith("pid "))
+        pytest_itself = psutil.Process(int(line.split()[1]))
+        hook.send_signal(number)
+
+        assert hook.wait(60) == 128 + number
+    assert not pytest_itself.is_running()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")

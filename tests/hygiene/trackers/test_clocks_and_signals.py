@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import faulthandler
 import math
+import os
 import signal
 import sys
 import threading
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,9 @@ from pytest_resource_hygiene.trackers.signals import SignalTracker
 from pytest_resource_hygiene.trackers.timers import TimerTracker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from pytest_resource_hygiene.recorder import Recorder
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what C code has set")
@@ -96,6 +101,10 @@ def test_a_kernel_that_does_not_list_posix_timers_is_a_blind_spot(
     assert "POSIX" in str(clocks.blind_spot())
 
 
+def _clock_keys(clocks: TimerTracker) -> list[tuple[Any, ...]]:
+    return [key for key in clocks.list_resources(Moment()) if isinstance(key, tuple)]
+
+
 @pytest.mark.parametrize("repeat", [False, True])
 def test_a_watchdog_is_listed_until_it_is_cancelled(clocks: TimerTracker, *, repeat: bool) -> None:
     """One that repeats never rings last; restoring cancels the present one only."""
@@ -115,6 +124,47 @@ def test_a_watchdog_is_listed_until_it_is_cancelled(clocks: TimerTracker, *, rep
         assert key not in clocks.list_resources(Moment())
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def test_a_watchdog_that_has_rung_is_gone(
+    clocks: TimerTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulthandler.dump_traceback_later(3600)
+    try:
+        later = time.monotonic() + 3601
+        monkeypatch.setattr(timers.System, "monotonic", staticmethod(lambda: later))
+        assert not [key for key in _clock_keys(clocks) if key[0] == "watchdog"]
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="interval timers are needed")
+def test_each_clock_changes_the_reading_and_only_the_real_one_may_be_a_tools(
+    clocks: TimerTracker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin that limits the time rings by SIGALRM; no handler of that says whose another is."""
+    for number in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        before = clocks.reading()
+        signal.setitimer(number, 3600)
+        try:
+            assert clocks.reading() != before
+            assert ("clock", int(number)) in _clock_keys(clocks)
+        finally:
+            signal.setitimer(number, 0)
+
+    monkeypatch.setattr(recorder, "is_tool_code", lambda _: True)
+    assert clocks.is_ours(("clock", int(signal.ITIMER_REAL)), None)
+    assert not clocks.is_ours(("clock", int(signal.ITIMER_VIRTUAL)), None)
+
+
+def test_the_watchdog_takes_its_arguments_as_ever(clocks: TimerTracker, tmp_path: Path) -> None:
+    """By position or by name: file and exit come third and fourth."""
+    with (tmp_path / "stacks").open("w", encoding="utf-8") as file:
+        try:
+            faulthandler.dump_traceback_later(3600, True, file, False)
+            faulthandler.dump_traceback_later(timeout=3600, repeat=True, file=file, exit=False)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def test_the_specimen_is_a_clock_of_the_main_thread(clocks: TimerTracker) -> None:
@@ -226,3 +276,119 @@ def test_a_number_without_a_name_is_shown_as_a_number(slots: SignalTracker) -> N
     said = slots.describe(40, print, signal.SIG_DFL)
 
     assert said.summary.startswith("signal 40: ")
+
+
+def _of_module(number: int, frame: Any) -> None: ...
+
+
+def _of_module_too(number: int, frame: Any) -> None: ...
+
+
+def _calls(former: Any) -> Any:
+    def handler(number: int, frame: Any) -> None:
+        former(number, frame)
+
+    return handler
+
+
+@pytest.fixture
+def usr1() -> Iterator[int]:
+    """A signal whose handler is put back behind the test."""
+    if not hasattr(signal, "SIGUSR1"):
+        pytest.skip("the signals of POSIX are needed")
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    yield int(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_handlers_of_one_module_are_no_chain(slots: SignalTracker, usr1: int) -> None:
+    """Every function reaches all others of its module; only one that keeps another is on top."""
+    signal.signal(usr1, _of_module)
+    signal.signal(usr1, _of_module_too)
+    assert slots.chain(usr1, _of_module_too) == 1
+
+    on_top = _calls(_of_module)
+    signal.signal(usr1, on_top)
+    assert slots.chain(usr1, on_top) == 2
+
+
+def test_the_interpreters_own_handler_is_no_link_of_a_chain(
+    slots: SignalTracker, usr1: int
+) -> None:
+    """Nobody's code is behind it: who calls it calls nobody's listener."""
+    signal.signal(usr1, signal.default_int_handler)
+    alone = _calls(signal.default_int_handler)
+    signal.signal(usr1, alone)
+
+    assert slots.chain(usr1, alone) == 1
+
+
+def test_a_tools_handler_counts_towards_no_limit(
+    slots: SignalTracker, recorder: Recorder, usr1: int
+) -> None:
+    """It reaches the whole session."""
+    signal.signal(usr1, _of_module)
+    on_top = _calls(_of_module)
+    signal.signal(usr1, on_top)
+    assert [(event, count) for _, event, count, _ in slots.iter_limits()] == [("SIGUSR1", 2)]
+
+    recorder.is_tool_code = lambda handler: handler is on_top
+    assert list(slots.iter_limits()) == []
+
+
+def test_what_is_put_back_within_a_test_was_made_where_it_was_first_set(
+    slots: SignalTracker, recorder: Recorder, usr1: int
+) -> None:
+    """In another test's window, whoever sets it again is the one to ask."""
+
+    def again() -> None:
+        signal.signal(usr1, _of_module)
+
+    signal.signal(usr1, _of_module)
+    signal.signal(usr1, signal.SIG_DFL)
+    again()
+    here = slots.creation(usr1, _of_module)
+    assert here is not None
+    assert here.stack[0].co_name != "again"
+
+    recorder.window = object()
+    again()
+    there = slots.creation(usr1, _of_module)
+    assert there is not None
+    assert there.stack[0].co_name == "again"
+
+
+@linux_only
+def test_each_slot_changes_the_reading_and_asking_changes_none(slots: SignalTracker) -> None:
+    """Those of the common signals are read, changes of others are counted."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        for number in (signal.SIGUSR2, signal.SIGWINCH):
+            before = slots.reading()
+            former = signal.signal(number, _of_module)
+            assert slots.reading() != before
+            signal.signal(number, former)
+        signal.set_wakeup_fd(writing)
+        slots.reading()
+        slots.list_resources(Moment())
+        assert signal.set_wakeup_fd(-1) == writing
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(reading)
+        os.close(writing)
+
+
+@linux_only
+def test_a_handler_of_faulthandler_is_taken_out_by_faulthandler(
+    slots: SignalTracker, usr1: int
+) -> None:
+    """It would come back otherwise: faulthandler has a list of its own."""
+    faulthandler.register(usr1)
+    try:
+        assert slots.list_resources(Moment())[usr1] is None
+        assert slots.restore(usr1, None, signal.SIG_DFL)
+        assert not faulthandler.unregister(usr1), "it is out already"
+        assert signal.getsignal(usr1) is signal.SIG_DFL
+    finally:
+        faulthandler.unregister(usr1)

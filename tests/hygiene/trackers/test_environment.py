@@ -154,7 +154,8 @@ class TestVariables:
         assert not probe.has_new_reading()
 
     @pytest.mark.parametrize(
-        "name", ["APP_KEY", "GITHUB_TOKEN", "my_secret", "DB_PASSWORD", "AWS_CREDS", "AUTH"]
+        "name",
+        ["APP_KEY", "GITHUB_TOKEN", "my_secret", "DB_PASSWORD", "AWS_CREDS", "AUTH", "MYSQL_PWD"],
     )
     def test_secrets_are_never_shown(
         self, probe: Probe, monkeypatch: pytest.MonkeyPatch, name: str

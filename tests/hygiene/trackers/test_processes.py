@@ -158,7 +158,56 @@ def test_a_child_that_the_kernel_leaves_out_of_its_list_is_not_lost(
     assert child.pid not in _listed(tracker)
 
 
+def test_a_process_that_was_ours_and_is_anothers_by_now_is_not_listed(
+    tracker: ProcessTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked of what the kernel left out whether this is still its parent."""
+    stranger = os.getppid()
+    tracker._listed = {(stranger, processes._start_of(stranger))}
+    monkeypatch.setattr(processes, "_children", list)
+
+    assert stranger not in _listed(tracker)
+
+
+def test_children_from_before_are_ours_and_are_forgotten_with_their_end(
+    tracker: ProcessTracker,
+) -> None:
+    """What is there at the first look was handed to us by nobody that we know of."""
+    with _unseen_child() as pid:
+        assert not _listed(tracker)[pid][1].orphan
+        assert pid in {own for own, _ in tracker._own}
+    _listed(tracker)
+    assert pid not in {own for own, _ in tracker._own}
+
+
 # --- orphans ---
+
+
+def test_only_who_adopts_orphans_hides_them(
+    tracker: ProcessTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody made this process a subreaper before, he waits for them himself."""
+    hidden: list[Any] = []
+    monkeypatch.setattr(tracker._wait_for_any, "hide", hidden.extend)
+    tracker.list_resources(Moment())
+    with _unseen_child() as pid:
+        for was_subreaper, seen in ((1, []), (0, [pid])):
+            monkeypatch.setattr(tracker, "_was_subreaper", was_subreaper)
+            tracker.list_resources(Moment())
+            assert [number for number, _ in hidden] == seen
+
+
+def test_the_end_puts_back_whether_orphans_come_here() -> None:
+    former = processes._set_subreaper(0)
+    assert former is not None
+    try:
+        recorder = Recorder()
+        recorder.start_tracker(ProcessTracker())
+        assert processes._set_subreaper(1) == 1
+        recorder.stop()
+        assert processes._set_subreaper(0) == 0
+    finally:
+        processes._set_subreaper(former)
 
 
 @pytest.mark.parametrize("was_subreaper", [0, 1])
@@ -214,6 +263,17 @@ def test_a_child_is_described_running_ended_and_gone(tracker: ProcessTracker) ->
     assert zombie.summary == f"zombie child process {child.pid}: (command line gone)"
     assert zombie.hint == "wait() for it"
     assert gone.details["command"] == []
+
+
+def test_a_finding_about_a_child_does_not_tell_its_password(tracker: ProcessTracker) -> None:
+    """Neither in words nor in the details of the document."""
+    line = [sys.executable, "-c", "input()", "--password", "hunter2", "ftp://me:hunter3@host"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        _wait_for_command(child.pid)
+        text = tracker.describe(0, Child(child.pid, orphan=False))
+
+    assert "--password (hidden)" in text.summary
+    assert "hunter" not in repr(text)
 
 
 def test_the_specimen_is_a_child(tracker: ProcessTracker) -> None:

@@ -1,0 +1,114 @@
+"""Threads in words: what they run, and how each sort of them is ended."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from multiprocessing.pool import ThreadPool
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_resource_hygiene.tracker import Moment
+from pytest_resource_hygiene.trackers._thread_table import RawThread
+from pytest_resource_hygiene.trackers.threads import ThreadTracker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_resource_hygiene.recorder import Recorder
+
+
+@pytest.fixture
+def tracker(recorder: Recorder) -> ThreadTracker:
+    """A tracker that has begun to record."""
+    tracker = ThreadTracker()
+    tracker.start(recorder)
+    return tracker
+
+
+@pytest.fixture
+def done() -> Iterator[threading.Event]:
+    """What the threads of a test wait for."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+class _Polls(threading.Thread):
+    """A thread that says itself what it runs."""
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+def _hint(tracker: ThreadTracker, thread: threading.Thread) -> str | None:
+    return tracker.describe(0, thread).hint
+
+
+def test_a_timer_is_no_thread(tracker: ThreadTracker, done: threading.Event) -> None:
+    """It is listed as a timer, and would be told twice."""
+    timer, thread = threading.Timer(3600, print), threading.Thread(target=done.wait)
+    for one in (timer, thread):
+        one.start()
+    try:
+        listed = list(tracker.list_resources(Moment()).values())
+    finally:
+        timer.cancel()
+        done.set()
+        for one in (timer, thread):
+            one.join()
+
+    assert thread in listed
+    assert timer not in listed
+
+
+@pytest.mark.parametrize(
+    ("made", "target"),
+    [
+        (threading.Thread(target=print), "builtins.print"),
+        (threading.Thread(target=partial(print, 1)), "builtins.print"),
+        (_Polls(), f"{__name__}._Polls.run"),
+    ],
+    ids=["function", "partial", "overridden"],
+)
+def test_a_thread_is_known_by_what_it_runs(
+    tracker: ThreadTracker, made: threading.Thread, target: str
+) -> None:
+    said = tracker.describe(0, made)
+
+    assert said.target == target
+    assert said.summary == f"thread {made.name!r} running {target}"
+
+
+def test_a_raw_thread_is_held_by_the_object_whose_method_it_runs(tracker: ThreadTracker) -> None:
+    """It has no object of its own; a plain thread is that object itself."""
+    raw = RawThread(7, [].append, None)
+    thread = threading.Thread(target=print)
+
+    assert tracker.anchor(0, raw) == []
+    assert tracker.anchor(0, raw._replace(function=None)) is None
+    assert tracker.anchor(0, thread) is thread
+    assert tracker.describe(0, raw).summary == "raw thread running list.append"
+    assert tracker.describe(0, raw._replace(function=None)).target == "unknown target"
+
+
+def test_each_sort_of_thread_has_its_own_way_to_end(
+    tracker: ThreadTracker, done: threading.Event
+) -> None:
+    """An executor is shut down, a pool closed, a server stopped; all else is told to stop."""
+    with ThreadPoolExecutor(1) as executor, ThreadPool(1) as pool:
+        executor.submit(done.wait)
+        (worker,) = executor._threads
+        pools: Any = pool
+        assert "executor.shutdown()" in str(_hint(tracker, worker))
+        assert "pool.close()" in str(_hint(tracker, pools._pool[0]))
+        done.set()
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        serves = threading.Thread(target=server.serve_forever)
+        assert "server.shutdown()" in str(_hint(tracker, serves))
+    feeder = threading.Thread(target=print, name="QueueFeederThread")
+    assert "queue.join_thread()" in str(_hint(tracker, feeder))
+    assert "Event" in str(_hint(tracker, threading.Thread(target=print)))
