@@ -157,10 +157,10 @@ class Pool:
         return [ticket for ticket in self._queue if ticket.is_waiting]
 
     def _dispatch(self) -> None:
+        self._queue = deque(self._waiting())
         for ticket in tuple(self._queue):
-            if not ticket.is_waiting:
-                self._queue.remove(ticket)
-                continue
+            if not self.roster.is_free:
+                break
             worker = self._choose(ticket)
             if worker is not None:
                 self._queue.remove(ticket)

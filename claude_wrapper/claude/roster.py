@@ -39,6 +39,11 @@ class Roster:
         return len(living) + self.starting
 
     @property
+    def is_free(self) -> bool:
+        """Whether any could be chosen: where none can, nobody in a long queue need be looked at."""
+        return bool(self.idle or self.parked)
+
+    @property
     def serves(self) -> bool:
         """Whether anything is there that can take a turn, now or later."""
         idle = any(not worker.has_ended for worker in self.idle)

@@ -216,7 +216,7 @@ class Run:
             self._worker_is_mid_turn = False
             return self._conclude(event)
         if isinstance(event, ProcessEnded):
-            raise CliFailedError(f"the CLI ended in the middle of the turn: {event.stderr}")
+            raise CliFailedError(f"the turn broke off: {event.reason}")
         if isinstance(event, Abandoned):
             return False
         if isinstance(event, RateLimitEvent):

@@ -206,10 +206,10 @@ async def test_a_client_that_leaves_while_its_conversation_is_loaded_frees_the_p
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[[mute]]", "ended in the middle"),
+        ("[[mute]]", "broke off: the CLI closed its output"),
         ("[[garbage]]", "Segmentation fault"),
         ("[[partial]]", "silent for"),
-        ("[[chunks:2]] [[crash]]", "ended in the middle"),
+        ("[[chunks:2]] [[crash]]", "broke off: the CLI ended with exit code 9"),
     ],
 )
 async def test_whatever_it_prints_the_next_turn_works(
