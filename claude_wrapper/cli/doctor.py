@@ -18,7 +18,7 @@ from claude_wrapper import __version__
 from claude_wrapper.claude.locate import find_cli, read_version
 from claude_wrapper.cli.typos import misspelt_variables
 from claude_wrapper.errors import CliMissingError, SettingsError
-from claude_wrapper.lifecycle.folders import private_folder
+from claude_wrapper.lifecycle.folders import private_state_folder
 from claude_wrapper.server_record import read_records
 from claude_wrapper.settings import load_settings
 
@@ -115,7 +115,7 @@ def _credentials(environ: Mapping[str, str]) -> Finding:
 
 def _state_folder(path: Path) -> Finding:
     try:
-        private_folder(path)
+        private_state_folder(path)
     except OSError as error:
         return Finding(name="state folder", ok=False, text=f"{path}: {error.strerror}")
     running = sum(record.is_running for record in read_records(path))
