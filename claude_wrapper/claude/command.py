@@ -88,7 +88,11 @@ class ClaudeCommand:
 
 
 def build_command(
-    binary: CliBinary, workspace: Workspace, environ: Mapping[str, str], mark: str
+    binary: CliBinary,
+    workspace: Workspace,
+    environ: Mapping[str, str],
+    mark: str,
+    past: Path | None = None,
 ) -> ClaudeCommand:
     """The command for one child.
 
@@ -100,6 +104,7 @@ def build_command(
         workspace: Its private folders.
         environ: The environment of the server, of which a fixed list is passed on.
         mark: By which its descendants are recognised, also by a later start.
+        past: A transcript to begin with.
     """
     bare = ("--bare",) if environ.get("ANTHROPIC_API_KEY") else ()
     passed = {name: value for name, value in environ.items() if _is_passed(name)}
@@ -111,7 +116,9 @@ def build_command(
         "TMPDIR": str(workspace.temp),
         RUN_VARIABLE: mark,
     }
-    return ClaudeCommand(argv=(*binary.prefix, *ARGUMENTS, *bare), env=env, cwd=workspace.cwd)
+    resume = () if past is None else ("--resume", str(past))
+    argv = (*binary.prefix, *ARGUMENTS, *bare, *resume)
+    return ClaudeCommand(argv=argv, env=env, cwd=workspace.cwd)
 
 
 def _is_passed(name: str) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_wrapper.claude.table import Child, ProcessTable
+    from claude_wrapper.claude.transcript import Past
     from claude_wrapper.claude.wanted import Wanted
     from claude_wrapper.claude.worker import Worker
     from claude_wrapper.lifecycle import ResourceTracker
@@ -43,6 +44,7 @@ class Pool:
 
     Attributes:
         roster: The workers.
+        takes_pasts: The CLI has not refused a conversation in one piece yet.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Pool:
         self._starter = Starter(table, tracker, clock)
         self._is_closed = False
         self.rejected_total = 0
+        self.takes_pasts = True
 
     def start(self) -> None:
         """Begin to keep processes warm."""
@@ -113,6 +116,17 @@ class Pool:
                 f"{self.limits.most} turns run and {self.limits.queue} wait; try again later",
                 retry_after=2,
             )
+        return ticket
+
+    def exchange(self, worker: Worker, wanted: Wanted, past: Past) -> Ticket:
+        """Give a worker back for one that begins with this past, in its place.
+
+        Where the CLI does not take it, the ticket gets any worker that is free.
+        """
+        ticket = Ticket(wanted)
+        self.roster.starting += 1
+        self._retire(worker)
+        self._tracker.spawn(self._start_with(ticket, past, worker.child), name="pool-exchange")
         return ticket
 
     def release(self, worker: Worker) -> None:
@@ -250,11 +264,35 @@ class Pool:
             ticket.worker.set_exception(failure)
         self._dispatch()
 
-    def _admit(self, worker: Worker) -> None:
+    async def _start_with(self, ticket: Ticket, past: Past, before: Child) -> None:
+        await before.gone.wait()
+        try:
+            worker = await self._starter.start_with(past, ticket.wanted)
+        except (WrapperError, OSError, RecursionError) as error:
+            self._do_without_pasts(ticket, error)
+        else:
+            self._admit(worker, ticket)
+        finally:
+            self.roster.starting -= 1
+            self._dispatch()
+
+    def _do_without_pasts(self, ticket: Ticket, error: Exception) -> None:
+        if self._is_closed:
+            ticket.cancel()
+            return
+        self.takes_pasts = False
+        logger.warning("%s; from now on each is told message by message", error)
+        self._queue.appendleft(ticket)
+
+    def _admit(self, worker: Worker, ticket: Ticket | None = None) -> None:
+        """A new worker: for this ticket, where somebody still waits with it, or for anybody."""
         if self._is_closed:
             self._end(worker.child)
-            return
-        self.roster.idle.append(worker)
+        elif ticket is not None and ticket.is_waiting:
+            self.roster.busy.add(worker)
+            ticket.worker.set_result(worker)
+        else:
+            self.roster.idle.append(worker)
         self._dispatch()
 
     async def _keep(self) -> None:
