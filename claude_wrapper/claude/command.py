@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from claude_wrapper.claude.locate import CliBinary
 
-__all__ = ["TOOL_SERVERS", "ClaudeCommand", "Workspace", "build_command"]
+__all__ = ["TOOL_SERVERS", "ClaudeCommand", "Workspace", "build_command", "passed_on"]
 
 # Client tools live on an in-process MCP server. Two names take turns, because a changed tool list
 # needs a new server name, and both must be allowed on the command line beforehand.
@@ -107,9 +107,8 @@ def build_command(
         past: A transcript to begin with.
     """
     bare = ("--bare",) if environ.get("ANTHROPIC_API_KEY") else ()
-    passed = {name: value for name, value in environ.items() if _is_passed(name)}
     env = {
-        **passed,
+        **passed_on(environ),
         **QUIET,
         "HOME": str(workspace.home),
         "CLAUDE_CONFIG_DIR": str(workspace.config),
@@ -121,5 +120,10 @@ def build_command(
     return ClaudeCommand(argv=argv, env=env, cwd=workspace.cwd)
 
 
-def _is_passed(name: str) -> bool:
-    return name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)
+def passed_on(environ: Mapping[str, str]) -> dict[str, str]:
+    """The part of an environment that a child may see."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)
+    }

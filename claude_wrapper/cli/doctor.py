@@ -96,7 +96,7 @@ def _binary(cli_path: str) -> Finding:
     except CliMissingError as error:
         return Finding(name="claude CLI", ok=False, text=error.message)
     version = asyncio.run(read_version(binary))
-    said = version or "does not answer --version within 5 s"
+    said = version or "did not answer --version (exit code 0, within 5 s)"
     return Finding(
         name="claude CLI", ok=bool(version), text=f"{said}, {binary.path} ({binary.origin})"
     )

@@ -303,6 +303,19 @@ async def test_the_version_is_one_short_line_whatever_the_cli_says(
             await asyncio.sleep(0.01)
 
 
+async def test_the_keys_of_the_server_are_not_shown_when_the_version_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_WRAPPER_API_KEY", "ours")
+    monkeypatch.setenv("SOME_TOKEN", "somebody's")
+    monkeypatch.setenv("LC_MESSAGES", "C")
+    path = tmp_path / "claude"
+    path.write_text('#!/bin/sh\necho "<$CLAUDE_WRAPPER_API_KEY$SOME_TOKEN> $LC_MESSAGES $HOME"\n')
+    path.chmod(0o755)
+    version = await read_version(CliBinary(prefix=(str(path),), origin="given"))
+    assert version == f"<> C {os.environ['HOME']}"
+
+
 def _has_ended(pid: int) -> bool:
     """An orphan that comes to us, as the plugin asks for, is a zombie until it is collected."""
     try:
