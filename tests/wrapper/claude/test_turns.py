@@ -163,6 +163,13 @@ async def test_a_process_that_is_killed_in_mid_stream_is_said_to_be(tmp_path: Pa
         assert await cli.text(user("[[text:fine]]")) == "fine"
 
 
+async def test_the_demo_does_not_repeat_megabytes(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        said = await cli.text(user("many words " * 100_000))
+    assert len(said) < 3000
+    assert "and 1097999 more characters" in said
+
+
 async def test_a_line_of_two_megabytes_is_read(tmp_path: Path) -> None:
     async with engine(tmp_path, ONE) as cli:
         assert len(await cli.text(user("[[huge:2000000]]"))) == 2_000_000
