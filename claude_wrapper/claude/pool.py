@@ -73,7 +73,7 @@ class Pool:
         """Refuse everything that waits and everything to come; running turns go on."""
         self._is_closed = True
         for ticket in self._waiting():
-            ticket.worker.set_exception(ShuttingDownError("the server is shutting down"))
+            self._send_away(ticket)
         self._queue.clear()
 
     @property
@@ -124,7 +124,7 @@ class Pool:
         Where the CLI does not take it, the ticket gets any worker that is free.
         """
         ticket = Ticket(wanted)
-        self.roster.starting += 1
+        self.roster.exchanging += 1
         self._retire(worker)
         self._tracker.spawn(self._start_with(ticket, past, worker.child), name="pool-exchange")
         return ticket
@@ -166,6 +166,10 @@ class Pool:
                 worker.is_doomed = True
                 if worker not in self.roster.busy:
                     self.discard(worker)
+
+    def _send_away(self, ticket: Ticket) -> None:
+        if ticket.is_waiting:
+            ticket.worker.set_exception(ShuttingDownError("the server is shutting down"))
 
     def _waiting(self) -> list[Ticket]:
         return [ticket for ticket in self._queue if ticket.is_waiting]
@@ -273,12 +277,12 @@ class Pool:
         else:
             self._admit(worker, ticket)
         finally:
-            self.roster.starting -= 1
+            self.roster.exchanging -= 1
             self._dispatch()
 
     def _do_without_pasts(self, ticket: Ticket, error: Exception) -> None:
         if self._is_closed:
-            ticket.cancel()
+            self._send_away(ticket)
             return
         self.takes_pasts = False
         logger.warning("%s; from now on each is told message by message", error)
@@ -288,6 +292,8 @@ class Pool:
         """A new worker: for this ticket, where somebody still waits with it, or for anybody."""
         if self._is_closed:
             self._end(worker.child)
+            if ticket is not None:
+                self._send_away(ticket)
         elif ticket is not None and ticket.is_waiting:
             self.roster.busy.add(worker)
             ticket.worker.set_result(worker)

@@ -12,6 +12,7 @@ from wrapper.support.engine import assistant, engine, read, result, user
 from claude_wrapper.claude import PoolLimits
 from claude_wrapper.claude.messages import fingerprint
 from claude_wrapper.claude.transcript import MANY_TURNS, Past, past_of
+from claude_wrapper.errors import ShuttingDownError
 from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall
 
 if TYPE_CHECKING:
@@ -129,11 +130,35 @@ async def test_who_leaves_meanwhile_frees_the_place(tmp_path: Path) -> None:
     async with engine(tmp_path, ONE) as cli:
         await cli.text(user("[[text:x]]"))
         turn = cli.start(*talk(MANY_TURNS), user("[[text:y]]"))
-        while not cli.pool.counts()["starting"]:
+        while not cli.pool.roster.exchanging:
             await asyncio.sleep(0)
         turn.abandon()
         assert await read(turn) == []
         assert await cli.text(user("[[text:z]]")) == "z"
+
+
+async def test_others_do_not_wait_for_it(tmp_path: Path) -> None:
+    """The place it takes is its own: who comes meanwhile gets a process started as ever."""
+    async with engine(tmp_path, PoolLimits(warm=0, most=3, queue=4)) as cli:
+        await cli.text(user("[[text:x]]"))
+        long = cli.start(*talk(MANY_TURNS), user("[[text:y]]"))
+        while not cli.pool.roster.exchanging:
+            await asyncio.sleep(0)
+        short = cli.start(user("[[text:z]]"))
+        assert cli.pool.roster.starting == 1
+        await read(long)
+        await read(short)
+
+
+async def test_at_the_end_of_the_server_it_is_sent_away(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        await cli.text(user("[[text:x]]"))
+        turn = cli.start(*talk(MANY_TURNS), user("[[text:y]]"))
+        while not cli.pool.roster.exchanging:
+            await asyncio.sleep(0)
+        cli.pool.close()
+        with pytest.raises(ShuttingDownError):
+            await read(turn)
 
 
 @pytest.mark.parametrize(
