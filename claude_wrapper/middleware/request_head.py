@@ -48,7 +48,7 @@ class RequestHeadMiddleware:
             return
         try:
             _check(scope)
-            if scope["raw_path"].lower().startswith(SCHEMES):
+            if _raw_path(scope).lower().startswith(SCHEMES):
                 _make_relative(scope)
         except WrapperError as error:
             # What follows on this connection could be anything.
@@ -77,14 +77,19 @@ def _check(scope: Scope) -> None:
 
 def _size(scope: Scope) -> int:
     headers = sum(len(name) + len(value) + AROUND_HEADER for name, value in scope["headers"])
-    target = len(scope["raw_path"]) + len(scope["query_string"])
+    target = len(_raw_path(scope)) + len(scope["query_string"])
     return headers + target + len(scope["method"]) + AROUND_TARGET
 
 
+def _raw_path(scope: Scope) -> bytes:
+    """The target without its query, as it was sent; servers other than uvicorn may leave it out."""
+    told: bytes | None = scope.get("raw_path")
+    return told if told is not None else scope["path"].encode()
+
+
 def _make_relative(scope: Scope) -> None:
-    sent: bytes = scope["raw_path"]
     try:
-        target = urlsplit(sent)
+        target = urlsplit(_raw_path(scope))
     except ValueError as error:
         raise InvalidRequestError(f"the target of the request is no address: {error}") from None
     path = target.path or b"/"

@@ -88,5 +88,11 @@ async def test_what_must_not_be_guessed_is_refused(scope: Scope, status: int) ->
     assert answer[1]["type"] == "invalid_request_error"
 
 
+async def test_a_server_need_not_tell_the_path_as_it_was_sent() -> None:
+    scope = head()
+    del scope["raw_path"]
+    assert await passed(scope) is scope
+
+
 async def test_a_head_up_to_the_limit_passes() -> None:
     assert isinstance(await passed(head(headers=[(b"x", b"a" * (LARGEST_HEAD - 100))])), dict)
