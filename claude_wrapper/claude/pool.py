@@ -275,7 +275,7 @@ class Pool:
         except (WrapperError, OSError, RecursionError) as error:
             self._do_without_pasts(ticket, error)
         else:
-            self._admit(worker, ticket)
+            self._hand_over(worker, ticket)
         finally:
             self.roster.exchanging -= 1
             self._dispatch()
@@ -288,18 +288,21 @@ class Pool:
         logger.warning("%s; from now on each is told message by message", error)
         self._queue.appendleft(ticket)
 
-    def _admit(self, worker: Worker, ticket: Ticket | None = None) -> None:
-        """A new worker: for this ticket, where somebody still waits with it, or for anybody."""
+    def _admit(self, worker: Worker) -> None:
         if self._is_closed:
             self._end(worker.child)
-            if ticket is not None:
-                self._send_away(ticket)
-        elif ticket is not None and ticket.is_waiting:
+            return
+        self.roster.idle.append(worker)
+        self._dispatch()
+
+    def _hand_over(self, worker: Worker, ticket: Ticket) -> None:
+        if ticket.is_waiting and not self._is_closed:
             self.roster.busy.add(worker)
             ticket.worker.set_result(worker)
-        else:
-            self.roster.idle.append(worker)
-        self._dispatch()
+            return
+        # It holds somebody's conversation, which may have been deleted meanwhile.
+        self._end(worker.child)
+        self._send_away(ticket)
 
     async def _keep(self) -> None:
         while not self._is_closed:

@@ -134,6 +134,10 @@ async def test_who_leaves_meanwhile_frees_the_place(tmp_path: Path) -> None:
             await asyncio.sleep(0)
         turn.abandon()
         assert await read(turn) == []
+        while cli.pool.roster.exchanging:
+            await asyncio.sleep(0.01)
+        # Its conversation may have been deleted, and is of no use to anybody else.
+        assert cli.pool.counts()["idle"] == 0
         assert await cli.text(user("[[text:z]]")) == "z"
 
 
