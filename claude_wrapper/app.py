@@ -20,6 +20,7 @@ from claude_wrapper.middleware.browsers import BrowserGuardMiddleware
 from claude_wrapper.middleware.error_response import error_response
 from claude_wrapper.middleware.measure import MeasureMiddleware
 from claude_wrapper.middleware.rate_limit import RateLimitMiddleware
+from claude_wrapper.middleware.request_head import RequestHeadMiddleware
 from claude_wrapper.middleware.request_id import RequestIdMiddleware
 from claude_wrapper.routes import (
     chat,
@@ -58,6 +59,7 @@ def create_app(services: Services) -> Starlette:
             Middleware(RequestIdMiddleware),
             Middleware(AccessLogMiddleware),
             Middleware(MeasureMiddleware, monitoring=monitoring, templates=_templates(routes)),
+            Middleware(RequestHeadMiddleware),
             Middleware(
                 BrowserGuardMiddleware,
                 origins=settings.cors_origins,

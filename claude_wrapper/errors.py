@@ -10,6 +10,9 @@ __all__ = [
     "ClientLeftError",
     "ConflictError",
     "ForbiddenError",
+    "HeadTooLargeError",
+    "HttpSyntaxError",
+    "HttpVersionError",
     "InvalidRequestError",
     "MediaTypeError",
     "NotFoundError",
@@ -125,6 +128,37 @@ class TooLargeError(WrapperError):
     http_status = 413
     type = "invalid_request_error"
     code: str | None = "request_too_large"
+
+
+class HeadTooLargeError(WrapperError):
+    """The head of the request is larger than the limit."""
+
+    http_status = 431
+    type = "invalid_request_error"
+    code: str | None = "head_too_large"
+
+
+class HttpVersionError(WrapperError):
+    """The request names a version of HTTP that is not spoken here."""
+
+    http_status = 505
+    type = "invalid_request_error"
+    code: str | None = "http_version"
+
+
+class HttpSyntaxError(WrapperError):
+    """What came is no HTTP/1.1, or a part of it that is not understood here.
+
+    Args:
+        message: What is wrong.
+        http_status: The status that fits.
+    """
+
+    type = "invalid_request_error"
+
+    def __init__(self, message: str, *, http_status: int) -> None:
+        super().__init__(message)
+        self.http_status = http_status
 
 
 class OverloadedError(WrapperError):

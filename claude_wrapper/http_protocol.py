@@ -1,19 +1,21 @@
 """HTTP/1.1 on a connection: uvicorn's own, with our error object and an end to waiting.
 
-uvicorn answers what is no HTTP in plain text, waits for ever for a head that does not come, and goes
-on writing to who has gone until the loop has turned.
+uvicorn answers what is no HTTP in plain text without saying what was wrong, cuts such a connection
+while the client still sends, waits for ever for a head that does not come, and goes on writing to
+who has gone until the loop has turned.
 The protocol on h11 is named, not left to what happens to be installed: it bounds the size of heads.
 """
 
 from __future__ import annotations
 
+import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from claude_wrapper.errors import InvalidRequestError, RequestHeadTimeoutError, WrapperError
+from claude_wrapper.errors import HttpSyntaxError, RequestHeadTimeoutError, WrapperError
 from claude_wrapper.openai.error_body import error_body
 from claude_wrapper.wire.json_answer import encode_json
 
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
 __all__ = ["HttpProtocol"]
+
+# A connection that is closed while bytes are still coming is reset, and the client may lose the
+# answer with it; for so many seconds they are taken and dropped.
+LINGER = 2.0
+# Old clients end a body with one line break too many (RFC 9112, section 2.2).
+LINE_BREAKS = b"\r\n"
 
 
 class _QuietTransport:
@@ -52,6 +60,7 @@ class HttpProtocol(H11Protocol):
 
     _head_timer: asyncio.TimerHandle | None = None
     _reading_timer: asyncio.TimerHandle | None = None
+    _has_refused = False
 
     def __init__(self, *args: Any, read_patience: float = 600.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -80,6 +89,12 @@ class HttpProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; once a head is whole, the application answers in its own time."""
+        if self._has_refused:
+            return
+        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            data = data.lstrip(LINE_BREAKS)
+            if not data:
+                return
         super().data_received(data)
         if self._is_answering:
             self._stop_waiting()
@@ -90,9 +105,21 @@ class HttpProtocol(H11Protocol):
         if not self.transport.is_closing() and not self._is_answering:
             self._await_head()
 
+    def shutdown(self) -> None:
+        """The server ends: close the connection, at once or after its answer."""
+        if self._has_refused:
+            self.transport.close()
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
-        """Answer to what is no HTTP."""
-        self._refuse(InvalidRequestError(f"{msg.rstrip('.')}: this is no HTTP/1.1, or too long"))
+        """Answer to what is no HTTP: called while the parser's complaint is being handled."""
+        complaint = sys.exception()
+        status = getattr(complaint, "error_status_hint", 400)
+        # What was sent is left out of the parser's words: it may hold a key.
+        reason = str(complaint or msg).partition(": b")[0]
+        text = f"this is no HTTP/1.1 request that can be understood here: {reason}"
+        self._refuse(HttpSyntaxError(text, http_status=status))
 
     @property
     def _is_answering(self) -> bool:
@@ -147,5 +174,9 @@ class HttpProtocol(H11Protocol):
                 self.transport.write(self.conn.send(event) or b"")
         except h11.LocalProtocolError:
             # An answer is under way or done; all that can still be said is the end.
-            pass
-        self.transport.close()
+            self.transport.close()
+            return
+        self._has_refused = True
+        self._stop_waiting()
+        self.transport.write_eof()
+        self._head_timer = self.loop.call_later(LINGER, self.transport.close)

@@ -23,6 +23,7 @@ from claude_wrapper.errors import SettingsError
 from claude_wrapper.http_protocol import HttpProtocol
 from claude_wrapper.lifecycle import Baseline, LoopErrors, ResourceTracker
 from claude_wrapper.listener import BACKLOG, bind
+from claude_wrapper.middleware.request_head import LARGEST_HEAD
 from claude_wrapper.monitoring.logs import ServerLogs, start_logging
 from claude_wrapper.server_record import ServerRecord, describe_self, find_rival, remove_stale
 from claude_wrapper.services import Services, build_services
@@ -209,7 +210,7 @@ class WrapperServer:
         config = uvicorn.Config(
             create_app(services), log_config=None, access_log=False, lifespan="off",
             server_header=False, http=_protocol(settings.request_timeout), ws="none",
-            backlog=BACKLOG, timeout_keep_alive=75,
+            backlog=BACKLOG, timeout_keep_alive=75, h11_max_incomplete_event_size=LARGEST_HEAD,
             # It would cut running answers off: how long each step of the end may take is in Closing.
             timeout_graceful_shutdown=None,
             # By default whoever connects from loopback could name any address and scheme.

@@ -71,6 +71,12 @@ class Services:
     last_shutdown: dict[str, Any] | None = None
     phase: Phase = "starting"
     started_at: float = field(default_factory=time.time)
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start, whatever is done to the clock of the machine."""
+        return time.monotonic() - self._began
 
     async def start(self) -> None:
         """Begin the work in the background."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from claude_wrapper.claude.locate import CliBinary
 
-__all__ = ["TOOL_SERVERS", "ClaudeCommand", "Workspace", "build_command"]
+__all__ = ["TOOL_SERVERS", "ClaudeCommand", "Workspace", "build_command", "passed_on"]
 
 # Client tools live on an in-process MCP server. Two names take turns, because a changed tool list
 # needs a new server name, and both must be allowed on the command line beforehand.
@@ -88,7 +88,11 @@ class ClaudeCommand:
 
 
 def build_command(
-    binary: CliBinary, workspace: Workspace, environ: Mapping[str, str], mark: str
+    binary: CliBinary,
+    workspace: Workspace,
+    environ: Mapping[str, str],
+    mark: str,
+    past: Path | None = None,
 ) -> ClaudeCommand:
     """The command for one child.
 
@@ -100,19 +104,26 @@ def build_command(
         workspace: Its private folders.
         environ: The environment of the server, of which a fixed list is passed on.
         mark: By which its descendants are recognised, also by a later start.
+        past: A transcript to begin with.
     """
     bare = ("--bare",) if environ.get("ANTHROPIC_API_KEY") else ()
-    passed = {name: value for name, value in environ.items() if _is_passed(name)}
     env = {
-        **passed,
+        **passed_on(environ),
         **QUIET,
         "HOME": str(workspace.home),
         "CLAUDE_CONFIG_DIR": str(workspace.config),
         "TMPDIR": str(workspace.temp),
         RUN_VARIABLE: mark,
     }
-    return ClaudeCommand(argv=(*binary.prefix, *ARGUMENTS, *bare), env=env, cwd=workspace.cwd)
+    resume = () if past is None else ("--resume", str(past))
+    argv = (*binary.prefix, *ARGUMENTS, *bare, *resume)
+    return ClaudeCommand(argv=argv, env=env, cwd=workspace.cwd)
 
 
-def _is_passed(name: str) -> bool:
-    return name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)
+def passed_on(environ: Mapping[str, str]) -> dict[str, str]:
+    """The part of an environment that a child may see."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)
+    }

@@ -84,10 +84,9 @@ class OtherEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessEnded:
-    """The output ended: nothing more will come."""
+    """The output ended, or could not be understood: nothing more will come."""
 
-    exit_code: int | None
-    stderr: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from claude_wrapper.claude.identity import ProcessIdentity, boot_id, identify, is_running
-from claude_wrapper.lifecycle.folders import private_folder
+from claude_wrapper.lifecycle.folders import private_folder, private_state_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,7 +140,7 @@ def open_ledger(state_folder: Path) -> Ledger:
     Raises:
         OSError: The state folder cannot be made or written.
     """
-    runs = private_folder(private_folder(state_folder) / "runs")
+    runs = private_folder(private_state_folder(state_folder) / "runs")
     run_id = uuid.uuid4().hex
     folder = runs / run_id
     folder.mkdir(mode=0o700)

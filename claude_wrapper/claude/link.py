@@ -76,14 +76,15 @@ class CliLink:
             while line := await self._process.read_line():
                 if line.strip():
                     self._dispatch(parse_line(line))
+            self.has_ended = True
+            reason = await self._process.end_in_words()
         except CliFailedError as error:
             reason = error.message
         finally:
             self.has_ended = True
             self.channel.close(reason)
             self.end_reason = f"{reason}: {self._process.stderr}".strip(": ")
-            code = self._process.exit_code
-            self.inbox.put_nowait(ProcessEnded(exit_code=code, stderr=self.end_reason))
+            self.inbox.put_nowait(ProcessEnded(reason=self.end_reason))
 
     def _dispatch(self, event: CliEvent) -> None:
         if isinstance(event, ControlReply):

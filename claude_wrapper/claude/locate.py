@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from claude_wrapper.claude.command import passed_on
 from claude_wrapper.claude.process import signal_group, tied_to_us
 from claude_wrapper.errors import CliMissingError
 
@@ -74,6 +75,8 @@ async def read_version(binary: CliBinary, *, deadline: float = 5.0) -> str:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
+            # A wrapper of the CLI may look for it in the home.
+            env={**passed_on(os.environ), "HOME": os.environ.get("HOME", "")},
         )
     except (OSError, RuntimeError):
         # RuntimeError: no thread could be started.

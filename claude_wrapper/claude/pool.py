@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_wrapper.claude.table import Child, ProcessTable
+    from claude_wrapper.claude.transcript import Past
     from claude_wrapper.claude.wanted import Wanted
     from claude_wrapper.claude.worker import Worker
     from claude_wrapper.lifecycle import ResourceTracker
@@ -43,6 +44,7 @@ class Pool:
 
     Attributes:
         roster: The workers.
+        takes_pasts: The CLI has not refused a conversation in one piece yet.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Pool:
         self._starter = Starter(table, tracker, clock)
         self._is_closed = False
         self.rejected_total = 0
+        self.takes_pasts = True
 
     def start(self) -> None:
         """Begin to keep processes warm."""
@@ -70,7 +73,7 @@ class Pool:
         """Refuse everything that waits and everything to come; running turns go on."""
         self._is_closed = True
         for ticket in self._waiting():
-            ticket.worker.set_exception(ShuttingDownError("the server is shutting down"))
+            self._send_away(ticket)
         self._queue.clear()
 
     @property
@@ -115,6 +118,17 @@ class Pool:
             )
         return ticket
 
+    def exchange(self, worker: Worker, wanted: Wanted, past: Past) -> Ticket:
+        """Give a worker back for one that begins with this past, in its place.
+
+        Where the CLI does not take it, the ticket gets any worker that is free.
+        """
+        ticket = Ticket(wanted)
+        self.roster.exchanging += 1
+        self._retire(worker)
+        self._tracker.spawn(self._start_with(ticket, past, worker.child), name="pool-exchange")
+        return ticket
+
     def release(self, worker: Worker) -> None:
         """A turn is over and the worker is sound: keep it, or replace it when it is used up."""
         self.roster.busy.discard(worker)
@@ -153,14 +167,18 @@ class Pool:
                 if worker not in self.roster.busy:
                     self.discard(worker)
 
+    def _send_away(self, ticket: Ticket) -> None:
+        if ticket.is_waiting:
+            ticket.worker.set_exception(ShuttingDownError("the server is shutting down"))
+
     def _waiting(self) -> list[Ticket]:
         return [ticket for ticket in self._queue if ticket.is_waiting]
 
     def _dispatch(self) -> None:
+        self._queue = deque(self._waiting())
         for ticket in tuple(self._queue):
-            if not ticket.is_waiting:
-                self._queue.remove(ticket)
-                continue
+            if not self.roster.is_free:
+                break
             worker = self._choose(ticket)
             if worker is not None:
                 self._queue.remove(ticket)
@@ -250,12 +268,41 @@ class Pool:
             ticket.worker.set_exception(failure)
         self._dispatch()
 
+    async def _start_with(self, ticket: Ticket, past: Past, before: Child) -> None:
+        await before.gone.wait()
+        try:
+            worker = await self._starter.start_with(past, ticket.wanted)
+        except (WrapperError, OSError, RecursionError) as error:
+            self._do_without_pasts(ticket, error)
+        else:
+            self._hand_over(worker, ticket)
+        finally:
+            self.roster.exchanging -= 1
+            self._dispatch()
+
+    def _do_without_pasts(self, ticket: Ticket, error: Exception) -> None:
+        if self._is_closed:
+            self._send_away(ticket)
+            return
+        self.takes_pasts = False
+        logger.warning("%s; from now on each is told message by message", error)
+        self._queue.appendleft(ticket)
+
     def _admit(self, worker: Worker) -> None:
         if self._is_closed:
             self._end(worker.child)
             return
         self.roster.idle.append(worker)
         self._dispatch()
+
+    def _hand_over(self, worker: Worker, ticket: Ticket) -> None:
+        if ticket.is_waiting and not self._is_closed:
+            self.roster.busy.add(worker)
+            ticket.worker.set_result(worker)
+            return
+        # It holds somebody's conversation, which may have been deleted meanwhile.
+        self._end(worker.child)
+        self._send_away(ticket)
 
     async def _keep(self) -> None:
         while not self._is_closed:

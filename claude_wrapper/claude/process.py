@@ -24,6 +24,8 @@ LINE_LIMIT = 64 << 20
 STDERR_BYTES = 8000
 STDERR_PIECE = 1 << 16
 PIPES_DEADLINE = 1.0
+# The end of the output is seen a moment before the exit.
+EXIT_PATIENCE = 0.1
 HELPER = Path(__file__).with_name("exec_helper.py")
 
 
@@ -82,11 +84,6 @@ class ClaudeProcess:
         self._stderr_tail = b""
 
     @property
-    def exit_code(self) -> int | None:
-        """The exit status, or None while it runs."""
-        return self._process.returncode
-
-    @property
     def stderr(self) -> str:
         """The end of what it printed on standard error."""
         return self._stderr_tail.decode(errors="replace").strip()
@@ -128,6 +125,18 @@ class ClaudeProcess:
     async def wait(self) -> None:
         """Wait until it ended and was collected, whoever still holds its output open."""
         await self._protocol.exited.wait()
+
+    async def end_in_words(self) -> str:
+        """How it ended, when its output has: waits a moment for the exit to be seen."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EXIT_PATIENCE):
+                await self.wait()
+        code = self._process.returncode
+        if code is None:
+            return "the CLI closed its output"
+        if code < 0:
+            return f"the CLI ended by signal {-code} ({signal.strsignal(-code)})"
+        return f"the CLI ended with exit code {code}"
 
     async def release_pipes(self, patience: float) -> None:
         """After the exit: read what is left, then close our ends.

@@ -22,6 +22,7 @@ class Roster:
         recalling: Those among the busy whose parked turn is being taken back.
         ending: Processes that are not gone yet.
         starting: How many are being started.
+        exchanging: How many are being started for one who has given another back for it.
     """
 
     def __init__(self) -> None:
@@ -31,18 +32,24 @@ class Roster:
         self.recalling: set[Worker] = set()
         self.ending: set[Child] = set()
         self.starting = 0
+        self.exchanging = 0
 
     @property
     def size(self) -> int:
         """Processes there are or will be in a moment; one counts until it is gone."""
         living = (*self.idle, *self.busy, *self.parked, *self.ending)
-        return len(living) + self.starting
+        return len(living) + self.starting + self.exchanging
+
+    @property
+    def is_free(self) -> bool:
+        """Whether any could be chosen: where none can, nobody in a long queue need be looked at."""
+        return bool(self.idle or self.parked)
 
     @property
     def serves(self) -> bool:
         """Whether anything is there that can take a turn, now or later."""
         idle = any(not worker.has_ended for worker in self.idle)
-        return idle or bool(self.busy or self.parked or self.starting)
+        return idle or bool(self.busy or self.parked or self.starting or self.exchanging)
 
     def counts(self) -> dict[str, int]:
         """Processes by state."""
@@ -50,7 +57,7 @@ class Roster:
             "idle": len(self.idle),
             "busy": len(self.busy),
             "parked": len(self.parked),
-            "starting": self.starting,
+            "starting": self.starting + self.exchanging,
             "ending": len(self.ending),
         }
 

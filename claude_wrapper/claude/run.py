@@ -18,6 +18,7 @@ from claude_wrapper.claude.events import (
     TurnBegan,
 )
 from claude_wrapper.claude.messages import fingerprint
+from claude_wrapper.claude.transcript import past_of
 from claude_wrapper.claude.turn import Turn, TurnLimits, nothing
 from claude_wrapper.claude.upstream import upstream_error
 from claude_wrapper.errors import CliFailedError, InvalidRequestError, RequestTimeoutError
@@ -148,15 +149,33 @@ class Run:
             if worker.waits_for(self._wanted):
                 return worker
             # What is held belongs to this conversation, or goes before anything else happens.
-            if not worker.has_ended and (
-                worker.holds(self._wanted) or await self._is_reset(worker)
-            ):
-                return worker
+            if self._fits(worker) or await self._is_reset(worker):
+                worker = await self._with_past(worker)
+                if worker is None or self._fits(worker):
+                    return worker
             self._worker = None
             self._pool.discard(worker)
         raise CliFailedError(f"{ACQUIRE_TRIES} processes in a row could not be made ready")
 
+    def _fits(self, worker: Worker) -> bool:
+        return not worker.has_ended and worker.holds(self._wanted)
+
+    async def _with_past(self, worker: Worker) -> Worker | None:
+        """The worker, or another that holds much of the history already where that is quicker."""
+        past = None
+        if self._pool.takes_pasts:
+            held = len(worker.context.fingerprints)
+            past = past_of(self._wanted.history, self._wanted.fingerprints, held)
+        if past is None:
+            return worker
+        self._worker = None
+        self._turn.waits_in(self._pool.exchange(worker, self._wanted, past))
+        self._worker = await self._next_worker()
+        return self._worker
+
     async def _is_reset(self, worker: Worker) -> bool:
+        if worker.has_ended:
+            return False
         with suppress(TimeoutError):
             async with asyncio.timeout(self._remaining()):
                 return await worker.reset()
@@ -216,7 +235,7 @@ class Run:
             self._worker_is_mid_turn = False
             return self._conclude(event)
         if isinstance(event, ProcessEnded):
-            raise CliFailedError(f"the CLI ended in the middle of the turn: {event.stderr}")
+            raise CliFailedError(f"the turn broke off: {event.reason}")
         if isinstance(event, Abandoned):
             return False
         if isinstance(event, RateLimitEvent):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claude_wrapper.claude.table import ProcessTable
+    from claude_wrapper.claude.transcript import Past
+    from claude_wrapper.claude.wanted import Wanted
     from claude_wrapper.lifecycle import ResourceTracker
 
 __all__ = ["Starter"]
@@ -62,6 +64,25 @@ class Starter:
     def rest(self) -> float:
         """Seconds until the next start; 0 when one may be tried now."""
         return max(0.0, self._rests_until - self._clock())
+
+    async def start_with(self, past: Past, wanted: Wanted) -> Worker:
+        """A new worker that holds a conversation already; a failure says nothing about other starts.
+
+        Raises:
+            CliFailedError: The process could not be started, or did not take the conversation.
+            ShuttingDownError: No more are started.
+        """
+        async with self._at_once:
+            child = await self._table.spawn(past)
+            worker = Worker(child, self._tracker, wanted.schema, self._clock())
+            try:
+                await worker.start()
+                await worker.prove(past, wanted.request)
+                child.forget_past()
+            except (WrapperError, OSError):
+                self._table.end(child)
+                raise
+            return worker
 
     async def start(self, schema: str) -> Worker:
         """A new worker for this JSON schema, or for "".

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from claude_wrapper.claude.ledger import Ledger
     from claude_wrapper.claude.locate import CliBinary
+    from claude_wrapper.claude.transcript import Past
     from claude_wrapper.lifecycle import ResourceTracker
     from claude_wrapper.lifecycle.tracker import Tracking
 
@@ -33,6 +34,7 @@ __all__ = ["Child", "ProcessTable"]
 
 logger = logging.getLogger(__name__)
 
+PAST = "past.jsonl"
 TERM_PATIENCE = 0.3
 KILL_PATIENCE = 1.0
 BIRTH_INTERVAL = 0.005
@@ -66,6 +68,10 @@ class Child:
     def is_stopped(self) -> bool:
         """Whether a signal has stopped it: it answers nobody until another one comes."""
         return is_stopped(self.pid)
+
+    def forget_past(self) -> None:
+        """Remove the transcript it began with; what is in it need not be on a disk any longer."""
+        (self.folder / PAST).unlink(missing_ok=True)
 
     def rss(self) -> int:
         """Resident memory in bytes; 0 when it is gone, or there is no descriptor to look."""
@@ -119,8 +125,11 @@ class ProcessTable:
         self._subreaper = Subreaper(self._tracker, lambda pid: belongs(pid, run, folder))
         self._subreaper.start()
 
-    async def spawn(self) -> Child:
+    async def spawn(self, past: Past | None = None) -> Child:
         """Start a child.
+
+        Args:
+            past: The conversation it begins with.
 
         Raises:
             CliFailedError: The executable could not be started.
@@ -131,7 +140,11 @@ class ProcessTable:
         folder = self._ledger.work_folder / os.urandom(8).hex()
         self._births += 1
         try:
-            process = await start_process(self._prepare(folder))
+            command = self._prepare(folder, past)
+            if past is not None:
+                path = folder / PAST
+                await self._tracker.in_thread(lambda: past.write(path), name="past-writer")
+            process = await start_process(command)
             return self._adopt(process, folder)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -221,7 +234,7 @@ class ProcessTable:
         if pid in self._children:
             signal_group(pid, signal.SIGKILL)
 
-    def _prepare(self, folder: Path) -> ClaudeCommand:
+    def _prepare(self, folder: Path, past: Past | None) -> ClaudeCommand:
         config = self._environ.get("CLAUDE_CONFIG_DIR", "")
         workspace = Workspace(
             home=folder / "home",
@@ -232,7 +245,10 @@ class ProcessTable:
         for path in (folder, workspace.home, workspace.temp, folder / "cwd"):
             path.mkdir(mode=0o700)
         workspace.config.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return build_command(self._binary, workspace, self._environ, self._mark(folder))
+        return build_command(
+            self._binary, workspace, self._environ, self._mark(folder),
+            None if past is None else folder / PAST,
+        )  # fmt: skip
 
     def _own_config(self, folder: Path) -> Path:
         # With a key nothing needs to be remembered, and processes that share a configuration

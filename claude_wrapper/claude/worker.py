@@ -16,11 +16,13 @@ from claude_wrapper.claude.messages import (
     result_content,
     user_line,
 )
+from claude_wrapper.claude.transcript import PROBE, turns_of
 from claude_wrapper.errors import CliFailedError
 
 if TYPE_CHECKING:
     from claude_wrapper.claude.events import CliEvent
     from claude_wrapper.claude.table import Child
+    from claude_wrapper.claude.transcript import Past
     from claude_wrapper.claude.wanted import Wanted
     from claude_wrapper.lifecycle import ResourceTracker
     from claude_wrapper.model import Message, ToolSpec, TurnRequest
@@ -129,17 +131,30 @@ class Worker:
             CliFailedError: The CLI ended, or did not take a message in time.
         """
         held = len(self.context.fingerprints)
-        messages, keys = wanted.history, wanted.fingerprints
-        while held < len(messages):
-            end = held + 1
-            if messages[held].role == "assistant":
-                self.link.write(assistant_line(messages[held]))
+        for turn in turns_of(wanted.history[held:]):
+            if turn[0].role == "assistant":
+                self.link.write(assistant_line(turn[0]))
             else:
-                while end < len(messages) and messages[end].role != "assistant":
-                    end += 1
-                await self._load_user_turn(messages[held:end])
-            self.context.add(keys[held:end])
-            held = end
+                await self._load_user_turn(turn)
+            self.context.add(wanted.fingerprints[held : held + len(turn)])
+            held += len(turn)
+
+    async def prove(self, past: Past, request: TurnRequest) -> None:
+        """Make sure that the process holds what it was to begin with, and note whose that is.
+
+        Raises:
+            CliFailedError: It holds something else, or cannot tell.
+        """
+        await self._load_user_turn((PROBE,))
+        reply = await self.link.channel.ask(
+            "rewind_conversation", target_message_uuid=self.context.points[-1].uuid
+        )
+        if not reply.get("rewound") or reply.get("precedingAssistantUuid") != past.tip:
+            raise CliFailedError("the CLI did not take a long conversation in one piece")
+        self.context.undo()
+        self.context.add(past.fingerprints)
+        self.discard_inbox()
+        self.owner, self.session = request.owner, request.session
 
     def ask(self, prompt: tuple[Message, ...]) -> None:
         """Send the last user turn; the answer comes to the inbox."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import SettingsError
-from claude_wrapper.lifecycle.folders import private_folder
+from claude_wrapper.lifecycle.folders import private_state_folder
 from claude_wrapper.server_record import read_records, signal_server
 from claude_wrapper.settings import OPTIONS, load_settings
 
@@ -67,7 +67,7 @@ def start(settings: WrapperSettings, words: Sequence[str], *, key: ChosenKey) ->
     Raises:
         OSError: The state folder cannot be used.
     """
-    state = private_folder(settings.state_path)
+    state = private_state_folder(settings.state_path)
     with _one_start_at_a_time(state):
         return _start(state, settings, words, key)
 

@@ -18,7 +18,7 @@ from claude_wrapper import __version__
 from claude_wrapper.claude.locate import find_cli, read_version
 from claude_wrapper.cli.typos import misspelt_variables
 from claude_wrapper.errors import CliMissingError, SettingsError
-from claude_wrapper.lifecycle.folders import private_folder
+from claude_wrapper.lifecycle.folders import private_state_folder
 from claude_wrapper.server_record import read_records
 from claude_wrapper.settings import load_settings
 
@@ -96,7 +96,7 @@ def _binary(cli_path: str) -> Finding:
     except CliMissingError as error:
         return Finding(name="claude CLI", ok=False, text=error.message)
     version = asyncio.run(read_version(binary))
-    said = version or "does not answer --version within 5 s"
+    said = version or "did not answer --version (exit code 0, within 5 s)"
     return Finding(
         name="claude CLI", ok=bool(version), text=f"{said}, {binary.path} ({binary.origin})"
     )
@@ -115,7 +115,7 @@ def _credentials(environ: Mapping[str, str]) -> Finding:
 
 def _state_folder(path: Path) -> Finding:
     try:
-        private_folder(path)
+        private_state_folder(path)
     except OSError as error:
         return Finding(name="state folder", ok=False, text=f"{path}: {error.strerror}")
     running = sum(record.is_running for record in read_records(path))

@@ -221,9 +221,13 @@ async def read_json(request: Request) -> Any:
         body = await request.body()
     except ClientDisconnect:
         raise ClientLeftError("the client left before its request was whole") from None
+    if not body.strip():
+        raise InvalidRequestError("the body is empty; send a JSON object")
     try:
+        # Left to itself Python takes UTF-16 and halves of characters, too.
+        text = body.decode("utf-8-sig")
         return json.loads(
-            body, parse_constant=_refuse_number, parse_float=_finite, parse_int=_whole
+            text, parse_constant=_refuse_number, parse_float=_finite, parse_int=_whole
         )
     except UnicodeDecodeError as error:
         raise InvalidRequestError(

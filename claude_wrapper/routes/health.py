@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,7 @@ async def health(request: Request) -> JSONResponse:
 
 def _details(services: Services) -> dict[str, Any]:
     return {
-        "uptime_seconds": round(time.time() - services.started_at, 1),
+        "uptime_seconds": round(services.uptime, 1),
         "cli": {"version": services.cli_version, "origin": services.binary.origin},
         "processes": services.pool.counts(),
         "requests": asdict(services.monitoring.requests.figures()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -34,7 +33,7 @@ async def metrics(request: Request) -> Response:
         "strangers": len(services.monitoring.auditor.confirmed.strangers),
         "log_lines_dropped_total": services.logs.dropped if services.logs else 0,
         "shutdown_seconds": (services.last_shutdown or {}).get("seconds", 0.0),
-        "uptime_seconds": time.time() - services.started_at,
+        "uptime_seconds": services.uptime,
     }.items():
         figures.set(f"claude_wrapper_{name}", value)
     return Response(figures.render(), media_type=CONTENT_TYPE)

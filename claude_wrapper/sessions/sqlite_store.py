@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from claude_wrapper.errors import SettingsError, WrapperError
+from claude_wrapper.errors import WrapperError
 from claude_wrapper.lifecycle.worker_thread import WorkerThread
 from claude_wrapper.sessions.codec import decode_session, encode_session
 from claude_wrapper.sessions.record import (
@@ -26,6 +25,7 @@ from claude_wrapper.sessions.record import (
     SessionLimits,
     SessionStats,
 )
+from claude_wrapper.sessions.sqlite_file import open_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,21 +37,6 @@ __all__ = ["SqliteStore"]
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-LOCK_PATIENCE = 2.0
-# Keys are bytes because a client may name its session with half a surrogate, which is no text.
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS sessions (
-    key BLOB PRIMARY KEY, owner TEXT NOT NULL, used INTEGER NOT NULL, expires REAL NOT NULL,
-    size INTEGER NOT NULL, body TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_use ON sessions (used);
-CREATE INDEX IF NOT EXISTS by_owner ON sessions (owner, used);
-DROP INDEX IF EXISTS by_expiry;
-CREATE INDEX IF NOT EXISTS by_end ON sessions (expires, used);
-PRAGMA user_version = 1;
-"""
-
 
 # In the order of the index: by use alone, every put would look at all rows.
 # One row for all of them: SQLite gives the interpreter back for every row, and whoever has it when
@@ -85,7 +70,7 @@ class SqliteStore:
             id and owner are filled in.
 
     Raises:
-        SettingsError: The file cannot be used, or another server uses it.
+        SettingsError: The file cannot be used, is of something else, or another server uses it.
     """
 
     def __init__(
@@ -99,7 +84,9 @@ class SqliteStore:
         self._limits = limits
         self._clock = clock or _steady_clock()
         self._on_removed = on_removed
-        self._connection, self._counts = _open(Path(path).expanduser())
+        self._connection, held = open_sessions(Path(path).expanduser())
+        active, size, used = held
+        self._counts = _Counts(active=active, size=size, used=used)
         self._failure = ""
         self._thread = WorkerThread(tracker, "session-store")
 
@@ -270,36 +257,3 @@ def _key(session_id: str) -> bytes:
 
 def _text(key: bytes) -> str:
     return key.decode("utf-8", "surrogatepass")
-
-
-def _count(connection: sqlite3.Connection) -> _Counts:
-    query = "SELECT count(*), coalesce(sum(size), 0), coalesce(max(used), 0) FROM sessions"
-    active, size, used = connection.execute(query).fetchone()
-    return _Counts(active=active, size=size, used=used)
-
-
-def _open(path: Path) -> tuple[sqlite3.Connection, _Counts]:
-    try:
-        # Made by us and not by SQLite, so that it is never readable by others, not for a moment.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
-    except OSError as error:
-        raise SettingsError(
-            f"the session store {str(path)!r} cannot be used: {error.strerror}; "
-            "its folder must exist and be writable"
-        ) from None
-    connection = sqlite3.connect(
-        path, timeout=LOCK_PATIENCE, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(SCHEMA)
-        return connection, _count(connection)
-    except sqlite3.Error as error:
-        connection.close()
-        raise SettingsError(
-            f"the session store {str(path)!r} cannot be used: {error}; another server may use it, "
-            "or it is not an SQLite file"
-        ) from None

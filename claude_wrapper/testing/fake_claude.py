@@ -33,8 +33,8 @@ A directive that makes no sense is answered as an API error 400 that says why.
 
 Options before the real ones, for a script that wraps this one: `--fake-crash` (die at start),
 `--fake-short-life` (die after the handshake), `--fake-deaf` (never answer), `--fake-chatter` (print
-without being asked, without end), `--fake-delay SECONDS` (before each word of an answer without
-directives).
+without being asked, without end), `--fake-amnesia` (forget what it was to begin with),
+`--fake-delay SECONDS` (before each word of an answer without directives).
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class _FakeClaude:
         self.word_delay = 0.0
         if "--fake-delay" in options:
             self.word_delay = float(options[options.index("--fake-delay") + 1])
+        if "--resume" in options and "--fake-amnesia" not in options:
+            self.conversation.resume(options[options.index("--resume") + 1])
         self.is_deaf = "--fake-deaf" in options
         self.has_short_life = "--fake-short-life" in options
         self.is_chatty = "--fake-chatter" in options

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 __all__ = ["Conversation"]
@@ -12,6 +14,14 @@ class Conversation:
 
     def __init__(self) -> None:
         self.turns: list[dict[str, Any]] = []
+
+    def resume(self, path: str) -> None:
+        """Begin with a transcript, whose lines can no longer be taken back."""
+        lines = map(json.loads, Path(path).read_text(encoding="utf-8").splitlines())
+        for line in lines:
+            self.turns.append(
+                {"uuid": line["uuid"], "messages": [line["message"]], "is_past": True}
+            )
 
     def begin(self, name: str, content: Any) -> None:
         """A user turn, with the name by which it can be taken back."""
@@ -43,6 +53,8 @@ class Conversation:
     def rewind(self, name: str) -> dict[str, Any]:
         """Take a turn back, as the real CLI does: the newest only, and no results alone."""
         newest = next((t for t in reversed(self.turns) if not t.get("hidden")), None)
+        if newest is not None and newest.get("is_past"):
+            newest = None
         if newest is None or newest["uuid"] != name:
             return {"rewound": False, "error": "stale target", "reason": "stale_target"}
         first = newest["messages"][0]["content"]
@@ -51,4 +63,5 @@ class Conversation:
             return {"rewound": False, "reason": "target_splits_tool_call"}
         while self.turns.pop() is not newest:
             pass
-        return {"rewound": True, "targetMessageUuid": name}
+        before = self.turns[-1]["uuid"] if self.turns else None
+        return {"rewound": True, "targetMessageUuid": name, "precedingAssistantUuid": before}

@@ -18,6 +18,8 @@ __all__ = ["Script"]
 DIRECTIVE = re.compile(r"\[\[([\w-]+)(?::(.*?))?\]\](?!\])", re.DOTALL)
 # What must be a number, and how it is made.
 NUMBERS = {"status": int, "chunks": int, "huge": int, "stderr": int, "delay": float}
+# Characters of what was said, in the answer of the demo.
+MOST_REPEATED = 2000
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 
 
@@ -84,10 +86,16 @@ class Script:
         return re.findall(
             r"\S+\s*",
             (
-                f"This is the demo: no model was asked. You said: {self._text or 'nothing'}. "
+                f"This is the demo: no model was asked. You said: {_shortened(self._text)}. "
                 "Start the server without --demo to talk to Claude."
             ),
         )
+
+
+def _shortened(text: str) -> str:
+    """What was said, as far as anybody wants to read it again: it may be megabytes."""
+    more = len(text) - MOST_REPEATED
+    return f"{text[:MOST_REPEATED]} … and {more} more characters" if more > 0 else text or "nothing"
 
 
 def _mistake(name: str, value: str) -> str:

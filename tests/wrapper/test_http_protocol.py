@@ -121,3 +121,55 @@ async def test_what_is_written_to_who_has_just_gone_is_dropped_without_a_word(
         client.sendall(REQUEST)
         await done.wait()
     assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "words"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "Missing mandatory Host"),
+        (
+            b"GET / HTTP/1.1\r\nhost: x\r\nauthorization : secret\r\n\r\n",
+            400,
+            "illegal header line",
+        ),
+        (b"GET / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n", 501, "chunked"),
+        (b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 70_000, 431, "too long"),
+    ],
+)
+async def test_what_is_wrong_with_a_head_is_said_and_not_repeated(
+    sent: bytes, status: int, words: str
+) -> None:
+    async with serving(slow_answer) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(sent)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+    assert int(head.split()[1]) == status
+    assert words in json.loads(body)["error"]["message"]
+    assert b"secret" not in body
+
+
+async def test_who_still_sends_what_was_refused_gets_the_answer() -> None:
+    """Were the connection closed at once, the kernel would reset it and drop the answer."""
+    async with serving(slow_answer) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"no request\r\n\r\n")
+        while not await reader.read(1):
+            pass
+        for _ in range(20):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+        assert b"invalid_request_error" in await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_line_break_too_many_before_a_request_is_nothing() -> None:
+    async with connected() as (reader, writer):
+        writer.write(b"\r\n" + REQUEST)
+        assert (await reader.readuntil(b"done")).startswith(b"HTTP/1.1 200")
+        writer.write(b"\r\n")
+        await writer.drain()
+        writer.write(b"\r\n" + REQUEST)
+        assert (await reader.readuntil(b"done")).startswith(b"HTTP/1.1 200")

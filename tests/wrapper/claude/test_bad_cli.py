@@ -206,10 +206,10 @@ async def test_a_client_that_leaves_while_its_conversation_is_loaded_frees_the_p
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[[mute]]", "ended in the middle"),
+        ("[[mute]]", "broke off: the CLI closed its output"),
         ("[[garbage]]", "Segmentation fault"),
         ("[[partial]]", "silent for"),
-        ("[[chunks:2]] [[crash]]", "ended in the middle"),
+        ("[[chunks:2]] [[crash]]", "broke off: the CLI ended with exit code 9"),
     ],
 )
 async def test_whatever_it_prints_the_next_turn_works(
@@ -301,6 +301,19 @@ async def test_the_version_is_one_short_line_whatever_the_cli_says(
     async with asyncio.timeout(10):
         while not all(map(_has_ended, set(child_pids()) - before)):
             await asyncio.sleep(0.01)
+
+
+async def test_the_keys_of_the_server_are_not_shown_when_the_version_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_WRAPPER_API_KEY", "ours")
+    monkeypatch.setenv("SOME_TOKEN", "somebody's")
+    monkeypatch.setenv("LC_MESSAGES", "C")
+    path = tmp_path / "claude"
+    path.write_text('#!/bin/sh\necho "<$CLAUDE_WRAPPER_API_KEY$SOME_TOKEN> $LC_MESSAGES $HOME"\n')
+    path.chmod(0o755)
+    version = await read_version(CliBinary(prefix=(str(path),), origin="given"))
+    assert version == f"<> C {os.environ['HOME']}"
 
 
 def _has_ended(pid: int) -> bool:

@@ -280,3 +280,29 @@ def test_the_state_folder_is_private_even_when_it_was_not(tmp_path: Path) -> Non
     for folder in (state, ledger.folder, ledger.folder.parent, ledger.work_folder):
         assert folder.stat().st_mode & 0o777 == 0o700
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("mode", "inside"), [(0o755, "photos"), (0o1777, ""), (0o1777, "runs")], ids=str
+)
+def test_a_folder_of_others_is_not_taken_as_state_folder(
+    tmp_path: Path, mode: int, inside: str
+) -> None:
+    """Were `/tmp` made private, nobody else could use the machine."""
+    state = tmp_path / "state"
+    (state / inside).mkdir(parents=True)
+    state.chmod(mode)
+    with pytest.raises(OSError, match="name a folder of its own"):
+        open_ledger(state)
+    assert state.stat().st_mode & 0o7777 == mode
+
+
+def test_a_volume_with_our_own_things_is_made_private_again(tmp_path: Path) -> None:
+    """As an orchestrator hands it over: with what we left in it, and rights for a group."""
+    state = tmp_path / "state"
+    for name in ("runs", "claude-config", "lost+found"):
+        (state / name).mkdir(parents=True)
+    (state / "sessions.db").touch()
+    state.chmod(0o2770)
+    open_ledger(state).close()
+    assert state.stat().st_mode & 0o777 == 0o700

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -143,9 +145,29 @@ async def test_api_errors_keep_their_status_and_the_process(tmp_path: Path, stat
 
 async def test_a_crash_in_mid_stream_is_an_error_and_the_next_turn_works(tmp_path: Path) -> None:
     async with engine(tmp_path, ONE) as cli:
-        with pytest.raises(CliFailedError, match="ended in the middle"):
+        with pytest.raises(CliFailedError, match="broke off: the CLI ended with exit code"):
             await cli.text(user("[[crash]]"))
         assert await cli.text(user("[[text:fine]]")) == "fine"
+
+
+async def test_a_process_that_is_killed_in_mid_stream_is_said_to_be(tmp_path: Path) -> None:
+    """Most often it is the kernel that does it, for want of memory."""
+    async with engine(tmp_path, ONE) as cli:
+        turn = cli.start(user("[[midhang]]"))
+        assert await turn.next_event() is not None
+        os.kill(cli.table.children[0].pid, signal.SIGKILL)
+        with pytest.raises(
+            CliFailedError, match=r"broke off: the CLI ended by signal 9 \(Killed\)"
+        ):
+            await turn.next_event()
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+
+
+async def test_the_demo_does_not_repeat_megabytes(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        said = await cli.text(user("many words " * 100_000))
+    assert len(said) < 3000
+    assert "and 1097999 more characters" in said
 
 
 async def test_a_line_of_two_megabytes_is_read(tmp_path: Path) -> None:
@@ -351,6 +373,29 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(tmp_path: Path) -
         assert caught.value.retry_after
         for turn in turns:
             turn.abandon()
+
+
+async def test_a_long_queue_costs_nothing_where_nobody_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with engine(tmp_path, PoolLimits(warm=0, most=1, queue=100)) as cli:
+        first = cli.start(user("[[hang]]"))
+        while not cli.pool.counts()["busy"]:
+            await asyncio.sleep(0.01)
+        looks = []
+        choose = cli.pool.roster.choose
+        monkeypatch.setattr(
+            cli.pool.roster, "choose", lambda *a, **k: (looks.append(a), choose(*a, **k))[1]
+        )
+        others = [cli.start(user(f"[[text:{n}]]")) for n in range(100)]
+        await asyncio.sleep(0)
+        assert cli.pool.counts()["queued"] == 100
+        assert looks == []
+        first.abandon()
+        for turn in others:
+            await read(turn)
+        # Each is looked at when its turn has come, and the one behind it never with it.
+        assert len(looks) <= 2 * len(others)
 
 
 async def test_a_process_is_replaced_after_its_turns(tmp_path: Path) -> None:

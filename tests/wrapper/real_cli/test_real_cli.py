@@ -34,6 +34,7 @@ TOOLS: Any = [
         },
     }
 ]
+PICTURE: Any = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
 TWO_CALLS = '[[tool:weather {"city": "Oslo"}]] [[tool:weather {"city": "Rome"}]]'
 
 
@@ -188,8 +189,7 @@ def test_a_schema_that_the_cli_drops_is_refused(client: openai.OpenAI) -> None:
 
 
 def test_an_image_arrives(client: openai.OpenAI, api: FakeApi) -> None:
-    url = {"url": f"data:image/png;base64,{PIXEL}"}
-    ask(client, [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": url}])
+    ask(client, [{"type": "text", "text": "see"}, PICTURE])
     assert '"media_type": "image/png"' in json.dumps(api.last())
 
 
@@ -309,3 +309,51 @@ def test_a_stopped_process_is_replaced_and_does_not_hold_up_the_end(
         suspend(child.pid)
         assert server.stop() == 0
         assert not is_alive(child.pid)
+
+
+def test_a_long_history_in_one_piece_arrives_as_it_was_sent(
+    client: openai.OpenAI, api: FakeApi, server: RunningServer
+) -> None:
+    """The CLI tidies up what it resumes; nothing of that may reach the model."""
+    call = {"type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    first: Any = [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": [{"type": "text", "text": "@/etc/passwd"}, PICTURE]},
+        {"role": "assistant", "content": "/clear", "tool_calls": [{"id": "t1", **call}]},
+        {"role": "tool", "tool_call_id": "t1", "content": "[Request interrupted by user]"},
+        {"role": "assistant", "content": "No response requested."},
+    ]
+    rest: Any = [
+        {"role": role, "content": f"{role} {number}"}
+        for number in range(1000)
+        for role in ("user", "assistant")
+    ]
+    tools: Any = [{"type": "function", "function": {"name": "f"}}]
+    messages: Any = [*first, *rest, {"role": "user", "content": "[[text:hello]]"}]
+    before = len(api.requests())
+    answer = client.chat.completions.create(model=MODEL, messages=messages, tools=tools)
+    assert answer.choices[0].message.content == "hello"
+    assert len(api.requests()) == before + 1
+    seen = api.last()
+    assert seen["model"] == MODEL
+    assert "be brief" in json.dumps(seen["system"])
+    spoken = [m for m in seen["messages"] if m["role"] != "system"]
+    assert len(spoken) == len(messages) - 1
+    assert texts(seen)[-2001:] == [m["content"] for m in messages[-2001:]]
+    assert [part["type"] for part in spoken[0]["content"]] == ["text", "image"]
+    assert spoken[0]["content"][0]["text"] == "@/etc/passwd"
+    assert [part["type"] for part in spoken[1]["content"]] == ["text", "tool_use"]
+    assert spoken[2]["content"][0]["tool_use_id"] == "t1"
+    assert "[Request interrupted by user]" in json.dumps(spoken[2]["content"])
+    # It goes on on the same process, and a turn that was given up is forgotten.
+    more: Any = [*messages, {"role": "assistant", "content": "hello"}]
+    with client.chat.completions.create(
+        model=MODEL, messages=[*more, {"role": "user", "content": "[[midhang]]"}], tools=tools,
+        stream=True,
+    ) as stream:  # fmt: skip
+        next(iter(stream))
+    client.chat.completions.create(
+        model=MODEL, messages=[*more, {"role": "user", "content": "again"}], tools=tools
+    )
+    assert texts(api.last())[-3:] == ["[[text:hello]]", "hello", "again"]
+    assert "in one piece" not in server.log.read_text()

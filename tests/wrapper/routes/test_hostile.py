@@ -147,6 +147,9 @@ def test_deep_nesting_is_answered_or_refused(
         pytest.param("[" * 100_000, "nested too deeply; 200 levels are fine", id="nesting"),
         pytest.param('{"seed": ' + "9" * 5000, "has 5000 digits; at most 4300", id="digits"),
         pytest.param(b'{"model": "\xff"}', "no text in UTF-8", id="bytes"),
+        pytest.param("{}".encode("utf-16"), "no text in UTF-8", id="UTF-16"),
+        pytest.param(b'{"model": "\xed\xa0\x80"}', "no text in UTF-8", id="half a character"),
+        pytest.param(" ", "the body is empty", id="nothing"),
         pytest.param('{"seed": NaN}', "NaN is no number in JSON", id="NaN"),
     ],
 )
@@ -216,6 +219,33 @@ def test_what_is_no_http_gets_our_error_object(
 ) -> None:
     status, error = error_of(raw(server, request_head))
     assert (status, error["type"]) == (400, "invalid_request_error")
+
+
+def test_a_large_head_is_taken_or_refused_however_it_arrives(server: RunningServer) -> None:
+    for size, words in ((60_000, b"HTTP/1.1 200 "), (70_000, b"HTTP/1.1 431 ")):
+        head = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx: "
+        rest = b"a" * size + b"\r\n\r\n"
+        parts = urlsplit(server.url)
+        for cut in (0, 50_000):
+            with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.sendall(head + rest[:cut])
+                # An answer to another request: the first piece has been looked at by then.
+                assert raw(server, head + b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+                connection.sendall(rest[cut:])
+                assert connection.recv(13) == words
+
+
+def test_a_target_in_absolute_form_is_answered_as_it_names_the_host(server: RunningServer) -> None:
+    head = b"GET http://%s/health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    assert raw(server, head % b"127.0.0.1").startswith(b"HTTP/1.1 200 ")
+    assert error_of(raw(server, head % b"page.example"))[1]["code"] == "forbidden_host"
+
+
+def test_two_lengths_of_one_body_are_refused(server: RunningServer) -> None:
+    lengths = b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    status, error = error_of(raw(server, b"POST /v1/responses HTTP/1.1\r\n" + JSON_HEAD + lengths))
+    assert (status, "said once" in error["message"]) == (400, True)
 
 
 def test_a_client_that_leaves_within_its_body_is_no_mistake_of_ours(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import tempfile
 import time
@@ -169,6 +170,41 @@ async def test_a_file_that_cannot_be_used_is_refused(
     with pytest.raises(SettingsError, match="cannot be used"):
         SqliteStore(str(tmp_path / name), LIMITS, tracker)
     assert tracker.list() == ()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("CREATE TABLE notes (text)", "database of something else"),
+        ("CREATE TABLE sessions (token)", "database of something else"),
+        ("PRAGMA user_version = 2", "a newer release wrote it"),
+        (None, "not an SQLite file"),
+    ],
+)
+async def test_what_is_not_ours_is_left_as_it_was(
+    tmp_path: Path, tracker: ResourceTracker, script: str | None, words: str
+) -> None:
+    """A path is soon mistyped: neither content nor mode of a stranger's file is touched."""
+    path = tmp_path / "sessions.db"
+    if script is None:
+        path.write_text("somebody's notes " * 100)
+    else:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.executescript(script)
+    path.chmod(0o644)
+    before = path.read_bytes()
+    with pytest.raises(SettingsError, match=words):
+        SqliteStore(str(path), LIMITS, tracker)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (before, 0o644)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.anyio
+async def test_what_is_no_file_is_refused(tmp_path: Path, tracker: ResourceTracker) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsError, match="no regular file"):
+        SqliteStore(str(tmp_path / "pipe"), LIMITS, tracker)
 
 
 @pytest.mark.anyio
