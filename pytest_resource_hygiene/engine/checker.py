@@ -172,11 +172,15 @@ class LeakChecker:
     def _look(self, window: Owner, *, everything: bool = False) -> None:
         if not everything and self.ledger.is_quiet():
             return
-        self.before_looking()
+        self._make_room()
         shelves = self.ledger.shelves if everything else self.ledger.changed
         self._take_caught(window)  # first: what is listed next forgets what a closed loop held
         self.ledger.look_at(shelves, window, self.nodeid)
         self.ledger.forget()
+
+    def _make_room(self) -> None:
+        with self.recorder.mute():  # what a host opens for that is no opening of the test's
+            self.before_looking()
 
     def _take_caught(self, window: Owner) -> None:
         for tracker in self._catching:
@@ -206,7 +210,7 @@ class LeakChecker:
         if quiet and not everything and not owner.held and not owner.caught:
             self._end(owner)
             return []  # what follows is for those who changed something
-        self.before_looking()
+        self._make_room()
         self._settle_quickly(owner, everything)
         others = [*self.limits.exceeded(self.ledger, owner, self.nodeid), *self._closed(owner)]
         if not owner.held and not owner.caught and not others:
@@ -241,7 +245,7 @@ class LeakChecker:
     def close_fixture(self, owner: Owner) -> list[Leak]:
         """End a wider fixture: what its teardown made is its own as well."""
         if not self.ledger.is_quiet():
-            self.before_looking()
+            self._make_room()
             self._take_caught(owner)
             for entry in self.ledger.look_at(self.ledger.changed, owner, self.nodeid):
                 if entry.owner is self.session:

@@ -126,7 +126,8 @@ class Watcher:
                 declare_emitters(tracker, self.config)
         self._spy = next((one for one in trackers if isinstance(one, UnclosedTracker)), None)
         self.checker = LeakChecker(trackers, settings, places=places, recorder=self._recorder)
-        self._spare = SpareDescriptors()
+        with self._recorder.mute():
+            self._spare = SpareDescriptors()
         self.checker.before_looking = self._spare.give_if_short
         self.checker.start()
         self.checker.session.value = lambda: waiting_finalizers(session, self._item)
@@ -198,7 +199,8 @@ class Watcher:
         self._item, self._owner = item, TestOwner(item)
         self.results.tests += 1
         if self._spare is not None and self._spare.is_given:
-            self._spare.take()
+            with self._recorder.mute():
+                self._spare.take()
         if self.checker is not None:
             self.checker.open(self._owner)
             if self._spy is not None:
