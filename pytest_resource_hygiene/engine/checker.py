@@ -23,7 +23,7 @@ from pytest_resource_hygiene.engine.made_in_c import SingletonsInC
 from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.engine.places import Places
 from pytest_resource_hygiene.engine.settings import EngineSettings
-from pytest_resource_hygiene.engine.settle import Settler
+from pytest_resource_hygiene.engine.settle import Settler, describe
 from pytest_resource_hygiene.engine.stacks import StackReader
 from pytest_resource_hygiene.engine.told import Told
 from pytest_resource_hygiene.model import OwnerInfo
@@ -287,7 +287,7 @@ class LeakChecker:
             (waiting if judge.deserves_wait(entry) else others).append(entry)
         left, freed = self._wait_for(waiting, owner)
         left += self._briefly(others, owner)
-        left = [entry for entry in left if not entry.is_gone]
+        left = [entry for entry in left if self._is_describable(entry)]
         self._take_caught(owner)
         caught += take_caught(self.ledger, owner)
         caught, freed = told_once(caught, left, freed)
@@ -304,6 +304,14 @@ class LeakChecker:
         if not any(entry.tracker.kind == "native_threads" for entry in entries):
             return [entry for entry in entries if self.ledger.is_live(entry)]
         return self.settler.settle(entries, owner, self.nodeid, _A_MOMENT, collect=False)[0]
+
+    def _is_describable(self, entry: Entry) -> bool:
+        """Put an entry in words, unless it is gone: a thread may end at any time until then."""
+        value = entry.value  # which stays as long as this does
+        if value is None and entry.is_gone:
+            return False
+        describe(entry, self.ledger)
+        return True
 
     def _is_dropped(self, entry: Entry) -> bool:
         """Leave what the test runner made out before anybody waits for it.

@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from types import FrameType, FunctionType, ModuleType
+from types import FrameType, FunctionType, MethodDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_resource_hygiene.model import Holder
@@ -35,7 +35,6 @@ _REGISTRIES = (
     "multiprocessing.process", "multiprocessing.util", "contextvars", "functools", "linecache",
     "builtins", "abc", "_abc", "typing", "contextlib", "tempfile", "uvloop",
 )  # fmt: skip
-_POLLERS = ("epoll", "kqueue", "devpoll")  # no base class, no weak references, no tracking
 _ENDS = tuple(
     getattr(os, name) for name in ("close", "kill", "killpg", "waitpid") if hasattr(os, name)
 )
@@ -48,6 +47,18 @@ class _Node(NamedTuple):
     obj: Any
     label: str
     towards: _Node | None
+
+
+class _TellsNumber(dict[type, bool]):
+    """Whether a class has a ``fileno`` written in C, as epolls and connections of drivers have.
+
+    One in Python is not called: it may do anything, also to what another thread is using.
+    """
+
+    def __missing__(self, cls: type) -> bool:
+        found = next((vars(one)["fileno"] for one in cls.__mro__ if "fileno" in vars(one)), None)
+        answer = self[cls] = isinstance(found, MethodDescriptorType)
+        return answer
 
 
 def find_holder(target: Any, counts: Callable[[str], bool] = lambda module: True) -> Holder | None:
@@ -223,6 +234,7 @@ def reachable(
         loops: ids of the event loops whose executors count; None to pass through every loop.
     """
     found: set[int] = set()
+    in_c = _TellsNumber()
     module_dicts = {id(vars(module)) for _, module in _modules()}
     queue = deque(root for root in roots if root is not None and not _is_machinery(root))
     seen = {id(root) for root in queue}
@@ -230,7 +242,7 @@ def reachable(
         obj = queue.popleft()
         if id(obj) in targets:
             found.add(id(obj))
-        found |= _numbers_in(obj, numbers)
+        found |= _numbers_in(obj, numbers, in_c)
         others = _referents(obj)
         if loops is not None and _is_loop(obj):
             others = [one for one in _members(obj) if id(obj) in loops and _is_executor(one)]
@@ -272,13 +284,13 @@ def _referents(obj: Any) -> list[Any]:
     return referents(obj)
 
 
-def _numbers_in(obj: Any, numbers: Collection[int]) -> set[int]:
+def _numbers_in(obj: Any, numbers: Collection[int], in_c: _TellsNumber) -> set[int]:
     if not numbers:
         return set()
-    if type(obj).__name__ in _POLLERS:
-        number = -1 if obj.closed else obj.fileno()
-        return {number} & set(numbers)
     found = {one for one in _ended_by(obj) if one in numbers}
+    if in_c[type(obj)]:
+        with suppress(Exception):  # closed; and that is all that it can tell
+            found |= {obj.fileno()} & set(numbers)
     for name, value in list(attributes_of(obj).items()):
         if _says_number(name):
             found.update(one for one in _ints(value) if one in numbers)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_resource_hygiene.engine.groups import Grouper, gather_loose
 from pytest_resource_hygiene.engine.holders import find_holder, has_seat
 from pytest_resource_hygiene.engine.made_in_c import MADE_IN_C, is_unseen
+from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class Judge:
 
     def _is_held_by_library(self, group: Group) -> bool:
         unseen = group.primary.creation is None and group.primary.tracker.kind in MADE_IN_C
-        if not group.site and not unseen:
+        if (not group.site and not unseen) or self._has_file_of_test(group):
             return False
         code = group.primary.tracker.code(group.primary.key, group.primary.value)
         if code is not None and self._reader.places.of(code.co_filename) in {"user", "generated"}:
@@ -185,6 +186,19 @@ class Judge:
         if not by_library and call[1] is not None:
             self._kept_by_none.add(call)
         return by_library
+
+    def _has_file_of_test(self, group: Group) -> bool:
+        """Return whether a test had a library open a file in the test's own folder.
+
+        That goes with the test: a log file there is nothing that a library keeps for the process.
+        """
+        owner = group.primary.owner
+        files = [entry for entry in group.entries if entry.tracker.kind == "fds"]
+        if not files or owner is None or owner.info.type != "test":
+            return False
+        scratch = self._settings().scratch()
+        targets = (describe(entry, self._ledger).target for entry in files)
+        return bool(scratch) and any(one.startswith(f"{scratch}/") for one in targets)
 
     def _look_for_holder(self, group: Group) -> bool:
         # That a function can be reached says nothing of what else the same call has made.

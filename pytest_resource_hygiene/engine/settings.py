@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_resource_hygiene.engine.allowances import Allowance
     from pytest_resource_hygiene.engine.baseline import Baseline
@@ -29,6 +29,7 @@ class EngineSettings(NamedTuple):
         allowances: leaks allowed everywhere.
         known: the baseline of known leaks, if there is one.
         root: the project's folder, for paths that are the same on every machine.
+        scratch: returns the folder in which tests have folders of their own; empty if none has.
     """
 
     severity: Mapping[str, str] = MappingProxyType({})
@@ -41,3 +42,4 @@ class EngineSettings(NamedTuple):
     allowances: tuple[Allowance, ...] = ()
     known: Baseline | None = None
     root: str = ""
+    scratch: Callable[[], str] = str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.ledger import Ledger
     from pytest_resource_hygiene.engine.owners import Owner
 
-__all__ = ["Settler"]
+__all__ = ["Settler", "describe"]
 
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
@@ -155,6 +155,10 @@ def describe(entry: Entry, ledger: Ledger) -> Description:
     if entry.description is not None:
         return entry.description
     value = entry.value
+    if (
+        value is None and entry.is_gone
+    ):  # which no tracker is to meet, and which nobody will be told
+        return Description(summary=f"{entry.tracker.title} that is gone by now")
     try:
         with ledger.recorder.mute():
             entry.description = entry.tracker.describe(entry.key, value, entry.old)

@@ -28,6 +28,8 @@ _PLACES: tuple[tuple[str, str, Habit], ...] = (
     ("trio/_core/_thread_cache.py", "", "pool"),
     ("asgiref/sync.py", "", "pool"),
     ("anyio/_backends/_asyncio.py", "run_sync_in_worker_thread", "pool"),
+    # A loop's own, which ends the loop's idle processes when the loop's runner cancels it.
+    ("anyio/_backends/_asyncio.py", "setup_process_pool_exit_at_shutdown", "pool"),
     # One thread per waited-for child, which ends with that child.
     ("asyncio/unix_events.py", "add_child_handler", "pool"),
     ("weakref.py", "__init__", "singleton"),

@@ -182,7 +182,14 @@ def engine_settings(config: pytest.Config, trackers: list[Tracker]) -> EngineSet
         max_listeners=value_of(config, "max-listeners"),
         allowances=allowances,
         root=str(config.rootpath),
+        scratch=lambda: _folder_of_tests(config),
     )
+
+
+def _folder_of_tests(config: pytest.Config) -> str:
+    """Return the folder in which each ``tmp_path`` lies, without making it; there is no public way."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    return str(getattr(factory, "_basetemp", None) or "")
 
 
 def stop_files() -> list[str]:

@@ -256,6 +256,22 @@ def test_what_goes_while_it_is_described_went_by_itself(make: Callable[..., Benc
     assert kept
 
 
+def test_what_ends_while_another_is_described_is_not_asked(make: Callable[..., Bench]) -> None:
+    """A thread's object may go at any time: a tracker that finds nothing there is not at fault."""
+
+    class Pair(Handles):
+        def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
+            kept[1:] = []
+            return Description(f"handle {id(value.end)}")
+
+    bench = make(Pair())
+    test = bench.begin()
+    kept = [bench.tracker.open(), bench.tracker.open()]
+
+    assert [leak.count for leak in bench.checker.close(test)] == [1]
+    assert bench.checker.failures == []
+
+
 @pytest.mark.parametrize(("kind", "told"), [("threads", 0), ("fds", 1)])
 def test_what_can_end_by_itself_may_have_done_so_in_a_long_collection(
     make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, kind: str, told: int

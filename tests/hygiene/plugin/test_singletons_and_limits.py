@@ -113,6 +113,30 @@ def test_a_handler_on_a_librarys_logger_is_judged_by_who_put_it_there(project: P
     assert {one["origin"]["source"] for one in run.failing} == {"recorded"}
 
 
+def test_a_file_in_the_tests_own_folder_is_no_singleton(project: Project) -> None:
+    """A library's logger keeps the file that it was given: it outlives the folder of the test."""
+    library = project.path / "lib" / "site-packages"
+    project.write("lib/site-packages/somelog.py", """
+        FILES = []
+        def add(path): FILES.append(open(path, "a")); return len(FILES) - 1
+        def remove(number): FILES.pop(number).close()
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import somelog
+        def test_leaks(tmp_path): somelog.add(tmp_path / "log")
+        def test_closes(tmp_path): somelog.remove(somelog.add(tmp_path / "log"))
+        @pytest.fixture(scope="session", autouse=True)
+        def log(tmp_path_factory): somelog.add(tmp_path_factory.mktemp("log") / "log")
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(library)})
+
+    assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_leaks"], run.text
+    assert [one["owner"]["type"] for one in run.notes] == ["fixture"]
+
+
 def test_an_exit_callback_that_moves_to_the_end_is_no_new_one(project: Project) -> None:
     """Taken out and registered again in one test it is the old one; in a later test it is new.
 

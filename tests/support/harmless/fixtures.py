@@ -172,6 +172,16 @@ FIXTURES = (
             taken = [pool.get() for _ in range(again + 1)]
             pool.idle += taken
         """),
+    Harmless("connections_of_a_driver_in_c_that_a_session_fixture_keeps", """
+        import _socket  # like those of a database's driver: known to no module but their own
+        @pytest.fixture(scope="session")
+        def engine():
+            engine = {"idle": []}; yield engine
+            for one in engine["idle"]: one.close()
+        @again
+        def test_it(engine, again):
+            engine["idle"].append(_socket.socket(_socket.AF_INET, _socket.SOCK_STREAM))
+        """),
     Harmless("descriptor_numbers_kept_by_a_module_fixture", """
         class Files:
             def __init__(self): self.fds = []; self.pipe = None

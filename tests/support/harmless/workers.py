@@ -7,6 +7,14 @@ from support.harmless.case import Harmless
 __all__ = ["WORKERS"]
 
 WORKERS = (
+    Harmless("processes_that_anyio_keeps_for_a_loop", """
+        import anyio.to_process
+        @pytest.fixture
+        def anyio_backend(): return "asyncio"
+        @pytest.mark.anyio
+        @again
+        async def test_it(again): assert await anyio.to_process.run_sync(abs, -1) == 1
+        """, plugins=("anyio",), waits=True),
     Harmless("executor_told_to_shut_down_without_waiting", """
         @again
         def test_it(again):
