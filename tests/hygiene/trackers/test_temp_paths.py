@@ -345,14 +345,16 @@ def test_kind_is_off_unless_asked_for() -> None:
 def test_segments_of_others_and_from_before_are_not_ours(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where they are mapped into this process: somebody had them before we looked."""
+    """Also where a test maps them into this process: somebody had made them before."""
     monkeypatch.setattr(temp_paths, "_SHM", str(folder))
     before, since = folder / "before", folder / "since"
     before.touch()
-    monkeypatch.setattr(temp_paths, "_mapped", lambda: {str(before), str(since)})
+    mapped: set[str] = set()
+    monkeypatch.setattr(temp_paths, "_mapped", lambda: mapped)
     probe = Probe(TempPathTracker())
     try:
         since.touch()
+        mapped |= {str(before), str(since)}
         assert list(probe.added().values()) == [str(since)]
         monkeypatch.setattr(os, "getuid", lambda: since.stat().st_uid + 1)
         assert not probe.added()
