@@ -122,8 +122,8 @@ def _run_pytest(command: Command, arguments: argparse.Namespace) -> int:
     python = python_of(command)
     if python is not None and not _succeeds([*python, "-c", _HAS_PLUGIN]):
         raise SettingsError(
-            f"run: {command.head[0]} belongs to {python[0]}, which lacks pytest-resource-hygiene. "
-            "Install it there, or run `python -m pytest` of an environment that has it."
+            f"run: {python[0]}, on which this pytest runs, lacks pytest-resource-hygiene. "
+            "Install it there, or give `python -m pytest` of an environment that has it."
         )
     status = _call([*command.head, *_pytest_options(arguments), *command.tail])
     return _PYTEST_STATUS.get(status, status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.reports.leaks import FoundLeak, leaks_of, location_of
+from pytest_resource_hygiene.reports.plain_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,10 +36,11 @@ def _command(leak: FoundLeak) -> str:
 def _message(leak: FoundLeak) -> str:
     rows = [leak.summary, f"made: {leak.place}", f"by: {leak.owner}"]
     if leak.first["hint"]:
-        rows.append(f"fix: {leak.first['hint']}")
+        rows.append(f"fix: {one_line(leak.first['hint'])}")
     if len(leak.nodeids) > 1:
         more = ", ..." if len(leak.nodeids) > _MAX_TESTS else ""
-        rows.append(f"in {len(leak.nodeids)} tests: {', '.join(leak.nodeids[:_MAX_TESTS])}{more}")
+        tests = ", ".join(map(one_line, leak.nodeids[:_MAX_TESTS]))
+        rows.append(f"in {len(leak.nodeids)} tests: {tests}{more}")
     return "\n".join(rows)
 
 

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_resource_hygiene.reports.plain_text import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -16,6 +18,8 @@ _ORDER = {"fail": 0, "known": 1, "note": 2, "allowed": 3}
 
 class FoundLeak(NamedTuple):
     """Findings with one fingerprint and one severity: one line that leaks for one owner.
+
+    Its words are fit to be shown: a thread's name may hold anything, and logs are terminals too.
 
     Attributes:
         first: the finding that stands for all.
@@ -38,14 +42,14 @@ class FoundLeak(NamedTuple):
     def summary(self) -> str:
         """Kind, count and resource in one clause."""
         count = f"{self.first['count']} x " if self.first["count"] > 1 else ""
-        return f"{self.first['kind']}: {count}{self.first['summary']}"
+        return one_line(f"{self.first['kind']}: {count}{self.first['summary']}")
 
     @property
     def owner(self) -> str:
         """Who answers, in words."""
         owner = self.first["owner"]
         scope = f" ({owner['scope']} scope)" if owner["type"] == "fixture" else ""
-        return f"{owner['type']} {owner['name']}{scope}"
+        return one_line(f"{owner['type']} {owner['name']}{scope}")
 
     @property
     def place(self) -> str:
@@ -53,7 +57,7 @@ class FoundLeak(NamedTuple):
         origin = self.first["origin"]
         if not origin:
             return "nobody saw where"
-        return f"{origin['file']}:{origin['line']} in {origin['function']}"
+        return one_line(f"{origin['file']}:{origin['line']} in {origin['function']}")
 
 
 def leaks_of(findings: Iterable[Mapping[str, Any]]) -> list[FoundLeak]:

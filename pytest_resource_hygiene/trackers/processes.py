@@ -124,10 +124,9 @@ class ProcessTracker(Tracker):
             self._note_pid(new.pop(), self._forks.pop())
 
     def _note_pid(self, pid: int, creation: Creation) -> None:
-        if pid > 0:
-            self._events += 1
-            self._has_children = True
-            self._made[pid] = creation
+        self._events += 1
+        self._has_children = True
+        self._made[pid] = creation
 
     def reading(self) -> object:
         """Return forks seen, and whether there is any child, running or ended."""

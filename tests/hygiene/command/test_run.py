@@ -201,7 +201,7 @@ def test_a_pytest_without_the_plugin_is_told(folder: Path) -> None:
         done = run(folder, "--", *words)
 
         assert done.returncode == 2
-        assert f"belongs to {folder}/python3, which lacks pytest-resource-hygiene" in done.stderr
+        assert f"run: {folder}/python3, on which this pytest runs, lacks pytest-" in done.stderr
 
 
 def test_pytest_runs_with_the_plugin_on(folder: Path) -> None:

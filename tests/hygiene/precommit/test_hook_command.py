@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.repository import Repository
 
-from pytest_resource_hygiene.precommit import cli
+from pytest_resource_hygiene.precommit import cli, staged
 from pytest_resource_hygiene.precommit.running import Outcome
 from pytest_resource_hygiene.precommit.staged import Change, changed_lines, staged_changes
 
@@ -133,6 +133,14 @@ def test_many_files_are_not_all_named(
     line = capsys.readouterr().out.splitlines()[0]
     assert line.endswith(" …")
     assert line.count(".py") == 5
+
+
+def test_a_copy_is_a_new_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Git tells of copies where it is configured to; the original has not changed."""
+    told = b"C100\0a.py\0b.py\0R100\0c.py\0d.py\0"
+    monkeypatch.setattr(staged, "_git", lambda *_arguments, **_more: told)
+
+    assert staged_changes(tmp_path) == [Change(None, "b.py"), Change("c.py", "d.py")]
 
 
 def test_every_kind_of_change_is_read(repository: Repository) -> None:

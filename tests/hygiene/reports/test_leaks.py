@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.reports import finding
 
-from pytest_resource_hygiene.reports.leaks import location_of
+from pytest_resource_hygiene.reports.leaks import leaks_of, location_of
 
 
 def _origin(file: str, line: int = 7) -> dict[str, object]:
@@ -33,3 +33,15 @@ def test_what_was_made_by_nobody_knows_whom_is_at_the_test_or_nowhere() -> None:
     assert location_of(finding(nodeid="t.py::test_x", origin=None)) == ("t.py", 1)
     assert location_of(finding(nodeid="", origin=None)) is None
     assert location_of(finding(origin=_origin("a.py", 0))) == ("a.py", 1)
+
+
+def test_words_that_would_act_are_shown_instead() -> None:
+    """On a terminal, in the log of a job: neither colours nor lines nor the direction of writing."""
+    name = "\x1b[31m\n::error::forged\u202e"
+    leak = leaks_of([
+        finding(summary=name, owner={"type": "test", "name": name, "scope": "function"},
+                origin=_origin(name)),
+    ])[0]  # fmt: skip
+
+    for text in (leak.summary, leak.owner, leak.place):
+        assert r"\x1b[31m\n::error::forged\u202e" in text

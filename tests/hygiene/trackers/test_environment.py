@@ -14,7 +14,11 @@ import pytest
 
 from pytest_resource_hygiene.recorder import Creation, Recorder
 from pytest_resource_hygiene.tracker import Moment
-from pytest_resource_hygiene.trackers.environment import EnvironmentTracker, make_tracker
+from pytest_resource_hygiene.trackers.environment import (
+    EnvironmentTracker,
+    _Modules,
+    make_tracker,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -359,3 +363,30 @@ def test_wraps_are_undone() -> None:
     Probe().recorder.stop()
 
     assert before == (os.umask, locale.setlocale)
+
+
+def test_what_was_taken_away_first_is_what_must_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in that comes and goes meanwhile is not waited for."""
+    modules, first = _Modules(), types.ModuleType(MODULE)
+    monkeypatch.setitem(sys.modules, MODULE, first)
+    modules.look()
+    for present in (None, types.ModuleType(MODULE), None):
+        sys.modules.pop(MODULE, None)
+        if present is not None:
+            sys.modules[MODULE] = present
+        assert modules.look() == {MODULE}
+    sys.modules[MODULE] = first
+
+    assert modules.look() == frozenset()
+
+
+def test_what_is_no_module_is_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anything may be put into the table, without weak references as well."""
+    modules = _Modules()
+    odd: Any = (1, 2)
+    monkeypatch.setitem(sys.modules, MODULE, odd)
+    modules.look()
+
+    assert modules.look() == frozenset()
+    sys.modules[MODULE] = types.ModuleType(MODULE)
+    assert modules.look() == {MODULE}

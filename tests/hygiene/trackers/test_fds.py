@@ -14,6 +14,8 @@ from pytest_resource_hygiene.trackers.fds import FdTracker
 from pytest_resource_hygiene.trackers.sockets import SocketTracker
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_resource_hygiene.recorder import Recorder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are POSIX's")
@@ -37,6 +39,16 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are
 )
 def test_an_opening_is_of_the_file_that_it_names(recorded: object, target: str, same: bool) -> None:
     assert fds._same_path(recorded, target) is same
+
+
+def test_an_opening_through_a_linked_folder_is_of_the_file_behind_it(tmp_path: Path) -> None:
+    """The kernel names a file by its real path."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "x").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    target = os.path.realpath(tmp_path / "real" / "x")
+
+    assert fds._same_path(str(tmp_path / "link" / "x"), target)
 
 
 @pytest.mark.parametrize(

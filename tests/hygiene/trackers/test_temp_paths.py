@@ -339,3 +339,24 @@ def test_specimen_is_seen_and_leaves_nothing(probe: Probe) -> None:
 def test_kind_is_off_unless_asked_for() -> None:
     """Files on disk are a matter of taste: the kind is one flag away."""
     assert TempPathTracker.severity == "off"
+
+
+@needs_shm
+def test_segments_of_others_and_from_before_are_not_ours(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a test maps them into this process: somebody had made them before."""
+    monkeypatch.setattr(temp_paths, "_SHM", str(folder))
+    before, since = folder / "before", folder / "since"
+    before.touch()
+    mapped: set[str] = set()
+    monkeypatch.setattr(temp_paths, "_mapped", lambda: mapped)
+    probe = Probe(TempPathTracker())
+    try:
+        since.touch()
+        mapped |= {str(before), str(since)}
+        assert list(probe.added().values()) == [str(since)]
+        monkeypatch.setattr(os, "getuid", lambda: since.stat().st_uid + 1)
+        assert not probe.added()
+    finally:
+        probe.recorder.stop()

@@ -103,9 +103,10 @@ def test_each_sort_of_thread_has_its_own_way_to_end(
         executor.submit(done.wait)
         (worker,) = executor._threads
         pools: Any = pool
-        assert "executor.shutdown()" in str(_hint(tracker, worker))
-        assert "pool.close()" in str(_hint(tracker, pools._pool[0]))
-        done.set()
+        of_executor, of_pool = _hint(tracker, worker), _hint(tracker, pools._pool[0])
+        done.set()  # before anything can fail, or the block would wait for it
+    assert "executor.shutdown()" in str(of_executor)
+    assert "pool.close()" in str(of_pool)
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
         serves = threading.Thread(target=server.serve_forever)
         assert "server.shutdown()" in str(_hint(tracker, serves))

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.trackers.listeners import (
-    ListenerTracker,
-)
+from pytest_resource_hygiene.trackers import listeners
+from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 
 if TYPE_CHECKING:
     import types
@@ -91,6 +90,20 @@ class TestHooks:
 
         assert threading.excepthook is threading.__excepthook__
 
+    def test_hook_of_the_whole_run_is_put_back(
+        self, probe: Probe, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Later releases of pytest set a function once, and want it back."""
+        hook = functools.partial(print)
+        monkeypatch.setattr(listeners, "_RUNNER", "builtins")  # print's module
+        monkeypatch.setattr(threading, "excepthook", hook)
+        probe.rebase()
+        monkeypatch.setattr(threading, "excepthook", Component().on_event)
+        [(key, (value, old))] = probe.replaced().items()
+        assert probe.tracker.restore(key, value, old)
+
+        assert threading.excepthook is hook
+
     def test_hook_without_a_name_is_named_by_its_class(
         self, probe: Probe, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -126,6 +139,19 @@ class TestWarnings:
             assert not probe.replaced()
             probe.tracker.forget()
             assert probe.tracker.creation(key, value) is None
+
+    def test_filters_that_are_put_back_are_asked_anew(
+        self, probe: Probe, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What the other filters have decided is cached by the place that warns."""
+        told: list[None] = []
+        monkeypatch.setattr(warnings, "_filters_mutated", lambda: told.append(None), raising=False)
+        warnings.filters.insert(0, ("error", None, BytesWarning, None, 0))  # type: ignore[attr-defined]
+        [(key, (value, old))] = probe.replaced().items()
+        assert told == []
+        assert probe.tracker.restore(key, value, old)
+
+        assert told == [None]
 
     def test_removed_and_reordered_filters_are_named(self, probe: Probe) -> None:
         """Filters that vanish count as well, and a line number is shown."""

@@ -82,6 +82,7 @@ class TestLogging:
         assert "test_filter_is_added_until_removed" in functions_of(
             probe.tracker.creation(key, value)
         )
+        assert probe.tracker.kept_in(key, value) == LOGGER
 
         owner.removeFilter(accept)
 
