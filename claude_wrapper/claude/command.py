@@ -60,6 +60,8 @@ QUIET = {
     # A compacted conversation is not the one the client sent, and cannot be rewound.
     "DISABLE_COMPACT": "1",
     "DISABLE_AUTO_COMPACT": "1",
+    # Who names an older model wants that one; the CLI would take the newest of its kind in its place.
+    "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP": "1",
     # Tools keep the client's plain names, and are all sent, not searched for.
     "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
     "ENABLE_TOOL_SEARCH": "false",

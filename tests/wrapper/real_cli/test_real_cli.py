@@ -94,6 +94,14 @@ def test_changing_the_system_prompt_costs_no_request_of_its_own(
     assert len(api.requests()) - before == 2
 
 
+@pytest.mark.parametrize("model", ["claude-opus-4-1", "claude-opus-4-20250514", "claude-next-9"])
+def test_the_model_that_was_named_is_asked(client: openai.OpenAI, api: FakeApi, model: str) -> None:
+    """Left to itself the CLI takes the newest Opus for older ones, and says nothing."""
+    messages: Any = [{"role": "user", "content": "x"}]
+    client.chat.completions.create(model=model, messages=messages)
+    assert api.last()["model"] == model
+
+
 def test_history_arrives_as_it_was_sent(client: openai.OpenAI, api: FakeApi) -> None:
     messages: Any = [
         {"role": "user", "content": "u1"},
