@@ -62,6 +62,11 @@ QUIET = {
     "DISABLE_AUTO_COMPACT": "1",
     # Who names an older model wants that one; the CLI would take the newest of its kind in its place.
     "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP": "1",
+    # A refusal is an answer; the CLI would ask once more, of another model too, on the same bill.
+    "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
+    "CLAUDE_CODE_NO_MODEL_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_MODEL_ACCESS_FALLBACK": "1",
     # Tools keep the client's plain names, and are all sent, not searched for.
     "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
     "ENABLE_TOOL_SEARCH": "false",

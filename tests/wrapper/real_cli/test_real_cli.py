@@ -208,6 +208,19 @@ def test_the_token_limit_ends_the_answer(client: openai.OpenAI, api: FakeApi) ->
     assert texts(api.last()) == ["next"]
 
 
+@pytest.mark.parametrize("model", [MODEL, "claude-opus-5-5"])
+def test_a_refusal_is_the_answer_and_nobody_is_asked_again(
+    client: openai.OpenAI, api: FakeApi, model: str
+) -> None:
+    before = len(api.requests())
+    messages: Any = [{"role": "user", "content": "[[refuse]] [[text:no]]"}]
+    choice = client.chat.completions.create(model=model, messages=messages).choices[0]
+    assert (choice.message.content, choice.finish_reason) == ("no", "content_filter")
+    assert len(api.requests()) == before + 1
+    ask(client, "next")
+    assert texts(api.last()) == ["next"]
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [(400, openai.BadRequestError), (401, openai.AuthenticationError), (429, openai.RateLimitError),
