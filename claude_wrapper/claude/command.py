@@ -100,6 +100,7 @@ def build_command(
     environ: Mapping[str, str],
     mark: str,
     past: Path | None = None,
+    model: str = "",
 ) -> ClaudeCommand:
     """The command for one child.
 
@@ -112,6 +113,7 @@ def build_command(
         environ: The environment of the server, of which a fixed list is passed on.
         mark: By which its descendants are recognised, also by a later start.
         past: A transcript to begin with.
+        model: The model to begin with.
     """
     bare = ("--bare",) if environ.get("ANTHROPIC_API_KEY") else ()
     env = {
@@ -123,7 +125,8 @@ def build_command(
         RUN_VARIABLE: mark,
     }
     resume = () if past is None else ("--resume", str(past))
-    argv = (*binary.prefix, *ARGUMENTS, *bare, *resume)
+    named = (f"--model={model}",) if model else ()
+    argv = (*binary.prefix, *ARGUMENTS, *bare, *resume, *named)
     return ClaudeCommand(argv=argv, env=env, cwd=workspace.cwd)
 
 

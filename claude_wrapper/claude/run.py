@@ -165,7 +165,9 @@ class Run:
         past = None
         if self._pool.takes_pasts:
             held = len(worker.context.fingerprints)
-            past = past_of(self._wanted.history, self._wanted.fingerprints, held)
+            past = past_of(
+                self._wanted.history, self._wanted.fingerprints, held, self._request.model
+            )
         if past is None:
             return worker
         self._worker = None
