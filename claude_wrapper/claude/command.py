@@ -60,6 +60,13 @@ QUIET = {
     # A compacted conversation is not the one the client sent, and cannot be rewound.
     "DISABLE_COMPACT": "1",
     "DISABLE_AUTO_COMPACT": "1",
+    # Who names an older model wants that one; the CLI would take the newest of its kind in its place.
+    "CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP": "1",
+    # A refusal is an answer; the CLI would ask once more, of another model too, on the same bill.
+    "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK": "1",
+    "CLAUDE_CODE_NO_MODEL_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_MODEL_ACCESS_FALLBACK": "1",
     # Tools keep the client's plain names, and are all sent, not searched for.
     "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
     "ENABLE_TOOL_SEARCH": "false",
@@ -93,6 +100,7 @@ def build_command(
     environ: Mapping[str, str],
     mark: str,
     past: Path | None = None,
+    model: str = "",
 ) -> ClaudeCommand:
     """The command for one child.
 
@@ -105,6 +113,7 @@ def build_command(
         environ: The environment of the server, of which a fixed list is passed on.
         mark: By which its descendants are recognised, also by a later start.
         past: A transcript to begin with.
+        model: The model to begin with.
     """
     bare = ("--bare",) if environ.get("ANTHROPIC_API_KEY") else ()
     env = {
@@ -116,7 +125,8 @@ def build_command(
         RUN_VARIABLE: mark,
     }
     resume = () if past is None else ("--resume", str(past))
-    argv = (*binary.prefix, *ARGUMENTS, *bare, *resume)
+    named = (f"--model={model}",) if model else ()
+    argv = (*binary.prefix, *ARGUMENTS, *bare, *resume, *named)
     return ClaudeCommand(argv=argv, env=env, cwd=workspace.cwd)
 
 

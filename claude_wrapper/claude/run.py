@@ -165,7 +165,9 @@ class Run:
         past = None
         if self._pool.takes_pasts:
             held = len(worker.context.fingerprints)
-            past = past_of(self._wanted.history, self._wanted.fingerprints, held)
+            past = past_of(
+                self._wanted.history, self._wanted.fingerprints, held, self._request.model
+            )
         if past is None:
             return worker
         self._worker = None
@@ -261,7 +263,9 @@ class Run:
         if event.event.get("type") == "message_start":
             self._turn.opening_usage = self._reader.usage
         self._turn.publish(*pieces)
-        return self._finish(keep=False) if self._reader.reason == "length" else None
+        # The CLI would go on by itself where the limit was met, and explain a refusal.
+        is_over = self._reader.reason in ("length", "content_filter")
+        return self._finish(keep=False) if is_over else None
 
     async def _wait_for_consumer(self, worker: Worker) -> None:
         """Stop listening to the process until the client has caught up: it then waits, too."""
@@ -306,9 +310,19 @@ class Run:
         )
 
     def _is_new_round(self, event: ApiEvent) -> bool:
-        """The CLI answered a call by itself (an unknown tool): the client has seen it, so end."""
-        is_start = event.event.get("type") == "message_start"
-        return is_start and bool(self._reader.call_ids) and self._reader.reason == "tool_calls"
+        """The CLI asks the model once more by itself: the client has its answer already, so end.
+
+        It does so after a call of an unknown tool, which it answers itself.
+
+        Raises:
+            CliFailedError: The answer was not whole yet; the client has seen a part of it.
+        """
+        reader = self._reader
+        if event.event.get("type") != "message_start" or not reader.has_begun:
+            return False
+        if reader.reason is None:
+            raise CliFailedError("the CLI began its answer anew after a part of it")
+        return True
 
     def _conclude(self, result: ResultEvent) -> bool:
         if result.is_error:

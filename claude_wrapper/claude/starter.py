@@ -76,7 +76,7 @@ class Starter:
             child = await self._table.spawn(past)
             worker = Worker(child, self._tracker, wanted.schema, self._clock())
             try:
-                await worker.start()
+                await worker.start(wanted.request.system)
                 await worker.prove(past, wanted.request)
                 child.forget_past()
             except (WrapperError, OSError):

@@ -247,7 +247,7 @@ class ProcessTable:
         workspace.config.mkdir(mode=0o700, parents=True, exist_ok=True)
         return build_command(
             self._binary, workspace, self._environ, self._mark(folder),
-            None if past is None else folder / PAST,
+            None if past is None else folder / PAST, "" if past is None else past.model,
         )  # fmt: skip
 
     def _own_config(self, folder: Path) -> Path:

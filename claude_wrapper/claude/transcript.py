@@ -39,11 +39,13 @@ class Past:
         messages: The conversation so far; it ends with an answer of the model that calls no tool.
         fingerprints: Of the messages.
         tip: The name of the last one in the file.
+        model: Who is asked: a change of the model later would be told to the model.
     """
 
     messages: tuple[Message, ...]
     fingerprints: list[bytes]
     tip: str
+    model: str
 
     def write(self, path: Path) -> None:
         """Write the file, readable by nobody else.
@@ -76,20 +78,25 @@ class Past:
             parent = name
 
 
-def past_of(messages: tuple[Message, ...], fingerprints: list[bytes], held: int) -> Past | None:
+def past_of(
+    messages: tuple[Message, ...], fingerprints: list[bytes], held: int, model: str
+) -> Past | None:
     """What a new process should begin with, or None where there is no use in it.
 
     Args:
         messages: The conversation before the newest user turn.
         fingerprints: Of the messages.
         held: How many of them a process holds already.
+        model: Who is asked.
     """
     end = len(messages)
     while end and (messages[end - 1].role != "assistant" or messages[end - 1].tool_calls):
         end -= 1
     if _user_turns(messages[held:end]) < MANY_TURNS or not all(map(_is_plain, messages[:end])):
         return None
-    return Past(messages=messages[:end], fingerprints=fingerprints[:end], tip=str(uuid.uuid4()))
+    return Past(
+        messages=messages[:end], fingerprints=fingerprints[:end], tip=str(uuid.uuid4()), model=model
+    )
 
 
 def turns_of(messages: tuple[Message, ...]) -> list[tuple[Message, ...]]:

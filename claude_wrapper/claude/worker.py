@@ -91,8 +91,11 @@ class Worker:
         """The ids of the tool calls that wait for their results."""
         return self.link.tools.parked
 
-    async def start(self) -> None:
+    async def start(self, system: str = "") -> None:
         """Shake hands.
+
+        Args:
+            system: The system prompt to begin with.
 
         Raises:
             CliFailedError: The process ended, at once or after its answer, or did not answer in
@@ -103,11 +106,12 @@ class Worker:
             "initialize",
             deadline=START_DEADLINE,
             hooks=None,
-            systemPrompt=[NEUTRAL_SYSTEM],
+            systemPrompt=[system or NEUTRAL_SYSTEM],
             # With a snapshot the first client's system prompt would stay for ever.
             systemPromptSnapshot=False,
             **schema,
         )
+        self._system = system or NEUTRAL_SYSTEM
         if self.has_ended:
             raise CliFailedError("the CLI ended right after it had started")
 

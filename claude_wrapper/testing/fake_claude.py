@@ -16,7 +16,8 @@ what the demo shows::
     [[deaf]]                    from the end of this turn on nothing is answered any more
     [[mute]]                    close the output after the first piece, and live on
     [[garbage]] [[partial]]     after the first piece a line that is no JSON, or half a line
-    [[maxtok]]                  stop at the token limit, then go on by itself as the real one does
+    [[maxtok]] [[refuse]]       stop at the token limit, or refuse, then ask once more by itself
+    [[anew]]                    after each piece begin the answer anew
     [[stopseq:END]]             stop because this sequence was met
     [[crash]]                   die after the first piece
     [[huge:2000000]]            one piece of so many characters, so one very long line
@@ -247,7 +248,7 @@ class _FakeClaude:
         self.wire.event("content_block_stop", index=0)
         text = "".join(pieces)
         self.speech.finish_message([{"type": "text", "text": text}], *script.ending())
-        if "maxtok" in script:
+        if {"maxtok", "refuse"} & script.flags.keys():
             self.conversation.add("user", CONTINUE)
             await asyncio.sleep(0.05)
             return await self.say(["never", "wanted"], Script(""))
@@ -258,6 +259,8 @@ class _FakeClaude:
         """Whatever goes wrong after the first piece."""
         if "crash" in script:
             os._exit(9)
+        if "anew" in script:
+            self.speech.message_start()
         if "garbage" in script:
             self.wire.send_raw("Segmentation fault\n")
         if "partial" in script:

@@ -62,7 +62,8 @@ class Script:
         """Why the answer stops, and the sequence that was met."""
         if "stopseq" in self.flags:
             return "stop_sequence", self.flags["stopseq"]
-        return ("max_tokens" if "maxtok" in self.flags else "end_turn"), None
+        reasons = {"maxtok": "max_tokens", "refuse": "refusal"}
+        return next((reasons[name] for name in reasons if name in self.flags), "end_turn"), None
 
     def _start_process(self) -> int:
         """Start what outlives us when nobody looks after it; its pid."""

@@ -33,7 +33,7 @@ def talk(turns: int, *more: Message) -> tuple[Message, ...]:
 
 
 def past(messages: tuple[Message, ...], held: int = 0) -> Past | None:
-    return past_of(messages, [fingerprint(message) for message in messages], held)
+    return past_of(messages, [fingerprint(message) for message in messages], held, "sonnet")
 
 
 async def sent(cli: Engine, *messages: Message) -> list[tuple[str, Any]]:

@@ -133,6 +133,24 @@ async def test_the_token_limit_ends_the_answer_instead_of_going_on(tmp_path: Pat
     assert events[-1].reason == "length"
 
 
+async def test_a_refusal_is_the_answer_whatever_the_cli_does_about_it(tmp_path: Path) -> None:
+    """It asks once more by itself: the client got both answers as one."""
+    async with engine(tmp_path, ONE) as cli:
+        events = await read(cli.start(user("[[refuse]] [[text:no]]")))
+        seen = json.loads(await cli.text(user("[[context]]")))
+    assert [e.text for e in events if isinstance(e, TextDelta)] == ["no"]
+    assert isinstance(events[-1], TurnEnd)
+    assert events[-1].reason == "content_filter"
+    assert len(seen["messages"]) == 1
+
+
+async def test_an_answer_that_begins_anew_is_no_answer(tmp_path: Path) -> None:
+    async with engine(tmp_path, ONE) as cli:
+        with pytest.raises(CliFailedError, match="anew after a part of it"):
+            await cli.text(user("[[anew]] [[chunks:3]]"))
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+
+
 @pytest.mark.parametrize("status", [400, 401, 429, 529])
 async def test_api_errors_keep_their_status_and_the_process(tmp_path: Path, status: int) -> None:
     async with engine(tmp_path, ONE) as cli:

@@ -43,6 +43,13 @@ def ask(client: openai.OpenAI, text: Any, **more: Any) -> Any:
     return client.chat.completions.create(model=MODEL, messages=messages, **more)
 
 
+def only_text(message: dict[str, Any]) -> str:
+    """The text of a message that has nothing else."""
+    content = message["content"]
+    [block] = [{"text": content}] if isinstance(content, str) else content
+    return str(block["text"])
+
+
 def texts(body: dict[str, Any]) -> list[str]:
     """The conversation of a request, the CLI's own system messages left out."""
     spoken = [m for m in body["messages"] if m["role"] != "system"]
@@ -92,6 +99,14 @@ def test_changing_the_system_prompt_costs_no_request_of_its_own(
         messages: Any = [{"role": "system", "content": text}, {"role": "user", "content": "x"}]
         client.chat.completions.create(model=MODEL, messages=messages)
     assert len(api.requests()) - before == 2
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-1", "claude-opus-4-20250514", "claude-next-9"])
+def test_the_model_that_was_named_is_asked(client: openai.OpenAI, api: FakeApi, model: str) -> None:
+    """Left to itself the CLI takes the newest Opus for older ones, and says nothing."""
+    messages: Any = [{"role": "user", "content": "x"}]
+    client.chat.completions.create(model=model, messages=messages)
+    assert api.last()["model"] == model
 
 
 def test_history_arrives_as_it_was_sent(client: openai.OpenAI, api: FakeApi) -> None:
@@ -196,6 +211,19 @@ def test_an_image_arrives(client: openai.OpenAI, api: FakeApi) -> None:
 def test_the_token_limit_ends_the_answer(client: openai.OpenAI, api: FakeApi) -> None:
     reply = ask(client, "[[maxtok]] [[text:cut]]")
     assert (reply.choices[0].message.content, reply.choices[0].finish_reason) == ("cut", "length")
+    ask(client, "next")
+    assert texts(api.last()) == ["next"]
+
+
+@pytest.mark.parametrize("model", [MODEL, "claude-opus-5-5"])
+def test_a_refusal_is_the_answer_and_nobody_is_asked_again(
+    client: openai.OpenAI, api: FakeApi, model: str
+) -> None:
+    before = len(api.requests())
+    messages: Any = [{"role": "user", "content": "[[refuse]] [[text:no]]"}]
+    choice = client.chat.completions.create(model=model, messages=messages).choices[0]
+    assert (choice.message.content, choice.finish_reason) == ("no", "content_filter")
+    assert len(api.requests()) == before + 1
     ask(client, "next")
     assert texts(api.last()) == ["next"]
 
@@ -339,7 +367,8 @@ def test_a_long_history_in_one_piece_arrives_as_it_was_sent(
     assert "be brief" in json.dumps(seen["system"])
     spoken = [m for m in seen["messages"] if m["role"] != "system"]
     assert len(spoken) == len(messages) - 1
-    assert texts(seen)[-2001:] == [m["content"] for m in messages[-2001:]]
+    # Whole messages: a change of the model, or of anything else, must not be told to the model.
+    assert [only_text(m) for m in spoken[-2001:]] == [m["content"] for m in messages[-2001:]]
     assert [part["type"] for part in spoken[0]["content"]] == ["text", "image"]
     assert spoken[0]["content"][0]["text"] == "@/etc/passwd"
     assert [part["type"] for part in spoken[1]["content"]] == ["text", "tool_use"]

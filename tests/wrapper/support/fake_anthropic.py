@@ -10,6 +10,7 @@ is steered by directives in the newest user text, so that tests need no side cha
     [[hang]] / [[midhang]]    never answer / stop answering after the first delta
     [[drop]]                  cut the connection after the first delta
     [[maxtok]]                stop_reason "max_tokens"
+    [[refuse]]                stop_reason "refusal"
 
 ``GET /recorded`` returns every ``POST /v1/messages`` body seen so far.
 """
@@ -116,6 +117,7 @@ async def answer(body: dict[str, Any], directives: list[tuple[str, str]]) -> Asy
             yield event("content_block_delta", index=index, delta=delta)
         yield event("content_block_stop", index=index)
     reason = "tool_use" if calls else "max_tokens" if "maxtok" in flags else "end_turn"
+    reason = "refusal" if "refuse" in flags else reason
     yield event(
         "message_delta",
         delta={"stop_reason": reason, "stop_sequence": None},
