@@ -21,6 +21,7 @@ __all__ = ["ItemRules", "has_late_markers", "read_markers"]
 
 _ALLOW = "allow_leak"
 _MODE = "resource_hygiene"
+_OURS = frozenset({_ALLOW, _MODE})
 
 
 class ItemRules(NamedTuple):
@@ -66,7 +67,10 @@ def has_late_markers(item: pytest.Item, rules: ItemRules | None) -> bool:
 
 
 def _count(item: pytest.Item) -> int:
-    return len([mark for mark in item.own_markers if mark.name in {_ALLOW, _MODE}])
+    count = 0
+    for mark in item.own_markers:  # in each test that has a marker of anybody's
+        count += mark.name in _OURS
+    return count
 
 
 class _Reader:
@@ -77,7 +81,7 @@ class _Reader:
 
     def marks(self, node: Any) -> tuple[tuple[pytest.Mark, str], ...]:
         own: list[tuple[pytest.Mark, str]] = [
-            (mark, _where(node)) for mark in node.own_markers if mark.name in {_ALLOW, _MODE}
+            (mark, _where(node)) for mark in node.own_markers if mark.name in _OURS
         ]
         parent = node.parent
         if parent not in self._of_parents:
