@@ -73,6 +73,7 @@ class Worker:
         # late has an effect all the same, and the next client must not live with it.
         self._flags: dict[str, Any] = {}
         self._system: str | None = NEUTRAL_SYSTEM
+        self._model: str | None = None
         self._offered: tuple[ToolSpec, ...] | None = ()
         self._server = 0
 
@@ -158,7 +159,7 @@ class Worker:
         self.context.undo()
         self.context.add(past.fingerprints)
         self.discard_inbox()
-        self.owner, self.session = request.owner, request.session
+        self.owner, self.session, self._model = request.owner, request.session, past.model
 
     def ask(self, prompt: tuple[Message, ...]) -> None:
         """Send the last user turn; the answer comes to the inbox."""
@@ -195,7 +196,7 @@ class Worker:
         """Whether the request continues what is held here (or nothing is held)."""
         if self.context.is_empty:
             return True
-        if self.owner != wanted.request.owner:
+        if self.owner != wanted.request.owner or not self._is_set_for(wanted.request):
             return False
         return self.context.is_prefix_of(wanted.fingerprints)
 
@@ -207,9 +208,17 @@ class Worker:
             and wanted.result_ids == parked
             and wanted.request.tools == self._offered
             and self.owner == wanted.request.owner
+            and self._is_set_for(wanted.request)
             and wanted.schema == self.schema
             and self.context.fingerprints == wanted.fingerprints
         )
+
+    def _is_set_for(self, request: TurnRequest) -> bool:
+        """Whether model and system prompt are those of the request.
+
+        Where they change within a conversation, the CLI writes a command and its output into it.
+        """
+        return request.model == self._model and (request.system or NEUTRAL_SYSTEM) == self._system
 
     def discard_inbox(self) -> None:
         """Forget what came after the turn was over."""
@@ -220,7 +229,7 @@ class Worker:
         if system != self._system:
             # A model named here would be tried out with a paid request of its own. Without one
             # the session falls back to the default model, so the flags must be set again.
-            self._system, self._flags = None, {}
+            self._system, self._model, self._flags = None, None, {}
             await self.link.channel.ask("set_model", system_prompt=system)
             self._system = system
 
@@ -232,9 +241,9 @@ class Worker:
         }
         flags = {"model": request.model, "env": env}
         if flags != self._flags:
-            self._flags = {}
+            self._flags, self._model = {}, None
             await self.link.channel.ask("apply_flag_settings", settings=flags)
-            self._flags = flags
+            self._flags, self._model = flags, request.model
 
     async def _set_tools(self, tools: tuple[ToolSpec, ...]) -> None:
         self._server = 1 - self._server

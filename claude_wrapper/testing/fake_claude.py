@@ -81,8 +81,10 @@ class _FakeClaude:
         self.is_chatty = "--fake-chatter" in options
         self.system = ""
         self.schema: dict[str, Any] | None = None
-        self.model = "claude-fake"
+        named = [option[8:] for option in options if option.startswith("--model=")]
+        self.model = named[0] if named else "claude-fake"
         self.env: dict[str, str] = {}
+        self.told: list[dict[str, Any]] = []
         self.servers: list[str] = []
         self.is_connected = False
         self.tools: list[dict[str, Any]] = []
@@ -135,14 +137,21 @@ class _FakeClaude:
 
     def on_apply_flag_settings(self, request: dict[str, Any]) -> dict[str, Any]:
         settings = request["settings"]
-        self.model = settings.get("model", self.model)
+        self.change_model(settings.get("model", self.model))
         self.env.update(settings.get("env") or {})
         return {}
 
     def on_set_model(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.model = request.get("model", "claude-fake-default")
+        self.change_model(request.get("model", "claude-fake-default"))
         self.system = request.get("system_prompt", self.system)
         return {"model": self.model}
+
+    def change_model(self, model: str) -> None:
+        """As the real one, which writes the command into a conversation that has begun."""
+        if model != self.model and self.conversation.messages():
+            text = f"<command-name>/model</command-name> {model}"
+            self.told.append({"type": "text", "text": text})
+        self.model = model
 
     def on_mcp_set_servers(self, request: dict[str, Any]) -> dict[str, Any]:
         before, self.servers = self.servers, list(request["servers"])
@@ -162,7 +171,8 @@ class _FakeClaude:
     async def work(self) -> None:
         while True:
             line = await self.queue.get()
-            self.conversation.begin(line.get("uuid", ""), line["message"]["content"])
+            content, self.told = [*self.told, *line["message"]["content"]], []
+            self.conversation.begin(line.get("uuid", ""), content)
             if line.get("shouldQuery") is False:
                 self.wire.result(num_turns=0)
                 continue

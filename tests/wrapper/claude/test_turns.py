@@ -22,7 +22,14 @@ from claude_wrapper.errors import (
     RequestTimeoutError,
     UpstreamError,
 )
-from claude_wrapper.model import TextDelta, ToolArgumentsDelta, ToolCallStarted, ToolSpec, TurnEnd
+from claude_wrapper.model import (
+    TextDelta,
+    ToolArgumentsDelta,
+    ToolCallStarted,
+    ToolSpec,
+    TurnEnd,
+    TurnRequest,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +82,33 @@ async def test_a_conversation_continues_without_being_loaded_again(tmp_path: Pat
         seen = json.loads(await cli.text(user("[[text:x]]"), assistant("x"), user("[[context]]")))
         assert cli.pool.roster.idle[0].context.points[0].uuid == kept
     assert [m["role"] for m in seen["messages"]] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [({"system": "one"}, {"system": "two"}), ({}, {"model": "opus"})]
+)
+async def test_a_change_of_model_or_system_prompt_is_not_told_to_the_model(
+    tmp_path: Path, first: dict[str, str], then: dict[str, str]
+) -> None:
+    """The CLI writes it into a conversation that has begun; so the conversation begins anew."""
+    talk = (user("[[text:x]]"), assistant("x"), user("[[context]]"))
+    async with engine(tmp_path, ONE) as cli:
+        await cli.text(talk[0], **first)
+        turn = cli.runner.start(TurnRequest(**{"model": "sonnet", "messages": talk, **then}))
+        said = "".join(e.text for e in await read(turn) if isinstance(e, TextDelta))
+    texts = [m["content"][0]["text"] for m in json.loads(said)["messages"]]
+    assert texts == ["[[text:x]]", "x", "[[context]]"]
+
+
+async def test_results_under_another_system_prompt_do_not_resume(tmp_path: Path) -> None:
+    async with engine(tmp_path, PoolLimits(warm=0, most=2, queue=4)) as cli:
+        turn = cli.start(user(TWO_CALLS), tools=(WEATHER,), system="one")
+        await read(turn)
+        assert turn.answer is not None
+        results = [result(call.id, "rain") for call in turn.answer.tool_calls]
+        before = cli.table.started_total
+        await cli.text(user(TWO_CALLS), turn.answer, *results, tools=(WEATHER,), system="two")
+        assert cli.table.started_total == before + 1
 
 
 async def test_history_is_loaded_in_order_when_no_process_holds_it(tmp_path: Path) -> None:

@@ -109,6 +109,25 @@ def test_the_model_that_was_named_is_asked(client: openai.OpenAI, api: FakeApi, 
     assert api.last()["model"] == model
 
 
+@pytest.mark.parametrize(
+    ("model", "system"), [(MODEL, "two"), ("claude-opus-5-5", "one")], ids=["system", "model"]
+)
+def test_a_change_within_a_conversation_is_not_told_to_the_model(
+    client: openai.OpenAI, api: FakeApi, model: str, system: str
+) -> None:
+    """Left to itself the CLI writes a command and its output into the client's message."""
+    said: Any = [{"role": "user", "content": "[[text:a]]"}]
+    rules: Any = [{"role": "system", "content": "one"}]
+    client.chat.completions.create(model=MODEL, messages=[*rules, *said])
+    said += [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]
+    rules[0]["content"] = system
+    client.chat.completions.create(model=model, messages=[*rules, *said])
+    seen = api.last()
+    spoken = [m for m in seen["messages"] if m["role"] != "system"]
+    assert [only_text(m) for m in spoken] == ["[[text:a]]", "a", "b"]
+    assert (seen["model"], system in json.dumps(seen["system"])) == (model, True)
+
+
 def test_history_arrives_as_it_was_sent(client: openai.OpenAI, api: FakeApi) -> None:
     messages: Any = [
         {"role": "user", "content": "u1"},
