@@ -37,7 +37,7 @@ def validate(model: type[_Body], document: Any, *, example: str) -> _Body:
     if not isinstance(document, dict):
         raise InvalidRequestError(f"the body must be a JSON object like {example}")
     try:
-        return model.model_validate(document)
+        return model.model_validate(document, strict=True)
     except ValidationError as error:
         raise _explain(error, document) from None
 

@@ -201,6 +201,18 @@ def test_strict_mode_refuses_in_every_dialect(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value"), [("stream", "yes"), ("max_tokens", True), ("max_tokens", "12"), ("n", "1")]
+)
+def test_a_value_of_another_type_is_refused_and_not_read_as_the_right_one(
+    http: httpx.Client, field: str, value: object
+) -> None:
+    """As the API of OpenAI does: ``"no"`` for a truth would be read as one thing or the other."""
+    reply = http.post("/v1/chat/completions", json={**body("x"), field: value})
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == field
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/v1/chat/completions", 405),
