@@ -49,8 +49,13 @@ class SpareDescriptors:
         """Close them if nothing can be opened any more."""
         if not self._held:
             return
+        import fcntl
+
+        fd, inode = next(iter(self._held.items()))
         try:
-            System.close(System.open_fd(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            if System.fstat(fd).st_ino == inode:
+                # To open anything would be an event that is heard, and taken for the test's.
+                System.close(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3))
         except OSError as error:
             if error.errno == errno.EMFILE:
                 self.give()

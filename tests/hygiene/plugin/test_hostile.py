@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 from hygiene.plugin.suites import write_suite
 
+from pytest_resource_hygiene.pytest_plugin.spare import SpareDescriptors
+from pytest_resource_hygiene.system import System
+
 if TYPE_CHECKING:
+    import pytest
     from support.inner import Project
 
 _PATCHED = (
@@ -210,3 +214,16 @@ def test_a_callable_that_refuses_to_be_asked_is_seen_like_any_other(project: Pro
         "thread": "threads", "timer": "timers", "exit": "atexit", "signal": "signals",
     }, run.text  # fmt: skip
     assert run.code == 1, run.text
+
+
+def test_to_ask_whether_descriptors_are_left_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be heard: every test that follows would have to be looked at."""
+    spare = SpareDescriptors()
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(System, "open_fd", None)
+            spare.give_if_short()
+        assert not spare.is_given
+    finally:
+        spare.give()
+    assert spare.is_given
