@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.allowances import Allowance, find_allowance
 from pytest_resource_hygiene.engine.canary import blind_spots
+from pytest_resource_hygiene.engine.company import Company
 from pytest_resource_hygiene.engine.entries import Entry
 from pytest_resource_hygiene.engine.ledger import Ledger
 from pytest_resource_hygiene.engine.limits import Limits
@@ -105,7 +106,7 @@ class LeakChecker:
         self.recorder.window = self.session
         self.ledger = Ledger(self.trackers, self.recorder)
         self.recorder.creation_of = self.ledger.creation_of_descriptor
-        self.settler = Settler(self.ledger, self._sleep)
+        self.settler = Settler(self.ledger, Company(self.reader.places), self._sleep)
         self.limits = Limits(self.settings.max_listeners)
         if canary:
             self.blind_spots = blind_spots(self.trackers)

@@ -14,6 +14,7 @@ from pytest_resource_hygiene.tracker import Description
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from pytest_resource_hygiene.engine.company import Company
     from pytest_resource_hygiene.engine.entries import Entry, Shelf
     from pytest_resource_hygiene.engine.ledger import Ledger
     from pytest_resource_hygiene.engine.owners import Owner
@@ -33,12 +34,16 @@ class Settler:
 
     Args:
         ledger: is asked again and again.
+        company: knows whether anybody is there who could end anything.
         sleep: lets seconds pass; tests give a clock of their own.
     """
 
-    def __init__(self, ledger: Ledger, sleep: Callable[[float], None] = System.sleep) -> None:
+    def __init__(
+        self, ledger: Ledger, company: Company, sleep: Callable[[float], None] = System.sleep
+    ) -> None:
         """Have waited for nobody yet."""
         self._ledger = ledger
+        self._company = company
         self._sleep = sleep
         self.collections = 0
         self.waited = 0.0  # seconds, in all
@@ -65,7 +70,10 @@ class Settler:
             What is left, and what only the garbage collector freed.
         """
         left = [entry for entry in suspects if entry.tracker.settles]
-        lasting = [entry for entry in suspects if not entry.tracker.settles]
+        if left and not self._company.may_end(left, patience):
+            left = []
+        waiting = set(left)
+        lasting = [entry for entry in suspects if entry not in waiting]
         if collect and not left and any(entry.tracker.collectable for entry in lasting):
             _let_go(window, lasting)  # and nothing to wait for
             return self._collect(self._still_there(lasting, window, nodeid), window, nodeid)
@@ -82,10 +90,10 @@ class Settler:
             if not collected and waited >= min(_BEFORE_COLLECTING, patience):
                 collected = True
                 every, freed = self._collect([*left, *lasting], window, nodeid)
-                left = [entry for entry in every if entry.tracker.settles]
-                lasting = [entry for entry in every if not entry.tracker.settles]
+                left = [entry for entry in every if entry in waiting]
+                lasting = [entry for entry in every if entry not in waiting]
                 continue
-            if waited >= patience:
+            if waited >= patience or not self._company.may_end(left, patience - waited):
                 break
             pause = min(pause, patience - waited)
             self._pause(left, pause)

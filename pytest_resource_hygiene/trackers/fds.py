@@ -50,6 +50,7 @@ class FdTracker(Tracker):
 
     kind = "fds"
     title = "open descriptor"
+    ended_by_code = True
     lists_anew = True
     rank = 10
 

@@ -42,6 +42,7 @@ class SocketTracker(Tracker):
 
     kind = "sockets"
     title = "open socket"
+    ended_by_code = True
     lists_anew = True
     rank = 20
 

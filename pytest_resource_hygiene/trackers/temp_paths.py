@@ -54,6 +54,7 @@ class TempPathTracker(Tracker):
 
     kind = "temp_paths"
     title = "temporary path"
+    ended_by_code = True
     severity: Literal["fail", "note", "off"] = "off"
     rank = 2
 
