@@ -71,6 +71,8 @@ class Settler:
         """
         left = [entry for entry in suspects if entry.tracker.settles]
         if left and not self._company.may_end(left, patience):
+            for entry in left:
+                entry.alone = True
             left = []
         waiting = set(left)
         lasting = [entry for entry in suspects if entry not in waiting]
