@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.groups import Grouper, gather_loose
-from pytest_resource_hygiene.engine.holders import find_holder, has_seat
+from pytest_resource_hygiene.engine.holders import executor_of, find_holder, has_seat
 from pytest_resource_hygiene.engine.made_in_c import MADE_IN_C, is_unseen
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
@@ -158,7 +158,7 @@ class Judge:
         self._made_once[key] = [*earlier, *group.entries]
         kind = group.primary.tracker
         alike = [one for one in self._made_once[key] if one.tracker is kind]
-        if earlier and not self._have_seats(alike):
+        if earlier and not self._have_seats(alike) and not self._are_of_one_pool(alike):
             group.why = "made again at a place that made one before: it grows"
         else:
             group.severity = "note"
@@ -168,6 +168,15 @@ class Judge:
         objects = [self._ledger.anchor_of(one) for one in entries]
         with self._ledger.recorder.mute():
             return all(one is not None and has_seat(one) for one in objects)
+
+    def _are_of_one_pool(self, entries: list[Entry]) -> bool:
+        """Return whether all are workers of one executor, which has as many as it may have."""
+        if any(entry.tracker.kind != "threads" for entry in entries):
+            return False
+        objects = [self._ledger.anchor_of(one) for one in entries]
+        with self._ledger.recorder.mute():
+            pools = [executor_of(one) if one is not None else None for one in objects]
+        return pools[0] is not None and all(one is pools[0] for one in pools)
 
     def _is_held_by_library(self, group: Group) -> bool:
         unseen = group.primary.creation is None and group.primary.tracker.kind in MADE_IN_C
