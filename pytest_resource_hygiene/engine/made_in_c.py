@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from contextlib import contextmanager
 from importlib.machinery import EXTENSION_SUFFIXES
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,14 @@ class SingletonsInC:
     def new_of(self, owner: Owner) -> list[Holder]:
         """Return who keeps what has come in the window of an owner that is being judged."""
         return [*self._of_setups.pop(owner, ()), *self.take_new()]
+
+    @contextmanager
+    def keeping(self, owner: Owner) -> Iterator[None]:
+        """Have what is asked of an owner inside be answered the same way once more."""
+        new = self.new_of(owner)
+        self._of_setups[owner] = new
+        yield
+        self._of_setups[owner] = new
 
     def _iter_singletons(self) -> Iterator[tuple[Holder, Any]]:
         packages = self._packages_with_c()

@@ -25,6 +25,7 @@ _LONGEST_PAUSE = 0.05
 _LONG_COLLECTION = 0.02
 _MORTAL = frozenset({"threads", "native_threads", "timers", "processes", "tasks"})
 _BEFORE_LETTING_GO = 0.004
+_BEFORE_ASKING = 0.05  # whatever ends at once has ended, and to ask costs some milliseconds
 _BEFORE_COLLECTING = 0.010  # a worker that its pool has dropped needs a moment to notice
 
 
@@ -51,6 +52,7 @@ class Settler:
         patience: float,
         *,
         collect: bool = True,
+        may_fail: Callable[[list[Entry]], bool] | None = None,
     ) -> tuple[list[Entry], list[Entry]]:
         """Wait up to ``patience`` seconds.
 
@@ -60,6 +62,8 @@ class Settler:
             nodeid: the test that runs.
             patience: seconds.
             collect: run the garbage collector, if waiting a little did not help.
+            may_fail: is asked once, after a while, whether to go on is worth it: whether what is
+                left then would fail anything if it stayed.
 
         Returns:
             What is left, and what only the garbage collector freed.
@@ -85,6 +89,10 @@ class Settler:
                 left = [entry for entry in every if entry.tracker.settles]
                 lasting = [entry for entry in every if not entry.tracker.settles]
                 continue
+            if may_fail is not None and waited >= _BEFORE_ASKING:
+                if not may_fail([*lasting, *left]):
+                    break
+                may_fail = None
             if waited >= patience:
                 break
             pause = min(pause, patience - waited)
