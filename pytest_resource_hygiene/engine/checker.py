@@ -286,7 +286,7 @@ class LeakChecker:
         others: list[Entry] = []
         for entry in suspects:
             (waiting if judge.deserves_wait(entry) else others).append(entry)
-        left, freed = self._wait_for(waiting, owner)
+        left, freed = self._wait_for(waiting, others, owner)
         left += self._briefly(others, owner)
         left = [entry for entry in left if self._is_describable(entry)]
         self._take_caught(owner)
@@ -329,13 +329,19 @@ class LeakChecker:
             return True
         return entry.owner is not self.session and self.ledger.takes_seat(entry)
 
-    def _wait_for(self, entries: list[Entry], owner: Owner) -> tuple[list[Entry], list[Entry]]:
+    def _wait_for(
+        self, entries: list[Entry], others: list[Entry], owner: Owner
+    ) -> tuple[list[Entry], list[Entry]]:
         if self._are_known(entries, owner):
             patience = min(self.settings.grace, self.settings.known_grace)
             # Nor is the collector run: that one frees it would make a note of what fails nothing.
             return self.settler.settle(entries, owner, self.nodeid, patience, collect=False)
         patience = self._patience(entry.creation for entry in entries)
-        left, freed = self.settler.settle(entries, owner, self.nodeid, patience)
+        judge = self._judge_of_groups
+        left, freed = self.settler.settle(
+            entries, owner, self.nodeid, patience,
+            may_fail=lambda left: judge.would_fail([*left, *others], owner),
+        )  # fmt: skip
         self._remember_slow(left, patience)
         return left, freed
 

@@ -11,10 +11,16 @@ import os
 import sys
 from collections import deque
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from types import FrameType, FunctionType, MethodDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_resource_hygiene.engine.kept_unseen import (
+    is_node_of_context,
+    kept_in_c,
+    variable_with,
+)
 from pytest_resource_hygiene.model import Holder
 from pytest_resource_hygiene.objects import attributes_of, is_a, referents
 from pytest_resource_hygiene.system import System
@@ -22,9 +28,10 @@ from pytest_resource_hygiene.system import System
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-__all__ = ["Holder", "find_holder", "has_seat", "reachable"]
+__all__ = ["Holder", "executor_of", "find_holder", "has_seat", "reachable"]
 
 _MAX_DEPTH = 7
+_MAX_DEPTH_IN_POOL = 3  # a set of workers, a dictionary of attributes, the pool
 _MAX_WIDTH = 200
 _MAX_REACHED = 100_000
 
@@ -72,19 +79,15 @@ def find_holder(target: Any, counts: Callable[[str], bool] = lambda module: True
         None if nothing but lists of everything refers to it, within the budget.
     """
     names = {id(vars(module)): name for name, module in _modules()}
+    in_c = {id(obj): holder for holder, obj in kept_in_c()}
     level = [_Node(target, _label(target), None)]
     seen = {id(target), id(level)}
     for _ in range(_MAX_DEPTH):
         level = _referrers(level, seen)
-        for node in level:
-            name = names.get(id(node.obj), "")
-            if name and not name.startswith((_OWN, *_TEST_RUNNER)) and counts(name):
-                # A global of `multiprocessing.util` is kept by that module, unlike what it lists.
-                direct = node.towards is not None and node.towards.obj is target
-                if direct or not _is_registry(name):
-                    return Holder(name, _path(node, name))
-            elif _is_listed_logger(node.obj) and counts(node.obj.name):
-                return Holder(node.obj.name, _path(node, f"logger {node.obj.name!r}"))
+        roots = (_root_at(node, target, names, in_c, counts) for node in level)
+        found = next((root for root in roots if root is not None), None)
+        if found is not None:
+            return found
         for node in level:
             if is_a(node.obj, FrameType) and not _is_ours(node.obj):
                 code = node.obj.f_code
@@ -92,6 +95,55 @@ def find_holder(target: Any, counts: Callable[[str], bool] = lambda module: True
         level = [node for node in level if id(node.obj) not in names and _may_pass(node.obj)]
         if not level:
             return None
+    return None
+
+
+def _root_at(
+    node: _Node,
+    target: Any,
+    names: dict[int, str],
+    in_c: dict[int, Holder],
+    counts: Callable[[str], bool],
+) -> Holder | None:
+    """Return who keeps the target if the way up has reached the end, and that end counts."""
+    obj = node.obj
+    name = names.get(id(obj), "")
+    if name and not name.startswith((_OWN, *_TEST_RUNNER)) and counts(name):
+        # A global of `multiprocessing.util` is kept by that module, unlike what it lists.
+        direct = node.towards is not None and node.towards.obj is target
+        return Holder(name, _path(node, name)) if direct or not _is_registry(name) else None
+    if _is_listed_logger(obj) and counts(obj.name):
+        return Holder(obj.name, _path(node, f"logger {obj.name!r}"))
+    if id(obj) in in_c and counts(in_c[id(obj)].module):
+        return _led_by(in_c[id(obj)], node)
+    if is_a(obj, Context):
+        value = _value_in_context(node)
+        root = variable_with(obj, value.obj, _modules(), counts)
+        return _led_by(root, value) if root is not None else None
+    return None
+
+
+def _led_by(root: Holder, node: _Node) -> Holder:
+    return Holder(root.module, (*root.path, *_path(node, _label(node.obj))))
+
+
+def _value_in_context(node: _Node) -> _Node:
+    inner = node.towards
+    while inner is not None and inner.towards is not None and is_node_of_context(inner.obj):
+        inner = inner.towards
+    return inner or node
+
+
+def executor_of(target: Any) -> Any:
+    """Return the pool of threads that has this one as its worker, or None."""
+    level = [_Node(target, "", None)]
+    seen = {id(target), id(level)}
+    for _ in range(_MAX_DEPTH_IN_POOL):
+        level = _referrers(level, seen)
+        for node in level:
+            if _is_executor(node.obj):
+                return node.obj
+        level = [node for node in level if not is_a(node.obj, (ModuleType, FrameType))]
     return None
 
 
@@ -136,7 +188,8 @@ def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
         if id(referrer) in seen or id(referrer) in internals or is_a(referrer, _Node):
             continue
         seen.add(id(referrer))
-        for child in referents(referrer):
+        # A greenlet that may run is asked for its references in vain (`tp_is_gc`).
+        for child in referents(referrer) or [attributes_of(referrer)]:
             node = wanted.get(id(child))
             if node is not None and not _only_lists(referrer, child):
                 found.append(_Node(referrer, _step(referrer, child), node))
@@ -261,7 +314,12 @@ def _is_loop(obj: Any) -> bool:
 
 
 def _is_executor(obj: Any) -> bool:
-    return hasattr(type(obj), "submit") and hasattr(type(obj), "shutdown")
+    """Return whether an object has the methods of an executor, or of gevent's pool of threads."""
+    cls = type(obj)
+    return any(
+        hasattr(cls, use) and hasattr(cls, end)
+        for use, end in (("submit", "shutdown"), ("apply_async", "kill"))
+    )
 
 
 def _members(obj: Any) -> list[Any]:

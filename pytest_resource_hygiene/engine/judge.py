@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.groups import Grouper, gather_loose
-from pytest_resource_hygiene.engine.holders import find_holder, has_seat
+from pytest_resource_hygiene.engine.holders import executor_of, find_holder, has_seat
 from pytest_resource_hygiene.engine.made_in_c import MADE_IN_C, is_unseen
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
@@ -56,6 +56,7 @@ class Judge:
         self._made_once: dict[tuple[object, ...], list[Entry]] = {}
         # To look for a holder costs some hundred milliseconds where there are many objects.
         self._kept_by_none: set[tuple[object, ...]] = set()
+        self._worth_waiting: set[tuple[object, ...]] = set()
 
     def judge(self, suspects: Iterable[Entry], window: Owner) -> list[Group]:
         """Return the groups that are worth a word."""
@@ -87,6 +88,27 @@ class Judge:
             return False
         site = self._reader.habit_site(entry.creation)
         return habit_of(site) is None and self._reader.importing(entry.creation) is None
+
+    def would_fail(self, suspects: list[Entry], window: Owner) -> bool:
+        """Return whether any of these would be a failure if it stayed; nothing is remembered of it.
+
+        To look for who keeps a thing is dear. So it is done once for each call that has made things
+        for which to wait was right.
+        """
+        calls = {(one.tracker.kind, self._reader.call(one.creation)) for one in suspects}
+        if not self._worth_waiting.isdisjoint(calls):
+            return True
+        made_once, kept_by_none = self._made_once.copy(), self._kept_by_none.copy()
+        with self._in_c.keeping(window):
+            groups = self.judge(suspects, window)
+        self._made_once, self._kept_by_none = made_once, kept_by_none
+        failing = [one for group in groups if group.severity == "fail" for one in group.entries]
+        self._worth_waiting |= {
+            (one.tracker.kind, self._reader.call(one.creation))
+            for one in failing
+            if one.creation is not None
+        }
+        return bool(failing)
 
     # --- how bad ---
 
@@ -135,10 +157,11 @@ class Judge:
         if not new or not unseen:
             return
         key = ("in C", *new[0].path)
-        grown = any(self._ledger.is_live(one) for one in self._made_once.get(key, ()))
+        earlier = self._made_once.get(key, [])
+        grown = any(self._ledger.is_live(one) for one in earlier)
+        self._made_once[key] = [*earlier, *(one for group in unseen for one in group.entries)]
         for group in unseen:
             group.holder = new[0]
-            self._made_once.setdefault(key, []).extend(group.entries)
             if grown:
                 group.why = "made again for a singleton of a C extension: it grows"
             else:
@@ -158,7 +181,7 @@ class Judge:
         self._made_once[key] = [*earlier, *group.entries]
         kind = group.primary.tracker
         alike = [one for one in self._made_once[key] if one.tracker is kind]
-        if earlier and not self._have_seats(alike):
+        if earlier and not self._have_seats(alike) and not self._are_of_one_pool(alike):
             group.why = "made again at a place that made one before: it grows"
         else:
             group.severity = "note"
@@ -168,6 +191,15 @@ class Judge:
         objects = [self._ledger.anchor_of(one) for one in entries]
         with self._ledger.recorder.mute():
             return all(one is not None and has_seat(one) for one in objects)
+
+    def _are_of_one_pool(self, entries: list[Entry]) -> bool:
+        """Return whether all are workers of one executor, which has as many as it may have."""
+        if any(entry.tracker.kind != "threads" for entry in entries):
+            return False
+        objects = [self._ledger.anchor_of(one) for one in entries]
+        with self._ledger.recorder.mute():
+            pools = [executor_of(one) if one is not None else None for one in objects]
+        return pools[0] is not None and all(one is pools[0] for one in pools)
 
     def _is_held_by_library(self, group: Group) -> bool:
         unseen = group.primary.creation is None and group.primary.tracker.kind in MADE_IN_C

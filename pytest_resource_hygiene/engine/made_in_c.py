@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import sys
 import weakref
+from contextlib import contextmanager
 from importlib.machinery import EXTENSION_SUFFIXES
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.engine.kept_unseen import kept_in_c
 from pytest_resource_hygiene.model import Holder
 from pytest_resource_hygiene.objects import is_a
 
@@ -32,8 +34,6 @@ _OWN = __name__.partition(".")[0]
 _SUFFIXES = tuple(EXTENSION_SUFFIXES)
 _PLAIN = frozenset({str, int, float, bytes, bool, dict, list, tuple, set, frozenset, type(None)})
 _PLAIN |= {FunctionType, BuiltinFunctionType, ModuleType}
-# Singletons that no global of Python's refers to, and the function that returns them, or None.
-_ACCESSORS = (("gevent._hub_local", "get_hub_if_exists"),)
 _WAYS_TO_END = ("close", "term", "terminate", "destroy", "shutdown", "stop", "release", "quit")
 
 
@@ -73,6 +73,14 @@ class SingletonsInC:
         """Return who keeps what has come in the window of an owner that is being judged."""
         return [*self._of_setups.pop(owner, ()), *self.take_new()]
 
+    @contextmanager
+    def keeping(self, owner: Owner) -> Iterator[None]:
+        """Have what is asked of an owner inside be answered the same way once more."""
+        new = self.new_of(owner)
+        self._of_setups[owner] = new
+        yield
+        self._of_setups[owner] = new
+
     def _iter_singletons(self) -> Iterator[tuple[Holder, Any]]:
         packages = self._packages_with_c()
         classes: set[int] = set()
@@ -87,11 +95,7 @@ class SingletonsInC:
                         yield from _in_class(name, value, may_own)
                 elif may_own[type(value)]:
                     yield Holder(name, (f"module {name}", f"{name}.{attribute}")), value
-
-        for name, function in _ACCESSORS:
-            found = _call(name, function)
-            if found is not None:
-                yield Holder(name, (f"module {name}", f"{name}.{function}()")), found
+        yield from kept_in_c()
 
     def _packages_with_c(self) -> set[str]:
         found = set()
@@ -103,13 +107,6 @@ class SingletonsInC:
                 if not skipped and self._places.is_library_module(name):
                     found.add(top)
         return found
-
-
-def _call(module: str, function: str) -> Any:
-    try:
-        return getattr(sys.modules.get(module), function, lambda: None)()
-    except Exception:  # noqa: BLE001 - another release may want arguments
-        return None
 
 
 def is_unseen(entry: Entry) -> bool:

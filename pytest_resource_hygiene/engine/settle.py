@@ -26,6 +26,7 @@ _LONGEST_PAUSE = 0.05
 _LONG_COLLECTION = 0.02
 _MORTAL = frozenset({"threads", "native_threads", "timers", "processes", "tasks"})
 _BEFORE_LETTING_GO = 0.004
+_BEFORE_ASKING = 0.05  # whatever ends at once has ended, and to ask costs some milliseconds
 _BEFORE_COLLECTING = 0.010  # a worker that its pool has dropped needs a moment to notice
 
 
@@ -56,6 +57,7 @@ class Settler:
         patience: float,
         *,
         collect: bool = True,
+        may_fail: Callable[[list[Entry]], bool] | None = None,
     ) -> tuple[list[Entry], list[Entry]]:
         """Wait up to ``patience`` seconds.
 
@@ -65,6 +67,8 @@ class Settler:
             nodeid: the test that runs.
             patience: seconds.
             collect: run the garbage collector, if waiting a little did not help.
+            may_fail: is asked once, after a while, whether to go on is worth it: whether what is
+                left then would fail anything if it stayed.
 
         Returns:
             What is left, and what only the garbage collector freed.
@@ -97,6 +101,10 @@ class Settler:
                 continue
             if waited >= patience or not self._company.may_end(left, patience - waited):
                 break
+            if may_fail is not None and waited >= _BEFORE_ASKING:
+                if not may_fail([*lasting, *left]):
+                    break
+                may_fail = None
             pause = min(pause, patience - waited)
             self._pause(left, pause)
             waited += pause

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import itertools
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_resource_hygiene.engine import judge
 from pytest_resource_hygiene.engine.allowances import Allowance
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.owners import Owner
@@ -18,7 +22,10 @@ from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
+    from pathlib import Path
+    from types import ModuleType
 
+    from pytest_resource_hygiene.model import Holder
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
 
@@ -288,6 +295,91 @@ def test_what_can_end_by_itself_may_have_done_so_in_a_long_collection(
 
     assert [leak.severity for leak in bench.checker.close(test)] == ["note"] * told
     assert kept
+
+
+# --- what a library keeps ---
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """An installed module that opens handles, and keeps those that it opens for itself."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "somelib.py").write_text(
+        "KEPT = []\n"
+        "def use(tracker): KEPT.append(tracker.open()); return KEPT[-1]\n"
+        "def make(tracker): return tracker.open()\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "somelib", raising=False)
+    return importlib.import_module("somelib")
+
+
+def test_nobody_waits_long_for_what_its_library_keeps(bench: Bench, library: ModuleType) -> None:
+    """It would be a note after the whole grace as well."""
+    test = bench.begin()
+    library.use(bench.tracker)
+    (leak,) = bench.checker.close(test)
+
+    assert leak.severity == "note"
+    assert leak.held_by[:2] == ("module somelib", "somelib.KEPT")
+    assert bench.clock.slept < bench.checker.settings.repeat_grace
+
+
+def test_growth_of_what_a_library_keeps_gets_the_whole_grace(
+    bench: Bench, library: ModuleType
+) -> None:
+    """A second would fail, so the wait decides; that the first was asked about makes none a second."""
+    test = bench.begin("test_first")
+    library.use(bench.tracker)
+    (first,) = bench.checker.close(test)
+
+    test = bench.begin("test_goes")
+    handle = library.use(bench.tracker)
+    bench.clock.slept = 0
+    bench.clock.then.append((0.4, partial(bench.tracker.close, handle)))
+    gone = bench.checker.close(test)
+
+    test = bench.begin("test_grows")
+    library.use(bench.tracker)
+    (grown,) = bench.checker.close(test)
+
+    assert (first.severity, gone, grown.severity) == ("note", [], "fail")
+
+
+def test_the_users_own_beside_a_librarys_gets_the_whole_grace(
+    bench: Bench, library: ModuleType
+) -> None:
+    test = bench.begin()
+    library.use(bench.tracker)
+    own = bench.tracker.open()
+    bench.clock.then.append((0.4, lambda: bench.tracker.close(own)))
+    (leak,) = bench.checker.close(test)
+
+    assert (leak.severity, leak.count) == ("note", 1)
+    assert leak.held_by
+
+
+def test_who_keeps_what_ends_late_is_looked_for_once_for_each_call(
+    bench: Bench, library: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look for it is dear, and a hundred tests may call the same helper that closes late."""
+    asked = []
+    look = judge.find_holder
+
+    def find_holder(*args: Any) -> Holder | None:
+        asked.append(args)
+        return look(*args)
+
+    monkeypatch.setattr(judge, "find_holder", find_holder)
+    for n in range(3):
+        test = bench.begin(f"test_{n}")
+        handle = library.make(bench.tracker)
+        bench.clock.slept = 0
+        bench.clock.then = [(0.2, partial(bench.tracker.close, handle))]
+
+        assert bench.checker.close(test) == []
+    assert len(asked) == 1
 
 
 # --- whose ---

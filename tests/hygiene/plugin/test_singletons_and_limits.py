@@ -74,6 +74,75 @@ def test_singletons_of_several_classes_are_no_growth(project: Project) -> None:
     assert [one["nodeid"].rpartition("_")[2] for one in run.notes] == ["plain", "fancy", "first"]
 
 
+def test_what_a_library_keeps_where_no_global_leads_to_is_its_singleton(project: Project) -> None:
+    """A thread-local, a context variable, a variable in C: the user's own of the same class leak.
+
+    gevent's hub is in C, and as a greenlet it does not show the collector what it refers to.
+    """
+    library = project.path / "lib" / "site-packages"
+    project.write("lib/site-packages/somelib.py", """
+        import contextvars, threading
+        from concurrent.futures import ThreadPoolExecutor
+        _local = threading.local()
+        _current = contextvars.ContextVar("somelib.current")
+        def of_thread(work):
+            if not hasattr(_local, "pool"): _local.pool = ThreadPoolExecutor(3)
+            return _local.pool.submit(work)
+        def of_context(work):
+            if _current.get(None) is None: _current.set(ThreadPoolExecutor(3))
+            return _current.get().submit(work)
+        def of_user(work, pool): return pool.submit(work)
+        """)  # fmt: skip
+    project.write("lib/site-packages/gevent/__init__.py", "")
+    project.write("lib/site-packages/gevent/_hub_local.py", """
+        import ctypes
+        def set_hub(hub):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(hub))  # as a variable of C holds it
+            number = id(hub)
+            def get_hub_if_exists(): return ctypes.cast(number, ctypes.py_object).value
+            globals()["get_hub_if_exists"] = get_hub_if_exists
+        """)  # fmt: skip
+    project.write("lib/site-packages/gevent/pool.py", """
+        from concurrent.futures import ThreadPoolExecutor
+        from gevent import _hub_local
+        class Hub: pass
+        def of_hub(work):
+            if not hasattr(_hub_local, "get_hub_if_exists"):
+                hub = Hub(); hub.pool = ThreadPoolExecutor(3); _hub_local.set_hub(hub)
+            return _hub_local.get_hub_if_exists().pool.submit(work)
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import somelib, contextvars
+        from concurrent.futures import ThreadPoolExecutor
+        from gevent import pool
+        OWN = contextvars.ContextVar("own")
+        @pytest.mark.parametrize("use", [somelib.of_thread, somelib.of_context, pool.of_hub])
+        class TestOfLibrary:
+            def test_once(self, use): use(int).result()
+            def test_grows_to_its_limit(self, use):
+                every = threading.Barrier(3)
+                for done in [use(every.wait) for _ in range(3)]: done.result()
+        def test_own_in_a_variable():
+            OWN.set(ThreadPoolExecutor(1)); somelib.of_user(int, OWN.get()).result()
+        def test_own():
+            KEEP.append(ThreadPoolExecutor(1)); somelib.of_user(int, KEEP[-1]).result()
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(library)})
+
+    leaked = sorted(one["nodeid"].partition("::")[2] for one in run.failing)
+    assert leaked == ["test_own", "test_own_in_a_variable"], run.text
+    held_by = [one["held_by"][1] for one in run.notes if one["kind"] == "threads"]
+    assert sorted(set(held_by)) == [
+        "gevent._hub_local.get_hub_if_exists()",
+        "somelib._current",
+        "somelib._local",
+    ]
+    assert len(held_by) == 6, run.text
+
+
 def test_a_handler_on_a_librarys_logger_is_judged_by_who_put_it_there(project: Project) -> None:
     """A package sets up its own logger once; another logger, and the user's own doing, are leaks.
 

@@ -1,0 +1,63 @@
+"""What a library keeps where no global of Python's leads to: in C, or in a context variable.
+
+A thread-local needs nothing of this: the collector shows the dictionaries of all its threads.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.model import Holder
+from pytest_resource_hygiene.objects import is_a
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextvars import Context
+
+__all__ = ["is_node_of_context", "kept_in_c", "variable_with"]
+
+# Singletons that no global of Python's refers to, and the function that returns them, or None.
+_ACCESSORS = (("gevent._hub_local", "get_hub_if_exists"),)
+
+
+def kept_in_c() -> Iterator[tuple[Holder, Any]]:
+    """Yield the singletons of this thread that libraries keep in variables of C."""
+    for module, function in _ACCESSORS:
+        found = _call(module, function)
+        if found is not None:
+            yield Holder(module, (f"module {module}", f"{module}.{function}()")), found
+
+
+def _call(module: str, function: str) -> Any:
+    try:
+        return getattr(sys.modules.get(module), function, lambda: None)()
+    except Exception:  # noqa: BLE001 - another release may want arguments
+        return None
+
+
+def variable_with(
+    context: Context,
+    value: Any,
+    modules: Iterable[tuple[str, Any]],
+    counts: Callable[[str], bool],
+) -> Holder | None:
+    """Return whose context variable has a value, in that context.
+
+    Args:
+        context: a context that refers to the value.
+        value: what is looked for, by identity.
+        modules: names and modules, of whose globals the variable may be one.
+        counts: whether a module counts as a holder, by its name.
+    """
+    variables = [variable for variable, held in context.items() if held is value]
+    for name, module in modules:
+        for attribute, found in list(vars(module).items()):
+            if any(found is one for one in variables) and counts(name):
+                return Holder(name, (f"module {name}", f"{name}.{attribute}"))
+    return None
+
+
+def is_node_of_context(obj: Any) -> bool:
+    """Return whether an object is part of the tree in which a context has its values."""
+    return type(obj).__name__.startswith("hamt") and not is_a(obj, type)
