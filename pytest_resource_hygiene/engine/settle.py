@@ -73,11 +73,7 @@ class Settler:
         Returns:
             What is left, and what only the garbage collector freed.
         """
-        left = [entry for entry in suspects if entry.tracker.settles]
-        if left and not self._company.may_end(left, patience):
-            for entry in left:
-                entry.alone = True
-            left = []
+        left = self._that_may_go(suspects, patience)
         waiting = set(left)
         lasting = [entry for entry in suspects if entry not in waiting]
         if collect and not left and any(entry.tracker.collectable for entry in lasting):
@@ -113,6 +109,14 @@ class Settler:
             for entry in left:
                 entry.waited = waited
         return [*lasting, *left], freed
+
+    def _that_may_go(self, suspects: Collection[Entry], patience: float) -> list[Entry]:
+        mortal = [entry for entry in suspects if entry.tracker.settles]
+        if not mortal or self._company.may_end(mortal, patience):
+            return mortal
+        for entry in mortal:
+            entry.alone = True
+        return []
 
     def _collect(
         self, left: list[Entry], window: Owner, nodeid: str
