@@ -57,7 +57,9 @@ def test_it_serves_who_is_connected_and_takes_others_again(tmp_path: Path) -> No
             lambda: httpx.get(f"{server.url}/health").json()["processes"]["idle"] == 1, what="warm"
         )
         host, port = server.url.removeprefix("http://").split(":")
-        connections = [socket.create_connection((host, int(port)), 20) for _ in range(100)]
+        connections = [
+            stack.enter_context(socket.create_connection((host, int(port)), 20)) for _ in range(100)
+        ]
         wait_until(lambda: process.num_fds() >= DESCRIPTORS - 1, what="no descriptor is free")
         log = tmp_path / "server.log"
         wait_until(lambda: "out of system resource" in log.read_text(), what="it says so")
