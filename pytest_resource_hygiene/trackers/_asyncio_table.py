@@ -22,6 +22,7 @@ from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
 from pytest_resource_hygiene.trackers._descriptors import fileno
 from pytest_resource_hygiene.trackers._idle_loops import can_change
+from pytest_resource_hygiene.trackers._posted_calls import PostedCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -66,6 +67,7 @@ class AsyncioTable:
         self._registry: Any = None
         self._registry_add: Any = None
         self._notings: list[Noting] = []
+        self.posted = PostedCalls(recorder)
         self.sees_tasks = True
         recorder.when_imported("asyncio", self._hook_asyncio)
         recorder.when_imported("uvloop", self._hook_uvloop)
@@ -85,6 +87,7 @@ class AsyncioTable:
 
         loop_class = base_events.BaseEventLoop
         recorder = self._recorder
+        self.posted.hook(loop_class)
         recorder.wrap(loop_class, "__init__", self._noting_loops)
         recorder.wrap_result(loop_class, "call_at", self._note_timer)
         recorder.wrap(loop_class, "_asyncgen_firstiter_hook", self._noting_generators)

@@ -39,6 +39,7 @@ class TaskTracker(Tracker):
     def reading(self) -> object:
         """Return which tasks are pending, and how many were caught."""
         table = self._asyncio()
+        table.posted.take_up()
         return table.live_tasks(), len(table.caught_tasks)
 
     def probes(self) -> Collection[Callable[[], object]]:

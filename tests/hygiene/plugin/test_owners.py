@@ -167,6 +167,40 @@ def test_a_loop_of_a_fixture_excuses_nothing_that_runs_on_it(project: Project) -
     assert run.one(kind="tasks")["origin"]["source"] == "inferred"
 
 
+def test_a_task_that_is_only_asked_for_when_the_test_ends_is_its_own(project: Project) -> None:
+    """The loop in another thread takes up the call when the test is over."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="session")
+        def loop():
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=loop.run_forever); thread.start()
+            yield loop
+            loop.call_soon_threadsafe(loop.stop); thread.join(); loop.close()
+        @pytest.fixture
+        def busy(loop):
+            go_on = threading.Event()
+            loop.call_soon_threadsafe(go_on.wait)
+            yield
+            threading.Timer(0.01, go_on.set).start()
+        def test_leaks(loop, busy):
+            KEEP.append(asyncio.run_coroutine_threadsafe(asyncio.sleep(1000), loop))
+        def test_shows_who_has_posted(loop):
+            loop.set_debug(True)
+            assert loop.call_soon_threadsafe(int)._source_traceback[-1].filename == __file__
+            loop.set_debug(False)
+        def test_ends(loop, busy):
+            KEEP.append(asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop))
+        def test_last(): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"].endswith("test_leaks"), run.text
+    assert run.one()["kind"] == "tasks"
+
+
 def test_an_overridden_session_fixture_is_told_from_its_override(project: Project) -> None:
     """Of two fixtures of one name each answers for its own leak, with its own scope."""
     project.write("conftest.py", """
