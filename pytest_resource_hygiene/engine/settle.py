@@ -14,7 +14,6 @@ from pytest_resource_hygiene.tracker import Description
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from pytest_resource_hygiene.engine.company import Company
     from pytest_resource_hygiene.engine.entries import Entry, Shelf
     from pytest_resource_hygiene.engine.ledger import Ledger
     from pytest_resource_hygiene.engine.owners import Owner
@@ -35,16 +34,19 @@ class Settler:
 
     Args:
         ledger: is asked again and again.
-        company: knows whether anybody is there who could end anything.
+        may_end: tells whether anybody is there who could end these within so many seconds.
         sleep: lets seconds pass; tests give a clock of their own.
     """
 
     def __init__(
-        self, ledger: Ledger, company: Company, sleep: Callable[[float], None] = System.sleep
+        self,
+        ledger: Ledger,
+        may_end: Callable[[Collection[Entry], float], bool],
+        sleep: Callable[[float], None] = System.sleep,
     ) -> None:
         """Have waited for nobody yet."""
         self._ledger = ledger
-        self._company = company
+        self._may_end = may_end
         self._sleep = sleep
         self.collections = 0
         self.waited = 0.0  # seconds, in all
@@ -95,7 +97,7 @@ class Settler:
                 left = [entry for entry in every if entry in waiting]
                 lasting = [entry for entry in every if entry not in waiting]
                 continue
-            if waited >= patience or not self._company.may_end(left, patience - waited):
+            if waited >= patience or not self._may_end(left, patience - waited):
                 break
             if may_fail is not None and waited >= _BEFORE_ASKING:
                 if not may_fail([*lasting, *left]):
@@ -112,7 +114,7 @@ class Settler:
 
     def _that_may_go(self, suspects: Collection[Entry], patience: float) -> list[Entry]:
         mortal = [entry for entry in suspects if entry.tracker.settles]
-        if not mortal or self._company.may_end(mortal, patience):
+        if not mortal or self._may_end(mortal, patience):
             return mortal
         for entry in mortal:
             entry.alone = True

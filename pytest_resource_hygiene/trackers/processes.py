@@ -22,7 +22,6 @@ from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._proc import start_time
-from pytest_resource_hygiene.trackers._secrets import without_secrets
 from pytest_resource_hygiene.trackers._wait_for_any import WaitForAny
 
 if TYPE_CHECKING:
@@ -212,6 +211,9 @@ class ProcessTracker(Tracker):
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say process id, command line and state."""
+        # Loaded with the first finding: a clean run never needs it.
+        from pytest_resource_hygiene.trackers._secrets import without_secrets
+
         command = without_secrets(_command(value.pid))
         zombie = _is_zombie(value.pid)
         shown = " ".join(command) if command else "(command line gone)"
