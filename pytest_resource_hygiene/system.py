@@ -29,7 +29,6 @@ class System:
     Timer = threading.Timer
     close = staticmethod(os.close)
     collect = staticmethod(gc.collect)
-    current_frames = staticmethod(sys._current_frames)  # noqa: SLF001 - it has no other name
     current_thread = staticmethod(threading.current_thread)
     fstat = staticmethod(os.fstat)
     get_ident = staticmethod(threading.get_ident)

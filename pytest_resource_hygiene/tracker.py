@@ -110,8 +110,6 @@ class Tracker:
         slots: True if each key always has one value, so that a change is *replaced*, not added.
         removals: True if a key that vanishes is a change as well, for slots.
         settles: False if nothing of this kind goes by itself, so that waiting is in vain.
-        ended_by_code: True if only code of this process ends one, so that waiting is in vain where
-            nothing else runs.
         senses: False if the kind is not worth asking once a test; its reading is then asked for
             whenever another kind has changed, and it is listed at the end of the run.
         lists_anew: True if `list_resources` returns the same object again only where nothing has
@@ -127,7 +125,6 @@ class Tracker:
     removals: ClassVar[bool] = False
     senses: bool = True
     settles: ClassVar[bool] = True
-    ended_by_code: ClassVar[bool] = False
     lists_anew: ClassVar[bool] = False
     collectable: ClassVar[bool] = True
     rank: ClassVar[int] = 0

@@ -33,9 +33,8 @@ from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pytest_resource_hygiene.engine.company import Company
     from pytest_resource_hygiene.engine.entries import Shelf
     from pytest_resource_hygiene.engine.findings import FindingWriter
     from pytest_resource_hygiene.engine.groups import Group
@@ -106,7 +105,7 @@ class LeakChecker:
         self.recorder.window = self.session
         self.ledger = Ledger(self.trackers, self.recorder)
         self.recorder.creation_of = self.ledger.creation_of_descriptor
-        self.settler = Settler(self.ledger, self._may_end, self._sleep)
+        self.settler = Settler(self.ledger, self._sleep)
         self.limits = Limits(self.settings.max_listeners)
         if canary:
             self.blind_spots = blind_spots(self.trackers)
@@ -124,12 +123,6 @@ class LeakChecker:
         from pytest_resource_hygiene.engine.judge import Judge
 
         return Judge(self.ledger, self.reader, lambda: self.settings, self._in_c)
-
-    @cached_property
-    def _company(self) -> Company:
-        from pytest_resource_hygiene.engine.company import Company
-
-        return Company(self.reader.places)
 
     @cached_property
     def _transfer(self) -> OwnershipTransfer:
@@ -364,9 +357,6 @@ class LeakChecker:
         if sites and all(site in self._slow_sites for site in sites):
             return min(self.settings.grace, self.settings.repeat_grace)
         return self.settings.grace
-
-    def _may_end(self, entries: Collection[Entry], seconds: float) -> bool:
-        return self._company.may_end(entries, seconds)
 
     def _has_waited(self, spent: float, left: Iterable[Creation | None]) -> None:
         """Count the wait before a test runner's loop is closed, which no judgement is part of."""

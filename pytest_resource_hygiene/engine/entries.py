@@ -21,7 +21,7 @@ class Entry:
     """One resource, or one value of a slot."""
 
     __slots__ = (
-        "_value", "alone", "by_collector", "change", "creation", "description", "key", "made_during",
+        "_value", "by_collector", "change", "creation", "description", "key", "made_during",
         "owner", "previous", "severity", "tracker", "waited",
     )  # fmt: skip
 
@@ -47,7 +47,6 @@ class Entry:
         self.previous = previous
         self.made_during = made_during
         self.waited = 0.0
-        self.alone = False  # with nobody there who could end it
         self.by_collector = False
         self.severity: str | None = None
         self.description: Description | None = None

@@ -68,8 +68,6 @@ class FindingWriter:
         details = dict(words.details)
         if group.why:
             details["why"] = group.why
-        if primary.alone:
-            details["alone"] = True
         return Leak(
             kind=primary.tracker.kind,
             severity=cast("Severity", group.severity),

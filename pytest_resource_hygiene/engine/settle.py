@@ -34,19 +34,12 @@ class Settler:
 
     Args:
         ledger: is asked again and again.
-        may_end: tells whether anybody is there who could end these within so many seconds.
         sleep: lets seconds pass; tests give a clock of their own.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        may_end: Callable[[Collection[Entry], float], bool],
-        sleep: Callable[[float], None] = System.sleep,
-    ) -> None:
+    def __init__(self, ledger: Ledger, sleep: Callable[[float], None] = System.sleep) -> None:
         """Have waited for nobody yet."""
         self._ledger = ledger
-        self._may_end = may_end
         self._sleep = sleep
         self.collections = 0
         self.waited = 0.0  # seconds, in all
@@ -75,9 +68,8 @@ class Settler:
         Returns:
             What is left, and what only the garbage collector freed.
         """
-        left = self._that_may_go(suspects, patience)
-        waiting = set(left)
-        lasting = [entry for entry in suspects if entry not in waiting]
+        left = [entry for entry in suspects if entry.tracker.settles]
+        lasting = [entry for entry in suspects if not entry.tracker.settles]
         if collect and not left and any(entry.tracker.collectable for entry in lasting):
             _let_go(window, lasting)  # and nothing to wait for
             return self._collect(self._still_there(lasting, window, nodeid), window, nodeid)
@@ -94,10 +86,10 @@ class Settler:
             if not collected and waited >= min(_BEFORE_COLLECTING, patience):
                 collected = True
                 every, freed = self._collect([*left, *lasting], window, nodeid)
-                left = [entry for entry in every if entry in waiting]
-                lasting = [entry for entry in every if entry not in waiting]
+                left = [entry for entry in every if entry.tracker.settles]
+                lasting = [entry for entry in every if not entry.tracker.settles]
                 continue
-            if waited >= patience or not self._may_end(left, patience - waited):
+            if waited >= patience:
                 break
             if may_fail is not None and waited >= _BEFORE_ASKING:
                 if not may_fail([*lasting, *left]):
@@ -111,14 +103,6 @@ class Settler:
             for entry in left:
                 entry.waited = waited
         return [*lasting, *left], freed
-
-    def _that_may_go(self, suspects: Collection[Entry], patience: float) -> list[Entry]:
-        mortal = [entry for entry in suspects if entry.tracker.settles]
-        if not mortal or self._may_end(mortal, patience):
-            return mortal
-        for entry in mortal:
-            entry.alone = True
-        return []
 
     def _collect(
         self, left: list[Entry], window: Owner, nodeid: str
@@ -179,9 +163,7 @@ def describe(entry: Entry, ledger: Ledger) -> Description:
     if entry.description is not None:
         return entry.description
     value = entry.value
-    if (
-        value is None and entry.is_gone
-    ):  # which no tracker is to meet, and which nobody will be told
+    if value is None and entry.is_gone:  # which no tracker is to meet, and nobody will be told
         return Description(summary=f"{entry.tracker.title} that is gone by now")
     try:
         with ledger.recorder.mute():

@@ -89,7 +89,6 @@ def _group(found: list[dict[str, Any]], used: set[str]) -> dict[str, Any]:
         "why": details.pop("why", ""),
         "details": _facts(details),
         "waited": max(one["waited_seconds"] for one in found),
-        "alone": details.pop("alone", False),
         "hint": first["hint"],
         "reasons": list(dict.fromkeys(_reason(one) for one in found if one["reason"])),
         "tests": tests,

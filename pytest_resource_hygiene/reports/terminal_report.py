@@ -150,13 +150,7 @@ def _stack(finding: dict[str, Any], root: str, verbose: bool) -> Iterable[tuple[
 
 def _waited(finding: dict[str, Any]) -> str:
     seconds = finding["waited_seconds"]
-    if seconds:
-        return f"{seconds:g} s for it to go"
-    return (
-        "not at all: nothing else is there that could end it"
-        if finding["details"].get("alone")
-        else ""
-    )
+    return f"{seconds:g} s for it to go" if seconds else ""
 
 
 def _reason(finding: dict[str, Any]) -> str:

@@ -50,7 +50,6 @@ class FdTracker(Tracker):
 
     kind = "fds"
     title = "open descriptor"
-    ended_by_code = True
     lists_anew = True
     rank = 10
 

@@ -23,7 +23,6 @@ class LoopTracker(Tracker):
 
     kind = "loops"
     title = "event loop"
-    ended_by_code = True
     rank = 90
 
     def __init__(self) -> None:

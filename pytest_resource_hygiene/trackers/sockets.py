@@ -42,7 +42,6 @@ class SocketTracker(Tracker):
 
     kind = "sockets"
     title = "open socket"
-    ended_by_code = True
     lists_anew = True
     rank = 20
 

@@ -54,7 +54,6 @@ class TempPathTracker(Tracker):
 
     kind = "temp_paths"
     title = "temporary path"
-    ended_by_code = True
     severity: Literal["fail", "note", "off"] = "off"
     rank = 2
 

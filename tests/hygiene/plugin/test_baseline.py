@@ -95,10 +95,10 @@ def test_nobody_waits_for_what_is_known(project: Project) -> None:
         import os, threading
         KEPT = []
 
-        def test_thread():  # first: where no other thread is, nobody waits for a pipe
-            threading.Thread(target=threading.Event().wait, args=(60,), daemon=True).start()
-
         def test_pipe(): KEPT.append(os.pipe())
+
+        def test_thread():
+            threading.Thread(target=threading.Event().wait, args=(60,), daemon=True).start()
     """
     grace = "--resource-hygiene-grace=0.4"
     written = write_baseline(project, suite, grace)

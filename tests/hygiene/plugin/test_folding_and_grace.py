@@ -240,34 +240,3 @@ def test_a_slow_closer_at_a_known_slow_site_is_still_forgiven(project: Project) 
     run = project.run(grace=0.5)
 
     assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_leaks"]
-
-
-def test_nobody_waits_for_what_nobody_is_there_to_close(project: Project) -> None:
-    """With another thread in the process the same leak is waited for, and what it closes is clean."""
-    write_suite(
-        project,
-        """
-        @pytest.fixture(scope="session")
-        def closer():
-            from concurrent.futures import ThreadPoolExecutor
-            with ThreadPoolExecutor(1) as executor:
-                yield executor
-
-        def test_leaks_alone():
-            KEEP.append(open(__file__))
-
-        def test_leaks_in_company(closer):
-            KEEP.append(open(__file__))
-            closer.submit(int).result()
-
-        def test_is_closed_late(closer):
-            file = open(__file__)
-            closer.submit(lambda: (time.sleep(0.2), file.close()))
-        """,
-    )
-    run = project.run(grace=1)
-
-    assert [(one["nodeid"].partition("::")[2], one["waited_seconds"]) for one in run.failing] == [
-        ("test_leaks_alone", 0),
-        ("test_leaks_in_company", 1.0),
-    ]

@@ -32,7 +32,7 @@ def loop() -> Iterator[Loop]:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no other thread count: the worker of a parallel run has some."""
-    monkeypatch.setattr(_idle_loops, "other_threads", lambda: 0)
+    monkeypatch.setattr(_idle_loops, "_has_threads", lambda: False)
 
 
 @pytest.mark.usefixtures("alone")
