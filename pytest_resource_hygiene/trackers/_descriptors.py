@@ -172,7 +172,9 @@ class Descriptors:
         """Return recorded openings, open descriptors, and new sockets not closed (about 1 µs)."""
         count = self._directory.measure()
         live = [
-            id(one) for one in self.sockets if (sock := one[4]()) is not None and fileno(sock) >= 0
+            id(one)
+            for one in list(self.sockets)  # to which other threads may add at any time
+            if (sock := one[4]()) is not None and fileno(sock) >= 0
         ]
         if count is None:
             count = len(_numbers())
@@ -198,9 +200,10 @@ class Descriptors:
     def socket_of(self, fd: int) -> tuple[Any, list[Any]]:
         """Return the record of the socket object with that number, and records without a number."""
         if self._indexed_sockets != len(self.sockets):
-            self._indexed_sockets = len(self.sockets)
+            records = list(self.sockets)
+            self._indexed_sockets = len(records)
             self._by_number, self._loose = {}, []
-            for record in self.sockets:
+            for record in records:
                 number = fileno(record[4]())
                 if number < 0:  # detached or gone: its descriptor may be the one that is left
                     self._loose.append(record)

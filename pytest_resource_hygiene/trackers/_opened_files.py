@@ -73,11 +73,11 @@ class OpenedFiles:
         known = self._of_file.get(file)
         if known is not None:
             return known
-        in_order = self._in_order(fd, file, fits)
-        if in_order is not None:
-            return in_order
+        in_order = self._in_order(file, fits)
+        if fd in in_order:
+            return in_order[fd]
         known = self.opening_of_name(target_of(fd), fits)
-        if known is not None and not self._ordered[file] and _has_one_name(fd):
+        if known is not None and not in_order and _has_one_name(fd):
             self._of_file[file] = known
         return known
 
@@ -114,18 +114,21 @@ class OpenedFiles:
             path: by which its object was opened; None if it has no object.
         """
         if path is not None:
-            return _latest(self._ours([one for one in self.records if one[4] == path]))
-        found = _latest(self._ours([one for one in self.records if _is_gone(one[4])]))
+            return _latest(self._ours([one for one in list(self.records) if one[4] == path]))
+        found = _latest(self._ours([one for one in list(self.records) if _is_gone(one[4])]))
         return found._replace(certain=False) if found is not None and found.certain else None
 
-    def _in_order(self, fd: int, file: Hashable, fits: Fits) -> Creation | None:
-        """Return the opening of one of several new descriptors of one file, if all are still open.
+    def _in_order(self, file: Hashable, fits: Fits) -> dict[int, Creation]:
+        """Return the openings of several new descriptors of one file, if all are still open.
 
         They were opened in the order of their numbers, unless a lower one became free meanwhile.
         """
-        if file not in self._ordered:
-            self._ordered[file] = self._put_in_order(sorted(self._new_numbers(file)), fits)
-        return self._ordered[file].get(fd)
+        ordered = self._ordered.get(file)
+        if ordered is None:
+            ordered = self._put_in_order(sorted(self._new_numbers(file)), fits)
+            # Only now, for what a server's thread has opened meanwhile has the index made anew.
+            self._ordered[file] = ordered
+        return ordered
 
     def _put_in_order(self, numbers: list[int], fits: Fits) -> dict[int, Creation]:
         if len(numbers) < 2:
@@ -173,9 +176,10 @@ class OpenedFiles:
         if self._indexed == len(self.records):
             return
         self._drop_index()
-        self._indexed = len(self.records)
+        records = list(self.records)  # to which other threads may add at any time
+        self._indexed = len(records)
         path, name = None, ""
-        for record in self.records:
+        for record in records:
             if record[4] is not path:
                 path = record[4]
                 name = _last_component(path)

@@ -119,13 +119,13 @@ class UnclosedTracker(Tracker):
         number = re.search(_FD, text)
         name = re.search(_NAME, text)
         if number:
-            for record in reversed(self._table.sockets):
+            for record in reversed(list(self._table.sockets)):
                 sock = record[4]()
                 if sock is not None and sock.fileno() == int(number[1]):
                     return Creation(*record)
             return self._known(int(number[1]), "")
         if name and name[1] is not None:
-            for record in reversed(self._table.files.records):
+            for record in reversed(list(self._table.files.records)):
                 if str(record[4]) == name[1]:
                     creation = Creation(*record)
                     if not self._recorder.is_foreign(creation):  # who shows a source closes it

@@ -298,3 +298,26 @@ def test_an_open_socket_is_never_called_closed() -> None:
 
     assert words[0] == f"socket fd {fd} AF_INET SOCK_STREAM, not connected"
     assert words[1].endswith(f" 127.0.0.1:{port}, not connected")
+
+
+def test_what_another_thread_opens_meanwhile_makes_no_fault_of_ours(
+    tmp_path: Path, table: Descriptors, recorder: Recorder
+) -> None:
+    """A server's thread goes on while the main thread looks for where a descriptor was opened."""
+    path = tmp_path / "file"
+    path.touch()
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        place = os.fstat(fd)
+        file = place.st_dev, place.st_ino, stat.S_IFMT(place.st_mode)
+
+        def fits(recorded: object, target: str) -> bool:
+            table.files.records.append(recorder.site("/a/other", 0))  # as the thread would
+            return recorded == target
+
+        _open(recorder, table, str(path))
+        found = table.files.opening(fd, file, fits)
+        assert found is not None
+        assert found.what == str(path)
+    finally:
+        os.close(fd)
