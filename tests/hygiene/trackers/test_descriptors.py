@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.trackers import _descriptors
+from pytest_resource_hygiene.trackers import _descriptors, _opened_files
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
 from pytest_resource_hygiene.trackers.sockets import SocketTracker
 
@@ -301,23 +301,16 @@ def test_an_open_socket_is_never_called_closed() -> None:
 
 
 def test_what_another_thread_opens_meanwhile_makes_no_fault_of_ours(
-    tmp_path: Path, table: Descriptors, recorder: Recorder
+    recorder: Recorder, table: Descriptors, monkeypatch: pytest.MonkeyPatch, fd: int
 ) -> None:
     """A server's thread goes on while the main thread looks for where a descriptor was opened."""
-    path = tmp_path / "file"
-    path.touch()
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        place = os.fstat(fd)
-        file = place.st_dev, place.st_ino, stat.S_IFMT(place.st_mode)
 
-        def fits(recorded: object, target: str) -> bool:
-            table.files.records.append(recorder.site("/a/other", 0))  # as the thread would
-            return recorded == target
+    def target_of(number: int) -> str:
+        _open(recorder, table, "/a/other")  # as the thread would, just now
+        return "/a/one"
 
-        _open(recorder, table, str(path))
-        found = table.files.opening(fd, file, fits)
-        assert found is not None
-        assert found.what == str(path)
-    finally:
-        os.close(fd)
+    monkeypatch.setattr(_opened_files, "target_of", target_of)
+    _open(recorder, table, "/a/one")
+    found = table.files.opening(fd, (1, 2, 3), _same)
+    assert found is not None
+    assert found.what == "/a/one"
