@@ -12,6 +12,7 @@ Nothing here imports asyncio; it wakes up when somebody else has.
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,8 @@ class AsyncioTable:
                 latest = islice(reversed(self._tasks), _LATEST)
                 made = next((how for ref, how in latest if ref() is task), None)
                 if made is not None:
-                    self._connected[sock] = made
+                    with suppress(TypeError):  # a socket of somebody's that has no weak references
+                        self._connected[sock] = made
             return original(loop, sock, *args, **kwargs)
 
         return wrapper

@@ -227,3 +227,27 @@ def test_to_ask_whether_descriptors_are_left_opens_nothing(monkeypatch: pytest.M
     finally:
         spare.give()
     assert spare.is_given
+
+
+def test_a_connection_on_a_socket_without_weak_references_is_made_as_ever(project: Project) -> None:
+    """The loop takes whatever has the methods of a socket; who made it is not remembered then."""
+    write_suite(
+        project,
+        """
+        class Bare:
+            __slots__ = ("sock",)
+            def __init__(self, sock): self.sock = sock
+            def __getattr__(self, name): return getattr(self.sock, name)
+
+        def test_it():
+            async def connect():
+                ours, theirs = socket.socketpair()
+                ours.setblocking(False)
+                loop = asyncio.get_running_loop()
+                transport = loop._make_socket_transport(Bare(ours), asyncio.Protocol())
+                transport.close(); theirs.close(); ours.close()
+                await asyncio.sleep(0)
+            asyncio.run(connect())
+        """,
+    )
+    assert project.run().outcomes == {"passed": 1}

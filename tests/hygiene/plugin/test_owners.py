@@ -11,6 +11,16 @@ from hygiene.plugin.suites import write_suite
 if TYPE_CHECKING:
     from support.inner import Project
 
+# The beginning of a suite, indented as the rest of it is.
+LOOP_IN_THREAD = """
+        @pytest.fixture(scope="session")
+        def loop():
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=loop.run_forever); thread.start()
+            yield loop
+            loop.call_soon_threadsafe(loop.stop); thread.join(); loop.close()
+"""
+
 
 def test_what_a_fixtures_thread_makes_is_the_fixtures(project: Project) -> None:
     """A connection accepted by a session fixture's server is that fixture's leak, not the test's."""
@@ -137,13 +147,8 @@ def test_a_loop_of_a_fixture_excuses_nothing_that_runs_on_it(project: Project) -
     """Whatever refers to a loop reaches all of it; only its executor is its own."""
     write_suite(
         project,
-        """
-        @pytest.fixture(scope="session")
-        def loop():
-            loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=loop.run_forever); thread.start()
-            yield loop
-            loop.call_soon_threadsafe(loop.stop); thread.join(); loop.close()
+        LOOP_IN_THREAD
+        + """
         @pytest.fixture(scope="session")
         def server(loop):
             make = asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
@@ -171,13 +176,8 @@ def test_a_task_that_is_only_asked_for_when_the_test_ends_is_its_own(project: Pr
     """The loop in another thread takes up the call when the test is over."""
     write_suite(
         project,
-        """
-        @pytest.fixture(scope="session")
-        def loop():
-            loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=loop.run_forever); thread.start()
-            yield loop
-            loop.call_soon_threadsafe(loop.stop); thread.join(); loop.close()
+        LOOP_IN_THREAD
+        + """
         @pytest.fixture
         def busy(loop):
             go_on = threading.Event()
