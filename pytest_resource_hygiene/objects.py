@@ -11,7 +11,7 @@ import gc
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from types import FunctionType, MethodType, ModuleType
+from types import FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.compiled import speedups
@@ -29,14 +29,21 @@ __all__ = [
     "attributes_of",
     "code_of",
     "collector_paused",
+    "defined_in",
     "instances_of",
     "is_a",
+    "items_of",
+    "module_name",
     "pass_by",
     "pending",
     "referents",
 ]
 
 _CHUNK = 20_000
+# A metaclass may answer anything, or raise, when its classes are asked for these by name.
+_get_bases = type.__dict__["__mro__"].__get__
+_get_namespace = type.__dict__["__dict__"].__get__
+_get_module = type.__dict__["__module__"].__get__
 
 
 @contextmanager
@@ -104,9 +111,38 @@ def attributes_of(obj: object) -> Mapping[str, Any]:
     """Return the object's own dictionary; empty if it has none."""
     try:
         found = object.__getattribute__(obj, "__dict__")
-    except AttributeError:
+    except Exception:  # noqa: BLE001 - a proxy may define it as a property, which may do anything
         return {}
-    return found if hasattr(type(found), "items") else {}
+    if type(found) is dict or type(found) is MappingProxyType:
+        return found
+    return dict(items_of(found)) if is_a(found, dict) else {}
+
+
+def items_of(mapping: dict[Any, Any]) -> list[tuple[Any, Any]]:
+    """Return the pairs that a dictionary really has, whatever its class makes of ``items``."""
+    return list(dict.items(mapping))
+
+
+def defined_in(cls: type, name: str) -> Any:
+    """Return what a class or the nearest of its bases defines by that name, bound to nothing.
+
+    Returns:
+        None if none of them does; what a metaclass would answer does not count.
+    """
+    for base in _get_bases(cls):
+        namespace = _get_namespace(base)
+        if name in namespace:
+            return namespace[name]
+    return None
+
+
+def module_name(cls: type) -> str:
+    """Return the name of the module that a class says it is from; ``""`` if it says anything else."""
+    try:
+        name = _get_module(cls)
+    except AttributeError:  # deleted
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 def code_of(function: object) -> CodeType | None:

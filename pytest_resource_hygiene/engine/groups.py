@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_resource_hygiene.engine.holders import reachable
 from pytest_resource_hygiene.engine.made_in_c import is_unseen
+from pytest_resource_hygiene.engine.reachable import reachable
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.kept_unseen import kept_in_c
 from pytest_resource_hygiene.model import Holder
-from pytest_resource_hygiene.objects import is_a
+from pytest_resource_hygiene.objects import is_a, module_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,8 +115,7 @@ def is_unseen(entry: Entry) -> bool:
 
 
 def _package_of(cls: type) -> str:
-    name: object = cls.__module__  # which a class with slots may have replaced by anything
-    return name.partition(".")[0] if isinstance(name, str) else ""
+    return module_name(cls).partition(".")[0]
 
 
 def _in_class(module: str, cls: type, may_own: _OwnerClasses) -> Iterator[tuple[Holder, Any]]:
@@ -134,7 +133,11 @@ class _OwnerClasses(dict[type, bool]):
     """Whether C code may have opened things for the objects of a class; asked once for each."""
 
     def __missing__(self, cls: type) -> bool:
-        answer = self[cls] = _may_own(cls)
+        try:
+            answer = _may_own(cls)
+        except Exception:  # noqa: BLE001 - a metaclass may do anything when it is asked
+            answer = False
+        self[cls] = answer
         return answer
 
 
@@ -147,7 +150,5 @@ def _may_own(cls: type) -> bool:
 
 
 def _is_written_in_c(cls: type) -> bool:
-    name: object = cls.__module__
-    module = sys.modules.get(name) if isinstance(name, str) else None
-    file = getattr(module, "__file__", None)
+    file = getattr(sys.modules.get(module_name(cls)), "__file__", None)
     return isinstance(file, str) and file.endswith(_SUFFIXES)

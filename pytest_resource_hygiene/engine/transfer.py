@@ -6,7 +6,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.groups import number_of
-from pytest_resource_hygiene.engine.holders import reachable
+from pytest_resource_hygiene.engine.reachable import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -49,6 +49,13 @@ class Strange(Context):
     """Says that it is of no module."""
 
 
+class Evasive(type):
+    """Has classes that cannot be asked for anything."""
+
+    def __getattr__(cls, name: str) -> Any:
+        raise RuntimeError
+
+
 @pytest.fixture
 def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """An installed package with a module in C, whose classes those above are."""
@@ -102,6 +109,7 @@ def test_only_what_c_code_may_have_opened_things_for_counts(package: ModuleType)
     vars(package).update(
         text="plain", cls=Context, message=Message(), slotted=Slotted(), file=sys.stdout,
         odd=type("Odd", (), {"close": print})(), strange=Strange,
+        evasive=Evasive("Evaded", (), {})(),
     )  # fmt: skip
     assert singletons.take_new() == []
 

@@ -1,0 +1,105 @@
+"""Which descriptors and processes an object has of which it knows but the numbers."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import partial
+from types import FunctionType, MethodDescriptorType
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.objects import attributes_of, defined_in, is_a
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = ["HeldNumbers"]
+
+_ENDS = tuple(
+    getattr(os, name) for name in ("close", "kill", "killpg", "waitpid") if hasattr(os, name)
+)
+_NAMES = ("fd", "fileno", "handle", "pid", "sock", "pipe")
+
+
+class HeldNumbers:
+    """Looks for numbers in objects, one after the other.
+
+    Args:
+        numbers: those of descriptors and processes that are looked for.
+    """
+
+    def __init__(self, numbers: Collection[int]) -> None:
+        """Look for all of them, in whatever comes."""
+        self._numbers = frozenset(numbers)
+        self._tells_number = _TellsNumber()
+
+    def of(self, obj: Any) -> set[int]:
+        """Return which of the numbers an object has.
+
+        By its own ``fileno``, by an attribute whose name says that it is such a number, or as what
+        a callback is to end.
+        """
+        if not self._numbers:
+            return set()
+        found = set(_ended_by(obj))
+        if self._tells_number[type(obj)]:
+            with suppress(Exception):  # closed; and that is all that it can tell
+                found.add(obj.fileno())
+        for name, value in list(attributes_of(obj).items()):
+            if _says_number(name):
+                found.update(_ints(value))
+        return found & self._numbers
+
+
+class _TellsNumber(dict[type, bool]):
+    """Whether a class has a ``fileno`` written in C, as epolls and connections of drivers have.
+
+    One in Python is not called: it may do anything, also to what another thread is using.
+    """
+
+    def __missing__(self, cls: type) -> bool:
+        answer = self[cls] = isinstance(defined_in(cls, "fileno"), MethodDescriptorType)
+        return answer
+
+
+def _ended_by(obj: Any) -> list[int]:
+    """Return the numbers with which a callback calls what ends them: ``partial(os.close, 5)``.
+
+    ``ExitStack.callback(os.close, 5)`` keeps function and arguments in a closure.
+    """
+    if is_a(obj, partial):
+        return _ints(obj.args) if _has_end((obj.func,)) else []
+    if is_a(obj, tuple):  # as unittest keeps it: function, arguments, named arguments
+        members = list(tuple.__iter__(obj))
+        return [number for one in members for number in _ints(one)] if _has_end(members) else []
+    if not is_a(obj, FunctionType) or not obj.__closure__:
+        return []
+    values = []
+    for cell in obj.__closure__:
+        with suppress(ValueError):  # not filled yet
+            values.append(cell.cell_contents)
+    if {"os", "close"} <= set(obj.__code__.co_names) or _has_end(values):
+        return [number for value in values for number in _ints(value)]
+    return []
+
+
+def _has_end(values: Iterable[Any]) -> bool:
+    return any(one is end for one in values for end in _ENDS)
+
+
+def _ints(value: Any) -> list[int]:
+    """Return the integers that a value is or has as a collection, whatever its class makes of it."""
+    if type(value) is int:
+        return [value]
+    members: list[Any] = []
+    if is_a(value, dict):
+        members = [*dict.keys(value), *dict.values(value)]
+    else:
+        for cls in (list, tuple, set, frozenset):
+            if is_a(value, cls):
+                members = list(cls.__iter__(value))
+    return [one for one in members if type(one) is int]
+
+
+def _says_number(name: Any) -> bool:
+    return isinstance(name, str) and name.strip("_").lower().removesuffix("s").endswith(_NAMES)

@@ -1,0 +1,95 @@
+"""Follows references down: what can be reached from values, as those of a fixture.
+
+A walk over the garbage collector's graph, far too dear for the happy path: it is done for suspects
+that outlived their grace period, with a budget.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from pathlib import Path
+from types import FrameType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.engine.held_numbers import HeldNumbers
+from pytest_resource_hygiene.engine.landmarks import (
+    LoopClasses,
+    is_executor,
+    is_listed_logger,
+    is_runners,
+    modules,
+)
+from pytest_resource_hygiene.objects import attributes_of, is_a, module_name, referents
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = ["reachable"]
+
+_MAX_REACHED = 100_000
+_OWN_FOLDER = str(Path(__file__).parent.parent) + os.sep
+_ENDS_OF_WALK = (type, ModuleType, FrameType, str, bytes, int, float)
+
+
+def reachable(
+    roots: Iterable[Any],
+    targets: Collection[int],
+    numbers: Collection[int],
+    budget: int = _MAX_REACHED,
+    loops: Collection[int] | None = None,
+) -> set[int]:
+    """Return which targets can be reached from the roots, without passing through a module.
+
+    An event loop keeps whatever runs on it, no matter who made that, and everything that runs on it
+    refers to the loop. So a walk passes through a loop to its executors at most, and not through
+    loggers, which lead to each other and to everybody's handlers.
+
+    Args:
+        roots: values, e.g. of fixtures.
+        targets: ids of objects behind resources.
+        numbers: descriptor numbers and process ids of resources without an object; an attribute
+            that holds such a number under a name that says so counts as holding it.
+        budget: how many objects to visit at most.
+        loops: ids of the event loops whose executors count; None to pass through every loop.
+    """
+    found: set[int] = set()
+    held = HeldNumbers(numbers)
+    is_loop = LoopClasses()
+    module_dicts = {id(vars(module)) for _, module in modules()}
+    queue = deque(root for root in roots if root is not None and not _is_machinery(root))
+    seen = {id(root) for root in queue}
+    while queue and len(seen) < budget:
+        obj = queue.popleft()
+        if id(obj) in targets:
+            found.add(id(obj))
+        found |= held.of(obj)
+        if loops is not None and is_loop[type(obj)]:
+            others = _executors_of(obj) if id(obj) in loops else []
+        else:
+            others = _referents(obj)
+        for other in others:
+            if id(other) not in seen and id(other) not in module_dicts:
+                seen.add(id(other))
+                if not is_a(other, _ENDS_OF_WALK) and not _is_machinery(other):
+                    queue.append(other)
+    return found
+
+
+def _executors_of(loop: Any) -> list[Any]:
+    return [one for one in (*referents(loop), *attributes_of(loop).values()) if is_executor(one)]
+
+
+def _is_machinery(obj: Any) -> bool:
+    """Return whether an object reaches everything: ours, the test runner's, or a listed logger."""
+    if is_listed_logger(obj):
+        return True
+    if is_a(obj, FunctionType):
+        return bool(obj.__code__.co_filename.startswith(_OWN_FOLDER))
+    return is_runners(module_name(type(obj)))
+
+
+def _referents(obj: Any) -> list[Any]:
+    if is_a(obj, FunctionType):  # not its globals: every function reaches its whole module
+        return [*(obj.__closure__ or ()), obj.__defaults__, obj.__kwdefaults__]
+    return referents(obj)
