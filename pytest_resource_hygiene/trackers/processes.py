@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_resource_hygiene.compiled import speedups
@@ -21,7 +20,15 @@ from pytest_resource_hygiene.objects import attributes_of, instances_of
 from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
-from pytest_resource_hygiene.trackers._proc import start_time
+from pytest_resource_hygiene.trackers._children import (
+    any_child,
+    children,
+    children_of_thread,
+    is_zombie,
+    parent_of,
+    start_of,
+)
+from pytest_resource_hygiene.trackers._subreaper import set_subreaper
 from pytest_resource_hygiene.trackers._wait_for_any import WaitForAny
 
 if TYPE_CHECKING:
@@ -30,8 +37,6 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_PR_GET_CHILD_SUBREAPER = 37
 # Handlers at forks can never be taken back, so there is one, and it asks who is listening.
 _listening: weakref.WeakSet[ProcessTracker] = weakref.WeakSet()
 _at_fork_installed = False
@@ -67,7 +72,7 @@ class ProcessTracker(Tracker):
         self._own: set[tuple[int, int]] = set()
         self._listed: set[tuple[int, int]] = set()
         self._listed_before = False
-        self._wait_for_any = WaitForAny(_children)
+        self._wait_for_any = WaitForAny(children)
         self._recorder: Recorder | None = None
         self._was_subreaper: int | None = None
 
@@ -84,7 +89,7 @@ class ProcessTracker(Tracker):
         recorder.on("os.forkpty", self._note_fork)
         self._wrap_fork_exec(recorder)
         if self.adopts:
-            self._was_subreaper = _set_subreaper(1)
+            self._was_subreaper = set_subreaper(1)
             self._wait_for_any.start(recorder)
 
     def _wrap_fork_exec(self, recorder: Recorder) -> None:
@@ -101,7 +106,7 @@ class ProcessTracker(Tracker):
         _listening.discard(self)
         self._wait_for_any.hide(())  # whoever has kept the wrapped functions
         if self._was_subreaper is not None:
-            _set_subreaper(self._was_subreaper)
+            set_subreaper(self._was_subreaper)
 
     def _note_start(self, args: tuple[Any, ...]) -> None:
         self._events += 1
@@ -112,13 +117,13 @@ class ProcessTracker(Tracker):
     def _note_fork(self, args: tuple[Any, ...]) -> None:
         assert self._recorder is not None
         self._forks.append(self._recorder.creation(None))
-        self._before_fork = frozenset(_children_of_thread())
+        self._before_fork = frozenset(children_of_thread())
 
     def after_fork(self) -> None:
         """Learn the id of the child that this thread has just forked: no event tells it."""
         if not self._forks:
             return  # a fork of somebody who makes no event, or one within `subprocess`
-        new = set(_children_of_thread()) - self._before_fork
+        new = set(children_of_thread()) - self._before_fork
         if len(new) == 1:  # else an orphan came at the same moment
             self._note_pid(new.pop(), self._forks.pop())
 
@@ -130,11 +135,11 @@ class ProcessTracker(Tracker):
     def reading(self) -> object:
         """Return forks seen, and whether there is any child, running or ended."""
         # Asking the kernel costs a microsecond and is in vain while nobody has ever forked.
-        return self._events, _any_child() if self._has_children else None
+        return self._events, any_child() if self._has_children else None
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask about children while there are any; starts are recorded."""
-        return (_any_child,) if self._has_children else ()
+        return (any_child,) if self._has_children else ()
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List children; reap orphans that have ended, as process 1 would have done.
@@ -146,14 +151,14 @@ class ProcessTracker(Tracker):
         listed: set[tuple[int, int]] = set()
         for pid in self._children_for_sure():
             try:
-                key = pid, _start_of(pid)
+                key = pid, start_of(pid)
             except OSError:
                 continue
             # Where a fork told no process id, what is new after it may be a child of our own.
             if pid in self._made or self._forks or not self._listed_before:
                 self._own.add(key)
             orphan = key not in self._own
-            if orphan and _is_zombie(pid):
+            if orphan and is_zombie(pid):
                 self._reap(pid)
                 continue
             found[key] = Child(pid, orphan)
@@ -171,11 +176,11 @@ class ProcessTracker(Tracker):
         Where a child ends while the list is read, the kernel may leave out another: "reliable
         results only if all the child processes have been frozen", proc_pid_children(5).
         """
-        pids = set(_children())
+        pids = set(children())
         for pid, start in self._listed:
             if pid not in pids:
                 with contextlib.suppress(OSError):
-                    if _start_of(pid) == start and _parent_of(pid) == System.getpid():
+                    if start_of(pid) == start and parent_of(pid) == System.getpid():
                         pids.add(pid)
         return pids
 
@@ -190,7 +195,7 @@ class ProcessTracker(Tracker):
             self._made.clear()
             self._forks.clear()
         if self._has_children:
-            self._has_children = _any_child() is not None
+            self._has_children = any_child() is not None
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return who forked it."""
@@ -211,26 +216,9 @@ class ProcessTracker(Tracker):
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say process id, command line and state."""
-        # Loaded with the first finding: a clean run never needs it.
-        from pytest_resource_hygiene.trackers._secrets import without_secrets
+        from pytest_resource_hygiene.trackers._process_words import describe_child
 
-        command = without_secrets(_command(value.pid))
-        zombie = _is_zombie(value.pid)
-        shown = " ".join(command) if command else "(command line gone)"
-        state = "zombie" if zombie else "running"
-        orphan = ", orphaned by its parent" if value.orphan else ""
-        if zombie:
-            hint = "wait() for it"
-        elif value.orphan:
-            hint = "stop the whole process group (start_new_session=True, then os.killpg())"
-        else:
-            hint = "terminate() or kill() it and wait() for it, or use Popen in a `with` block"
-        return Description(
-            summary=f"{state} child process {value.pid}: {_shorten(shown)}{orphan}",
-            target=Path(command[0]).name if command else state,
-            details={"pid": value.pid, "command": command, "state": state, "orphan": value.orphan},
-            hint=hint,
-        )
+        return describe_child(value)
 
     def blind_spot(self) -> str | None:
         """Name what this platform hides."""
@@ -272,15 +260,6 @@ def _sleeper() -> Iterator[object]:
         System.close(writing)
 
 
-def _any_child() -> int | None:
-    """Return None without children, 0 if all are running, else the id of one that has ended."""
-    try:
-        status = System.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except (ChildProcessError, AttributeError):
-        return None
-    return status.si_pid if status is not None else 0
-
-
 def _listen_at_forks(tracker: ProcessTracker) -> None:
     global _at_fork_installed  # noqa: PLW0603 - per process, for ever
     _listening.add(tracker)
@@ -292,75 +271,6 @@ def _listen_at_forks(tracker: ProcessTracker) -> None:
 def _after_fork() -> None:
     for tracker in list(_listening):
         tracker.after_fork()
-
-
-def _children_of_thread() -> list[int]:
-    try:
-        return [int(pid) for pid in System.read("/proc/thread-self/children").split()]
-    except OSError:
-        return []
-
-
-def _children() -> list[int]:
-    tasks = "/proc/self/task"
-    pids: list[int] = []
-    try:
-        for task in System.listdir(tasks):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                pids += map(int, System.read(f"{tasks}/{task}/children").split())
-    except OSError:
-        import psutil
-
-        return [child.pid for child in psutil.Process().children()]
-    return pids
-
-
-def _start_of(pid: int) -> int:
-    return start_time(f"/proc/{pid}/stat") if sys.platform == "linux" else 0
-
-
-def _parent_of(pid: int) -> int:
-    return int(System.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return System.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"Z"
-    except OSError:
-        return False
-
-
-def _command(pid: int) -> list[str]:
-    try:
-        raw = System.read(f"/proc/{pid}/cmdline")
-    except OSError:
-        return []
-    return [part.decode(errors="replace") for part in raw.rstrip(b"\0").split(b"\0") if part]
-
-
-def _shorten(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 100 else f"{text[:97]}..."
-
-
-def _set_subreaper(value: int) -> int | None:
-    """Set whether orphans come to this process; return the former setting, or None if impossible."""
-    if sys.platform != "linux":
-        return None
-    if speedups is not None:
-        former_value: int | None = speedups.set_subreaper(value)
-        return former_value
-    try:
-        import ctypes  # takes three milliseconds
-
-        libc = ctypes.CDLL(None, use_errno=True)
-        former = ctypes.c_int()
-        if libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(former), 0, 0, 0) != 0:
-            return None
-        libc.prctl(_PR_SET_CHILD_SUBREAPER, value, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):
-        return None
-    return former.value
 
 
 def make_tracker() -> Tracker:

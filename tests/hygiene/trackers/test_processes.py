@@ -14,7 +14,10 @@ import pytest
 
 from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.tracker import Moment
-from pytest_resource_hygiene.trackers import processes
+from pytest_resource_hygiene.trackers import _children, _process_words, _subreaper, processes
+from pytest_resource_hygiene.trackers._children import start_of
+from pytest_resource_hygiene.trackers._process_words import command_of, describe_child
+from pytest_resource_hygiene.trackers._subreaper import set_subreaper
 from pytest_resource_hygiene.trackers.processes import Child, ProcessTracker
 
 if TYPE_CHECKING:
@@ -65,7 +68,7 @@ def _unseen_child(*command: str) -> Iterator[int]:
 
 
 def _wait_for_command(pid: int) -> None:
-    while not processes._command(pid):  # a moment after exec the kernel has none yet
+    while not command_of(pid):  # a moment after exec the kernel has none yet
         os.sched_yield()
 
 
@@ -134,7 +137,7 @@ def test_forgetting_drops_what_was_recorded(
         tracker.forget()
         assert tracker.creation(key, value) is None
         assert tracker.probes()
-    monkeypatch.setattr(processes, "_any_child", lambda: None)
+    monkeypatch.setattr(processes, "any_child", lambda: None)
     tracker.forget()
     assert tracker.probes() == ()
 
@@ -146,13 +149,13 @@ def test_a_child_that_the_kernel_leaves_out_of_its_list_is_not_lost(
     tracker: ProcessTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The list is not reliable while children end; one left out came back as somebody's orphan."""
-    whole = processes._children
+    whole = processes.children
     with subprocess.Popen(_CAT, stdin=subprocess.PIPE) as child:
         before = _listed(tracker)[child.pid]
         tracker.forget()
-        monkeypatch.setattr(processes, "_children", list)
+        monkeypatch.setattr(processes, "children", list)
         assert _listed(tracker)[child.pid] == before
-        monkeypatch.setattr(processes, "_children", whole)
+        monkeypatch.setattr(processes, "children", whole)
         assert _listed(tracker)[child.pid] == before
         assert not before[1].orphan
     assert child.pid not in _listed(tracker)
@@ -163,8 +166,8 @@ def test_a_process_that_was_ours_and_is_anothers_by_now_is_not_listed(
 ) -> None:
     """It is asked of what the kernel left out whether this is still its parent."""
     stranger = os.getppid()
-    tracker._listed = {(stranger, processes._start_of(stranger))}
-    monkeypatch.setattr(processes, "_children", list)
+    tracker._listed = {(stranger, start_of(stranger))}
+    monkeypatch.setattr(processes, "children", list)
 
     assert stranger not in _listed(tracker)
 
@@ -198,16 +201,16 @@ def test_only_who_adopts_orphans_hides_them(
 
 
 def test_the_end_puts_back_whether_orphans_come_here() -> None:
-    former = processes._set_subreaper(0)
+    former = set_subreaper(0)
     assert former is not None
     try:
         recorder = Recorder()
         recorder.start_tracker(ProcessTracker())
-        assert processes._set_subreaper(1) == 1
+        assert set_subreaper(1) == 1
         recorder.stop()
-        assert processes._set_subreaper(0) == 0
+        assert set_subreaper(0) == 0
     finally:
-        processes._set_subreaper(former)
+        set_subreaper(former)
 
 
 @pytest.mark.parametrize("was_subreaper", [0, 1])
@@ -220,7 +223,7 @@ def test_an_orphan_that_has_ended_is_reaped_for_nobody_else(
     with _unseen_child("/bin/sh", "-c", "exit 0") as pid:
         _wait_for_zombie(pid)
         assert pid not in _listed(tracker)
-        assert (pid in processes._children()) == bool(was_subreaper)
+        assert (pid in _children.children()) == bool(was_subreaper)
 
 
 def test_a_running_orphan_is_listed_as_one(tracker: ProcessTracker) -> None:
@@ -295,25 +298,44 @@ def _refuse(*_args: object) -> Any:
 def test_without_proc_the_children_are_asked_of_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sandbox may hide it; a fork's child is then found by nobody, and nothing is raised."""
     with _unseen_child() as pid:
-        usual = set(processes._children())
+        usual = set(_children.children())
         assert pid in usual
-        monkeypatch.setattr(processes, "System", SimpleNamespace(listdir=_refuse, read=_refuse))
-        assert set(processes._children()) == usual
-        assert processes._children_of_thread() == []
-        assert not processes._is_zombie(pid)
-        assert processes._command(pid) == []
+        for module in (_children, _process_words):
+            monkeypatch.setattr(module, "System", SimpleNamespace(listdir=_refuse, read=_refuse))
+        assert set(_children.children()) == usual
+        assert _children.children_of_thread() == []
+        assert not _children.is_zombie(pid)
+        assert command_of(pid) == []
+
+
+def test_elsewhere_a_child_is_put_in_words_by_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no /proc on macOS and Windows; one that is gone has no command line there either."""
+    for module in (_children, _process_words):
+        monkeypatch.setattr(module, "System", SimpleNamespace(read=_refuse))
+        monkeypatch.setattr(module, "sys", SimpleNamespace(platform="darwin"))
+    with _unseen_child() as pid:
+        while not (running := describe_child(Child(pid, orphan=False))).details["command"]:
+            os.sched_yield()
+    with _unseen_child("/bin/sh", "-c", "exit 0") as ended:
+        _wait_for_zombie(ended)
+        zombie = describe_child(Child(ended, orphan=False))
+    gone = describe_child(Child(pid, orphan=False))
+
+    assert running.summary == f"running child process {pid}: /bin/cat"
+    assert zombie.summary == f"zombie child process {ended}: (command line gone)"
+    assert gone.details["command"] == []
 
 
 def test_orphans_are_adopted_without_the_part_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
     """The former setting is told, so that it can be put back."""
-    former = processes._set_subreaper(1)
+    former = set_subreaper(1)
     try:
-        monkeypatch.setattr(processes, "speedups", None)
-        assert processes._set_subreaper(0) == 1
-        assert processes._set_subreaper(1) == 0
+        monkeypatch.setattr(_subreaper, "speedups", None)
+        assert set_subreaper(0) == 1
+        assert set_subreaper(1) == 0
     finally:
         assert former is not None
-        processes._set_subreaper(former)
+        set_subreaper(former)
 
 
 @pytest.mark.parametrize(
@@ -323,10 +345,10 @@ def test_where_orphans_cannot_be_adopted_nothing_is_changed(
     monkeypatch: pytest.MonkeyPatch, library: Any
 ) -> None:
     """A sandbox refuses the call, or the library."""
-    monkeypatch.setattr(processes, "speedups", None)
+    monkeypatch.setattr(_subreaper, "speedups", None)
     monkeypatch.setattr(ctypes, "CDLL", lambda *args, **_more: library(*args))
 
-    assert processes._set_subreaper(1) is None
+    assert set_subreaper(1) is None
 
 
 def test_elsewhere_orphans_are_a_blind_spot(
@@ -334,7 +356,8 @@ def test_elsewhere_orphans_are_a_blind_spot(
 ) -> None:
     """They go to process 1, and the summary says so."""
     assert tracker.blind_spot() is None
-    monkeypatch.setattr(processes, "sys", SimpleNamespace(platform="darwin"))
+    for module in (processes, _subreaper):
+        monkeypatch.setattr(module, "sys", SimpleNamespace(platform="darwin"))
 
     assert "orphaned" in str(tracker.blind_spot())
-    assert processes._set_subreaper(1) is None
+    assert set_subreaper(1) is None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_resource_hygiene.recorder import Recorder
-from pytest_resource_hygiene.trackers import processes
+from pytest_resource_hygiene.trackers._children import children, start_of
 from pytest_resource_hygiene.trackers._wait_for_any import WaitForAny
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class Waiting(WaitForAny):
     """Hides the children that this process has anyway, too: the helper of `multiprocessing`."""
 
     def __init__(self) -> None:
-        super().__init__(processes._children)
-        self.others = [_key(pid) for pid in processes._children()]
+        super().__init__(children)
+        self.others = [_key(pid) for pid in children()]
         self.hide(())
 
     def hide(self, orphans: Iterable[tuple[int, int]]) -> None:
@@ -62,7 +62,7 @@ class Lasting:
 
 
 def _key(pid: int) -> tuple[int, int]:
-    return pid, processes._start_of(pid)
+    return pid, start_of(pid)
 
 
 def test_none_but_strangers_are_none(waiting: Waiting) -> None:
@@ -95,7 +95,7 @@ def test_one_that_runs_is_waited_for_and_a_stranger_that_ends_is_reaped(
     stranger.end()
     own.end()
     assert os.wait() == (own.pids[0], 0)
-    assert set(processes._children()) == {pid for pid, _ in waiting.others}
+    assert set(children()) == {pid for pid, _ in waiting.others}
 
 
 def test_a_stranger_is_known_by_its_start_as_well(waiting: Waiting) -> None:
