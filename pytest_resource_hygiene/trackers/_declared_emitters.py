@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.tracker import Description, IdentityKey
-from pytest_resource_hygiene.trackers._emitters import Listener, class_name, name_of
+from pytest_resource_hygiene.trackers._emitters import Listener
+from pytest_resource_hygiene.trackers._names import class_name, name_of
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.trackers._emitters import Limit

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.tracker import Description
-from pytest_resource_hygiene.trackers._emitters import Listener, class_name, name_of
+from pytest_resource_hygiene.trackers._emitters import Listener
+from pytest_resource_hygiene.trackers._names import class_name, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator

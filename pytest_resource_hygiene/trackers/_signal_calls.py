@@ -103,7 +103,9 @@ class SignalCalls:
             if there is None:
                 continue
             # A method is made anew at each access; what equals what else is the user's code to say.
-            if there is handler or (type(there) is MethodType and there == handler):
+            if there is handler or (
+                type(there) is type(handler) is MethodType and there == handler
+            ):
                 if one[1][_WINDOW] is site[_WINDOW]:
                     # Put back what was installed in this very window: that is where it was made.
                     site = self._last[number] = one[1]

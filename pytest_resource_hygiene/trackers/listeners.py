@@ -26,7 +26,7 @@ from pytest_resource_hygiene.trackers._declared_emitters import (
     emitter_from,
     load_emitter,
 )
-from pytest_resource_hygiene.trackers._emitters import Listener, name_of
+from pytest_resource_hygiene.trackers._emitters import Listener
 from pytest_resource_hygiene.trackers._library_emitters import BlinkerSignals, PyeeEmitters
 from pytest_resource_hygiene.trackers._logging_listeners import (
     LoggingListener,
@@ -34,6 +34,7 @@ from pytest_resource_hygiene.trackers._logging_listeners import (
     all_handlers,
     handler_on_a_logger,
 )
+from pytest_resource_hygiene.trackers._names import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping

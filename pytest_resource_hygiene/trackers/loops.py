@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
+from pytest_resource_hygiene.trackers._names import class_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
@@ -59,7 +60,7 @@ class LoopTracker(Tracker):
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say class and state."""
-        name = f"{type(value).__module__}.{type(value).__qualname__}"
+        name = class_name(value)
         running = value.is_running()
         return Description(
             summary=f"event loop {type(value).__name__}, {'running' if running else 'not closed'}",

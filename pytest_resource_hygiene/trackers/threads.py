@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.objects import attribute_of, code_of
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._names import class_name, function_name
 from pytest_resource_hygiene.trackers._thread_table import RawThread, ThreadTable, present_stack
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class ThreadTracker(Tracker):
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say name, target, whether it is a daemon, and where it is now."""
         if isinstance(value, RawThread):
-            target = _function_name(value.function) or "unknown target"
+            known = value.function is not None
+            target = function_name(value.function) if known else "unknown target"
             return Description(
                 summary=f"raw thread running {target}",
                 target=target,
@@ -136,17 +138,8 @@ def target_name(thread: threading.Thread) -> str:
     """Name what a thread runs: its target, or its class if ``run`` is overridden."""
     target = getattr(thread, "_target", None)
     if target is not None:
-        return _function_name(target)
-    return f"{type(thread).__module__}.{type(thread).__qualname__}.run"
-
-
-def _function_name(function: Any) -> str:
-    if function is None:
-        return ""
-    function = attribute_of(function, "func", function)
-    module = attribute_of(function, "__module__")
-    name = attribute_of(function, "__qualname__") or type(function).__qualname__
-    return f"{module}.{name}" if module else str(name)
+        return function_name(target)
+    return f"{class_name(thread)}.run"
 
 
 def _hint(target: str, thread: threading.Thread) -> str:

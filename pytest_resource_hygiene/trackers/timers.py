@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.kernel import is_armed
-from pytest_resource_hygiene.objects import attribute_of, code_of
+from pytest_resource_hygiene.objects import code_of
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
+from pytest_resource_hygiene.trackers._names import function_name
 from pytest_resource_hygiene.trackers._thread_table import ThreadTable
 
 if TYPE_CHECKING:
@@ -196,14 +197,14 @@ class TimerTracker(Tracker):
         if isinstance(key, tuple):
             return _describe_clock(key[0], value)
         if isinstance(value, System.Timer):
-            target = _name(value.function)
+            target = function_name(value.function)
             return Description(
                 summary=f"threading.Timer of {value.interval} s calling {target}",
                 target=target,
                 details={"interval": value.interval, "function": target, "thread": value.name},
                 hint="call cancel() and join() it",
             )
-        target = _name(getattr(value, "_callback", None))
+        target = function_name(getattr(value, "_callback", None))
         return Description(
             summary=f"asyncio timer calling {target}",
             target=target,
@@ -280,13 +281,6 @@ def _describe_clock(form: str, value: Any) -> Description:
         if name == "ITIMER_REAL"
         else f"call signal.setitimer({name}, 0)",
     )
-
-
-def _name(function: Any) -> str:
-    function = attribute_of(function, "func", function)
-    module = attribute_of(function, "__module__")
-    name = attribute_of(function, "__qualname__") or type(function).__qualname__
-    return f"{module}.{name}" if module else str(name)
 
 
 def make_tracker() -> Tracker:

@@ -9,13 +9,15 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_resource_hygiene.tracker import Moment
-from pytest_resource_hygiene.trackers import signals, timers
+from pytest_resource_hygiene.trackers import _signal_slots, signals, timers
+from pytest_resource_hygiene.trackers._signal_slots import caught_signals
 from pytest_resource_hygiene.trackers.signals import SignalTracker
 from pytest_resource_hygiene.trackers.timers import TimerTracker
 
@@ -192,7 +194,7 @@ def test_what_ctypes_sets_is_compared_with_what_was_caught_before(
 ) -> None:
     """From the look-up of the function on, the kernel is asked; it names no maker but who looked."""
     caught = {int(signal.SIGUSR2)}
-    monkeypatch.setattr(signals, "_caught", lambda: frozenset(caught))
+    monkeypatch.setattr(signals, "caught_signals", lambda: frozenset(caught))
     number = int(signal.SIGURG)
     assert signal.getsignal(number) is signal.SIG_DFL
     recorder.events["ctypes.dlsym"]((None, "getpid"))
@@ -219,16 +221,18 @@ def test_a_kernel_that_tells_no_caught_signals_is_asked_in_vain(
     monkeypatch: pytest.MonkeyPatch, text: bytes
 ) -> None:
     """The file may be hidden, or another system's."""
-    monkeypatch.setattr(signals, "System", _system(text))
+    monkeypatch.setattr(_signal_slots, "System", _system(text))
 
-    assert signals._caught() == frozenset()
+    assert caught_signals() == frozenset()
 
 
 def test_the_mask_of_caught_signals_begins_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """As proc_pid_status(5) says: bit 0 is signal 1."""
-    monkeypatch.setattr(signals, "System", _system(b"Name:\tx\nSigCgt:\t8000000000004001\nx\n"))
+    monkeypatch.setattr(
+        _signal_slots, "System", _system(b"Name:\tx\nSigCgt:\t8000000000004001\nx\n")
+    )
 
-    assert signals._caught() == {1, 15, 64}
+    assert caught_signals() == {1, 15, 64}
 
 
 class _Slotted:
@@ -305,11 +309,11 @@ def test_handlers_of_one_module_are_no_chain(slots: SignalTracker, usr1: int) ->
     """Every function reaches all others of its module; only one that keeps another is on top."""
     signal.signal(usr1, _of_module)
     signal.signal(usr1, _of_module_too)
-    assert slots.chain(usr1, _of_module_too) == 1
+    assert slots._depth(usr1, _of_module_too) == 1
 
     on_top = _calls(_of_module)
     signal.signal(usr1, on_top)
-    assert slots.chain(usr1, on_top) == 2
+    assert slots._depth(usr1, on_top) == 2
 
 
 def test_the_interpreters_own_handler_is_no_link_of_a_chain(
@@ -320,7 +324,53 @@ def test_the_interpreters_own_handler_is_no_link_of_a_chain(
     alone = _calls(signal.default_int_handler)
     signal.signal(usr1, alone)
 
-    assert slots.chain(usr1, alone) == 1
+    assert slots._depth(usr1, alone) == 1
+
+
+class _Incomparable:
+    """A handler that raises when it is compared."""
+
+    def __call__(self, number: int, frame: Any) -> None:
+        """Do nothing."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __hash__ = object.__hash__
+
+
+def test_a_handler_is_not_compared_with_the_method_before_it(
+    slots: SignalTracker, usr1: int
+) -> None:
+    """A method leaves the answer to the other, which may do anything."""
+    method, handler = _Incomparable().__call__, _Incomparable()
+    signal.signal(usr1, method)
+    signal.signal(usr1, handler)
+
+    assert slots.creation(usr1, handler) is not None
+    assert [ref() for ref, _ in slots._known_calls().installed(usr1)][-1] is handler
+
+
+def _named_handlers() -> Iterator[tuple[Any, str]]:
+    def in_main(number: int, frame: Any) -> None: ...
+    def nowhere(number: int, frame: Any) -> None: ...
+
+    in_main.__module__, in_main.__qualname__ = "__main__", "on_term"
+    nowhere.__module__, nowhere.__qualname__ = 5, "on_term"  # type: ignore[assignment]
+    yield in_main, "__main__.on_term"
+    yield partial(in_main), "__main__.on_term"
+    yield nowhere, "on_term"
+    yield signal.default_int_handler, "signal.default_int_handler"
+    yield _Slotted(), f"{__name__}._Slotted object"
+
+
+@pytest.mark.parametrize(("handler", "name"), list(_named_handlers()))
+def test_a_handler_is_named_as_its_author_would(
+    slots: SignalTracker, handler: Any, name: str
+) -> None:
+    said = slots.describe(int(signal.SIGTERM), handler, signal.SIG_IGN)
+
+    assert said.summary == f"SIGTERM: handler SIG_IGN replaced by {name}"
 
 
 def test_a_tools_handler_counts_towards_no_limit(
