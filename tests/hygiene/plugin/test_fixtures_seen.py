@@ -7,11 +7,14 @@ import weakref
 from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from pytest_resource_hygiene.pytest_plugin import owners
-from pytest_resource_hygiene.pytest_plugin.owners import Elsewhere, clear_frames, waiting_finalizers
+from pytest_resource_hygiene.pytest_plugin.fixture_names import function_fixtures
+from pytest_resource_hygiene.pytest_plugin.fixture_value import Elsewhere, kept_by
+from pytest_resource_hygiene.pytest_plugin.letting_go import clear_frames
+from pytest_resource_hygiene.pytest_plugin.owners import waiting_finalizers
 
 
 class _Value:
@@ -65,6 +68,21 @@ def test_a_fixture_may_be_made_of_what_has_no_globals(function: Any) -> None:
     assert elsewhere.values() == []
 
 
+def test_a_finalizer_may_be_anything_and_have_anything_as_arguments() -> None:
+    """A mock has every attribute; of a generator that waits, the locals are kept."""
+
+    def waits() -> Any:
+        pool = object()
+        yield pool
+
+    generator = waits()
+    pool = next(generator)
+    finalizers = [Mock(), partial(print, Mock()), partial(print, generator)]
+    definition = SimpleNamespace(cached_result=("value", None), _finalizers=finalizers)
+
+    assert kept_by(definition) == ["value", *finalizers, pool]
+
+
 # --- what pytest still holds ---
 
 
@@ -86,6 +104,29 @@ def test_no_local_of_a_failed_frame_stays() -> None:
 
     clear_frames(caught.value)
     assert seen[0]() is None
+
+
+def test_no_local_stays_of_what_a_group_of_errors_consists_of() -> None:
+    """As of the tasks of a group, one of which has failed because of another."""
+
+    def fails(error: Exception) -> None:
+        value = _Value()
+        seen.append(weakref.ref(value))
+        raise error
+
+    def caught(error: Exception) -> Exception:
+        with pytest.raises(type(error)) as info:
+            fails(error)
+        return info.value
+
+    seen: list[weakref.ref[_Value]] = []
+    cause, context, member = map(caught, (ValueError(), KeyError(), OSError()))
+    group = ExceptionGroup("of tasks", [ExceptionGroup("of a task", [member])])
+    group.__context__, group.__cause__ = context, cause
+    assert all(one() is not None for one in seen)
+
+    clear_frames(group)
+    assert [one() for one in seen] == [None, None, None]
 
 
 def test_finalizers_of_the_test_itself_do_not_keep_anything() -> None:
@@ -122,6 +163,6 @@ def test_a_class_fixture_of_a_plain_function_lives_as_long_as_the_test(
     scope: str, cls: type | None, answers: bool
 ) -> None:
     """And that of a class longer, as wider ones do: these are judged when they are torn down."""
-    found = owners._function_fixtures(_item(scope, cls))
+    found = function_fixtures(_item(scope, cls))
 
     assert [one.name for one in found.values()] == (["it"] if answers else [])

@@ -1,0 +1,73 @@
+"""Fixtures by the functions that users wrote for them; those of xunit go by their own names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.engine.fingerprint import relative
+from pytest_resource_hygiene.model import OwnerInfo
+from pytest_resource_hygiene.pytest_plugin.user_code import code_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import CodeType
+
+    import pytest
+
+__all__ = ["function_fixtures", "name_and_functions"]
+
+# Wider fixtures that pytest makes of xunit functions, and the functions.
+_XUNIT = {
+    "_xunit_setup_module_fixture_": ("setup_module", "teardown_module", "setUpModule", "tearDownModule"),
+    "_unittest_setUpModule_fixture_": ("setUpModule", "tearDownModule"),
+    "_xunit_setup_class_fixture_": ("setup_class", "teardown_class"),
+    "_unittest_setUpClass_fixture_": ("setUpClass", "tearDownClass"),
+}  # fmt: skip
+_XUNIT_OF_TESTS = (
+    "setup_method", "teardown_method", "setup_function", "teardown_function",
+    "setUp", "tearDown", "asyncSetUp", "asyncTearDown",
+)  # fmt: skip
+_UNITTESTS_OWN = ("unittest/case.py", "async_case.py")
+
+
+def name_and_functions(fixturedef: pytest.FixtureDef[Any], request: Any) -> tuple[str, list[Any]]:
+    """Return a wider fixture's name and functions."""
+    for prefix, names in _XUNIT.items():
+        if fixturedef.argname.startswith(prefix):
+            holder = request.module if "odule" in prefix else request.cls
+            found = [(name, getattr(holder, name)) for name in names if hasattr(holder, name)]
+            written = [(name, function) for name, function in found if not _is_empty(function)]
+            if written:
+                return written[0][0], [function for _, function in written]
+            return fixturedef.argname, []  # the runner's own function stands for nobody's
+    return fixturedef.argname, [fixturedef.func]
+
+
+def _is_empty(function: Any) -> bool:
+    return getattr(function, "__module__", "").startswith("unittest.")
+
+
+def function_fixtures(item: Any) -> Mapping[CodeType, OwnerInfo]:
+    """Return the fixtures that live as long as a test and answer within it, by their code."""
+    found: dict[CodeType, OwnerInfo] = {}
+    own = {"function"} if getattr(item, "cls", None) else {"function", "class"}
+    for fixturedef in _fixtures_of(item):
+        code = code_of(fixturedef.func)
+        if fixturedef.scope in own and code is not None:
+            root = str(item.config.rootpath)
+            location = f"{relative(code.co_filename, root)}:{code.co_firstlineno}"
+            found[code] = OwnerInfo("fixture", fixturedef.argname, fixturedef.scope, location)
+    for holder in (getattr(item, "cls", None), getattr(item, "module", None)):
+        for name in _XUNIT_OF_TESTS:
+            code = code_of(getattr(holder, name, None))
+            if code is not None and not code.co_filename.endswith(_UNITTESTS_OWN):
+                found.setdefault(code, OwnerInfo("fixture", name, "function"))
+    return found
+
+
+def _fixtures_of(item: Any) -> Iterable[Any]:
+    """Return the fixtures that an item asks for by name, and those it got by ``getfixturevalue``."""
+    info = getattr(item, "_fixtureinfo", None)
+    for fixturedefs in getattr(info, "name2fixturedefs", {}).values():
+        yield from fixturedefs
+    yield from getattr(getattr(item, "_request", None), "_fixture_defs", {}).values()
