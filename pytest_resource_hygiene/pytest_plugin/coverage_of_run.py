@@ -9,9 +9,9 @@ import pytest
 
 from pytest_resource_hygiene.engine.canary import means_blind
 from pytest_resource_hygiene.engine.fingerprint import without_parameters
+from pytest_resource_hygiene.pytest_plugin.fixture_names import name_and_functions
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.outcome import ATTRIBUTE
-from pytest_resource_hygiene.pytest_plugin.owners import fixture_owner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,7 +168,7 @@ class RunCoverage:
         """Remember which fixtures were set up at all."""
         name = fixturedef.argname
         if name.startswith("_"):
-            name = fixture_owner(fixturedef, request, "").info.name
+            name, _ = name_and_functions(fixturedef, request)
         self._fixtures.add((fixturedef.scope, name))
 
     # --- xdist ---

@@ -61,14 +61,19 @@ def _weakly(thing: Any) -> Callable[[], Any] | None:
 
 
 class LoggingListener(Listener):
-    """A handler or a filter, with the name of the logger under which it was found."""
+    """A handler, or a filter of a logger or of a handler.
 
-    __slots__ = ("_creation", "_find", "_name", "_path", "_word")
+    Attributes:
+        logger: the name of the logger under which it was found; ``""`` for the root.
+    """
+
+    __slots__ = ("_creation", "_find", "_name", "_path", "_word", "logger")
 
     def __init__(
-        self, word: str, path: str, name: str, thing: Any, creation: Creation | None
+        self, word: str, logger: str, path: str, name: str, thing: Any, creation: Creation | None
     ) -> None:
         self._word = word
+        self.logger = logger
         self._path = path
         self._name = name
         self._find = _weakly(thing)
@@ -157,7 +162,7 @@ class LoggingListeners:
             if logger.handlers:
                 self._add_handlers(found, name, where, logger)
             if logger.filters:
-                self._add_filters(found, (name,), where, logger)
+                self._add_filters(found, (name,), name, where, logger)
         return found
 
     def _add_handlers(
@@ -168,17 +173,17 @@ class LoggingListeners:
             kind = class_name(handler)
             seen[kind] += 1
             key = "handler", name, kind, seen[kind]
-            found[key] = LoggingListener(
-                "handler", where, kind, handler, self._made_of(logger, handler)
-            )
+            made = self._made_of(logger, handler)
+            found[key] = LoggingListener("handler", name, where, kind, handler, made)
             if handler.filters:
                 short = kind.rpartition(".")[2]
-                self._add_filters(found, key, f"handler {short} of {where}", handler)
+                self._add_filters(found, key, name, f"handler {short} of {where}", handler)
 
     def _add_filters(
         self,
         found: dict[Hashable, Listener],
         prefix: tuple[Hashable, ...],
+        logger: str,
         where: str,
         owner: logging.Filterer,
     ) -> None:
@@ -187,7 +192,8 @@ class LoggingListeners:
             name = name_of(one).removesuffix(" object")
             seen[name] += 1
             key = "filter", *prefix, name, seen[name]
-            found[key] = LoggingListener("filter", where, name, one, self._made_of(owner, one))
+            made = self._made_of(owner, one)
+            found[key] = LoggingListener("filter", logger, where, name, one, made)
 
     def _made_of(self, owner: object, thing: object) -> Creation | None:
         made = self._made.get((id(owner), id(thing)))

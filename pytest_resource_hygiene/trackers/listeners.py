@@ -10,16 +10,14 @@ filter put into the list of a logger without `addFilter`, before something else 
 
 from __future__ import annotations
 
-import functools
 import logging
 import sys
 import threading
 import warnings
 from collections import Counter
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import addresses, attribute_of, code_of
+from pytest_resource_hygiene.objects import addresses, code_of
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._declared_emitters import (
     Declared,
@@ -27,6 +25,7 @@ from pytest_resource_hygiene.trackers._declared_emitters import (
     load_emitter,
 )
 from pytest_resource_hygiene.trackers._emitters import Listener
+from pytest_resource_hygiene.trackers._hooks import Hook, describe_hook, list_hooks, put_back_hook
 from pytest_resource_hygiene.trackers._library_emitters import BlinkerSignals, PyeeEmitters
 from pytest_resource_hygiene.trackers._logging_listeners import (
     LoggingListener,
@@ -34,7 +33,12 @@ from pytest_resource_hygiene.trackers._logging_listeners import (
     all_handlers,
     handler_on_a_logger,
 )
-from pytest_resource_hygiene.trackers._names import name_of
+from pytest_resource_hygiene.trackers._warning_filters import (
+    FILTERS,
+    describe_filters,
+    list_filters,
+    put_back_filters,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
@@ -45,18 +49,6 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.trackers._emitters import Limit
 
 __all__ = ["ListenerTracker", "emitter_from", "load_emitter", "make_tracker"]
-
-_FILTERS = "warnings.filters"
-_SHOW = "warnings.showwarning"
-
-# Slot to the module, the attribute, and where the interpreter keeps its own value.
-_HOOKS = {
-    "sys.excepthook": (sys, "excepthook", "__excepthook__"),
-    "sys.unraisablehook": (sys, "unraisablehook", "__unraisablehook__"),
-    "sys.displayhook": (sys, "displayhook", "__displayhook__"),
-    "threading.excepthook": (threading, "excepthook", "__excepthook__"),
-}
-_RUNNER = "_pytest"
 
 
 class ListenerTracker(Tracker):
@@ -141,14 +133,9 @@ class ListenerTracker(Tracker):
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List slots with their values, and listeners, whose values are all equal."""
-        found: dict[Hashable, Any] = {
-            name: _Hook(getattr(module, attribute), getattr(module, own, None))
-            for name, (module, attribute, own) in _HOOKS.items()
-        }
+        found: dict[Hashable, Any] = {**list_hooks(warnings_too=self.watch_warnings)}
         if self.watch_warnings:
-            own = getattr(warnings, "_showwarning_orig", None)
-            found[_SHOW] = _Hook(warnings.showwarning, own)
-            found[_FILTERS] = tuple(one for one in warnings.filters if not _is_spy(one))
+            found[FILTERS] = list_filters()
         for source in (self._signals, self._emitters, self._logging, self._declared):
             found.update(source.list_listeners())
         return found
@@ -160,7 +147,7 @@ class ListenerTracker(Tracker):
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return how it was registered; assigning a hook leaves no trace."""
-        if key == _FILTERS:
+        if key == FILTERS:
             return self._filters_changed
         return value.creation if isinstance(value, Listener) else None
 
@@ -168,14 +155,11 @@ class ListenerTracker(Tracker):
         """Return the listener, or the hook."""
         if isinstance(value, Listener):
             return value.find()
-        return value.value if isinstance(value, _Hook) else None
+        return value.value if isinstance(value, Hook) else None
 
     def kept_in(self, key: Hashable, value: Any) -> str | None:
         """Return the name of the logger, which by custom is that of the module that logs."""
-        if not isinstance(value, LoggingListener) or not isinstance(key, tuple):
-            return None
-        # A filter of a handler has the handler's key within its own.
-        return str(key[1] if len(key) == len(("handler", "logger", "class", 1)) else key[2])
+        return value.logger if isinstance(value, LoggingListener) else None
 
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the listener's code, if it is a function."""
@@ -185,33 +169,20 @@ class ListenerTracker(Tracker):
         """Say who listens to what."""
         if isinstance(value, Listener):
             return value.describe()
-        if key == _FILTERS:
-            return _describe_filters(value, old)
-        new, before = name_of(value.value), name_of(old.value) if old is not None else "unknown"
-        return Description(
-            summary=f"{key} replaced: {before} -> {new}",
-            target=f"{key} {new}",
-            details={"slot": key, "old": before, "new": new},
-            hint=f"keep the previous {key} and assign it again when done, "
-            "or use monkeypatch.setattr",
-        )
+        if key == FILTERS:
+            return describe_filters(value, old)
+        return describe_hook(str(key), value, old)
 
     def restore(self, key: Hashable, value: Any, old: Any) -> bool:
         """Put hooks and warning filters back; listeners are not touched."""
-        if key == _FILTERS and isinstance(old, tuple):
-            _put_back_filters(old)
-        elif key == _SHOW and isinstance(old, _Hook):
-            warnings.showwarning = old.value
-        elif key in _HOOKS and isinstance(old, _Hook):
-            module, attribute, _ = _HOOKS[str(key)]
-            setattr(module, attribute, old.lasting)
-        else:
-            return False
-        return True
+        if key == FILTERS and isinstance(old, tuple):
+            put_back_filters(old)
+            return True
+        return isinstance(old, Hook) and put_back_hook(str(key), old)
 
     def is_ours(self, key: Hashable, value: Any) -> bool:
         """Return whether a hook is the test runner's."""
-        return isinstance(value, _Hook) and value.is_neutral
+        return isinstance(value, Hook) and value.is_neutral
 
     def iter_limits(self) -> Iterator[Limit]:
         """Count signals, emitters, loggers and declared registries.
@@ -232,72 +203,6 @@ class ListenerTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object]:
         """Give a logger of our own a handler."""
         return handler_on_a_logger()
-
-
-class _Hook:
-    """The value of a hook. The test runner's and the interpreter's own count as the same."""
-
-    __slots__ = ("is_neutral", "lasting", "value")
-
-    def __init__(self, value: Any, own: Any) -> None:
-        self.value = value
-        self.is_neutral = value is own or _is_runners(value)
-        # A method among the runner's hooks serves one phase of a test, which may be over by now.
-        self.lasting = own if self.is_neutral and isinstance(value, MethodType) else value
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Hook):
-            return NotImplemented
-        return _is_one(self.value, other.value) or (self.is_neutral and other.is_neutral)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-def _is_one(hook: Any, other: Any) -> bool:
-    """Compare by identity: a method is made anew at each access, and what else may say anything."""
-    return hook is other or (type(hook) is type(other) is MethodType and hook == other)
-
-
-def _is_runners(hook: Any) -> bool:
-    while isinstance(hook, functools.partial):
-        hook = hook.func
-    return str(attribute_of(hook, "__module__", "")).partition(".")[0] == _RUNNER
-
-
-def _is_spy(entry: Any) -> bool:
-    # Our own filter among them: it matches nothing and hears everything.
-    return getattr(entry[2], "resource_hygiene_spy", False) is True
-
-
-def _shown_filter(entry: Any) -> str:
-    action, message, category, module, line = entry
-    texts = [action, getattr(message, "pattern", message) or "", category.__name__]
-    if module or line:
-        texts.append(getattr(module, "pattern", module) or "")
-    return ":".join([*texts, str(line)] if line else texts)
-
-
-def _describe_filters(value: Any, old: Any) -> Description:
-    before = old or ()
-    added = [_shown_filter(entry) for entry in value if entry not in before]
-    gone = [_shown_filter(entry) for entry in before if entry not in value]
-    words = [f"{', '.join(added)} added"] if added else []
-    words += [f"{', '.join(gone)} removed"] if gone else []
-    return Description(
-        summary=f"{_FILTERS}: {'; '.join(words) or 'order changed'}",
-        target=f"{_FILTERS} {', '.join(added or gone)}".strip(),
-        details={"added": added, "removed": gone},
-        hint="change filters in a `with warnings.catch_warnings():` block",
-    )
-
-
-def _put_back_filters(old: tuple[Any, ...]) -> None:
-    filters: Any = warnings.filters
-    filters[:] = [*(one for one in filters if _is_spy(one)), *old]
-    mutated = getattr(warnings, "_filters_mutated", None)
-    if mutated is not None:  # what was decided by the other filters is cached
-        mutated()
 
 
 def make_tracker() -> Tracker:

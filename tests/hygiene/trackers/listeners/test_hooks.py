@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.trackers import listeners
+from pytest_resource_hygiene.trackers import _hooks
 from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class TestHooks:
     ) -> None:
         """Later releases of pytest set a function once, and want it back."""
         hook = functools.partial(print)
-        monkeypatch.setattr(listeners, "_RUNNER", "builtins")  # print's module
+        monkeypatch.setattr(_hooks, "_RUNNER", "builtins")  # print's module
         monkeypatch.setattr(threading, "excepthook", hook)
         probe.rebase()
         monkeypatch.setattr(threading, "excepthook", Component().on_event)
