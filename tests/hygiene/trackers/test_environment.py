@@ -14,11 +14,9 @@ import pytest
 
 from pytest_resource_hygiene.recorder import Creation, Recorder
 from pytest_resource_hygiene.tracker import Moment
-from pytest_resource_hygiene.trackers.environment import (
-    EnvironmentTracker,
-    _Modules,
-    make_tracker,
-)
+from pytest_resource_hygiene.trackers import environment
+from pytest_resource_hygiene.trackers._modules_lost import ModulesLost
+from pytest_resource_hygiene.trackers.environment import EnvironmentTracker, make_tracker
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -220,10 +218,10 @@ class TestOtherSettings:
         """The umask is seen with its origin and undone, with or without /proc."""
         if not has_proc:
 
-            def missing(path: Path, mode: str) -> None:
+            def missing(path: str) -> bytes:
                 raise FileNotFoundError(path)
 
-            monkeypatch.setattr(Path, "open", missing)
+            monkeypatch.setattr(environment, "System", types.SimpleNamespace(read=missing))
         os.umask(0o077)
 
         key, value, old = probe.change()
@@ -367,7 +365,7 @@ def test_wraps_are_undone() -> None:
 
 def test_what_was_taken_away_first_is_what_must_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in that comes and goes meanwhile is not waited for."""
-    modules, first = _Modules(), types.ModuleType(MODULE)
+    modules, first = ModulesLost(), types.ModuleType(MODULE)
     monkeypatch.setitem(sys.modules, MODULE, first)
     modules.look()
     for present in (None, types.ModuleType(MODULE), None):
@@ -382,7 +380,7 @@ def test_what_was_taken_away_first_is_what_must_come_back(monkeypatch: pytest.Mo
 
 def test_what_is_no_module_is_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anything may be put into the table, without weak references as well."""
-    modules = _Modules()
+    modules = ModulesLost()
     odd: Any = (1, 2)
     monkeypatch.setitem(sys.modules, MODULE, odd)
     modules.look()
