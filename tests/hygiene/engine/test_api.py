@@ -20,7 +20,7 @@ from pytest_resource_hygiene import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 
 def test_a_clean_block_passes() -> None:
@@ -73,6 +73,45 @@ def test_warn_and_return() -> None:
 
     assert [leak.kind for leak in checked.leaks] == ["fds"]
     assert checked.leaks[0].count == 2
+
+
+async def _in_a_block(kept: list[int]) -> None:
+    async with no_leaks(["fds"], "warn", grace=0.0):
+        kept += os.pipe()
+
+
+@no_leaks(["fds"], "warn", grace=0.0)
+def _in_a_call(kept: list[int]) -> None:
+    kept += os.pipe()
+
+
+@no_leaks(["fds"], "warn", grace=0.0)
+async def _in_an_async_call(kept: list[int]) -> None:
+    kept += os.pipe()
+
+
+async def _awaits(kept: list[int]) -> None:
+    await _in_an_async_call(kept)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        _in_a_call,
+        lambda kept: asyncio.run(_in_a_block(kept)),
+        lambda kept: asyncio.run(_awaits(kept)),
+    ],
+    ids=["call", "async block", "async call"],
+)
+def test_a_warning_names_the_users_line(leave: Callable[[list[int]], None]) -> None:
+    """So that a filter for his own module holds for it, and he sees which line it is."""
+    kept: list[int] = []
+    with pytest.warns(ResourceWarning) as caught:
+        leave(kept)
+    for fd in kept:
+        os.close(fd)
+
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_only_the_kinds_asked_for_are_watched() -> None:
