@@ -74,7 +74,10 @@ class AsyncioTable:
         recorder.when_imported("uvloop", self._hook_uvloop)
 
     def close(self) -> None:
-        """Give asyncio its own task list back."""
+        """Give asyncio its own task list back; drop the records, which name tests."""
+        for records in (self._loops, self._tasks, self._timers, self._generators):
+            records.clear()
+        self._connected.clear()
         registry, self._registry = self._registry, None
         if registry is None:
             return

@@ -18,7 +18,7 @@ from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers._imports import watch_imports
 from pytest_resource_hygiene.trackers._opened_files import OpenedFiles, target_of
-from pytest_resource_hygiene.trackers._proc import ProcFolder
+from pytest_resource_hygiene.trackers._proc import SIZE, ProcFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -58,7 +58,7 @@ class Descriptors:
         # The same descriptors are the same listing; what is anonymous is known by its target only.
         self._found_open: list[tuple[int, int, int, int, str]] = []
         self._count_listed: int | None = None
-        self._directory = ProcFolder(_PROC, lambda status: status.st_size)
+        self._directory = ProcFolder(_PROC, SIZE)
         self._site = recorder.site
         self._openings = Openings(recorder, self.files.records.append)
         for event in ("open", "os.scandir", "sqlite3.connect"):
@@ -77,7 +77,8 @@ class Descriptors:
         watch_imports(recorder, self._before_import, self._after_import)
 
     def close(self) -> None:
-        """Close the one descriptor that this keeps."""
+        """Close the one descriptor that this keeps; drop the records, which name tests."""
+        self.forget()
         self._directory.close()
 
     def _note_mapping(self, args: tuple[Any, ...]) -> None:

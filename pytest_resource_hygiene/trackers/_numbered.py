@@ -70,7 +70,7 @@ class NumberedObjects:
         return pollers.get(fd)
 
     def _find(self, fd: int, cls: type) -> Any:
-        if self._seen is None or self._pulse is not self._recorder.pulse:
+        if self._seen is None or self._pulse != self._recorder.pulse:
             self._pulse = self._recorder.pulse
             self._pollers = None
             self._seen = _look()

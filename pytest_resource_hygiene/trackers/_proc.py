@@ -6,17 +6,19 @@ import contextlib
 import functools
 import os
 import sys
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from pytest_resource_hygiene import forks
 from pytest_resource_hygiene.kernel import state_of
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ProcFolder", "start_time"]
+__all__ = ["LINKS", "SIZE", "ProcFolder", "start_time"]
+
+_INODE, SIZE, LINKS = range(3)  # of a `state_of`
 
 # Above what most tests count with, and below 256: so many the kernel has room for from the
 # beginning, and where threads run it takes ten milliseconds to make more.
@@ -28,15 +30,16 @@ class ProcFolder:
 
     Args:
         path: the folder.
-        extract: takes the wanted number from its status; 0 means that this kernel does not say.
+        fact: which number of its state is wanted, `SIZE` or `LINKS`; 0 means that this kernel does
+            not say.
     """
 
     own_numbers: ClassVar[set[int]] = set()  # never to be mistaken for somebody's leak
 
-    def __init__(self, path: str, extract: Callable[[os.stat_result], int]) -> None:
+    def __init__(self, path: str, fact: int) -> None:
         """Open it if this is Linux."""
         self._path = path
-        self._extract = extract
+        self._fact = fact
         self._fd = -1
         self._inode = -1
         self._probe = functools.partial(state_of, self._fd)
@@ -44,20 +47,17 @@ class ProcFolder:
         if self._usable:
             self._open()
             # A forked child would look at its parent through the inherited descriptor.
-            reopen = weakref.WeakMethod(self._reopen)
-            os.register_at_fork(after_in_child=lambda: _call(reopen()))
+            forks.after_in_child(self._reopen)
 
     def measure(self) -> int | None:
         """Return the number, or None where it cannot be had this way (about 1 µs)."""
         if not self._usable:
             return None
         try:
-            status = System.fstat(self._fd)
+            state = state_of(self._fd)
         except OSError:
-            status = None
-        if status is None or status.st_ino != self._inode:
             return self._measure_again()
-        return self._extract(status)
+        return state[self._fact] if state[_INODE] == self._inode else self._measure_again()
 
     def probe(self) -> Callable[[], object] | None:
         """Return a function in C whose answer changes with the number, or None."""
@@ -84,10 +84,10 @@ class ProcFolder:
                 self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
             finally:
                 System.close(low)
-            status = System.fstat(self._fd)
-            self._inode = status.st_ino
+            state = state_of(self._fd)
+            self._inode = state[_INODE]
             self.own_numbers.add(self._fd)
-            self._usable = self._extract(status) > 0
+            self._usable = state[self._fact] > 0
 
     def _reopen(self) -> None:
         self.close()
@@ -102,11 +102,6 @@ class ProcFolder:
                     System.close(self._fd)
         self._fd = -1
         self._usable = False  # who looks once more, looks without it
-
-
-def _call(function: Callable[[], None] | None) -> None:
-    if function is not None:
-        function()
 
 
 def start_time(stat_path: str) -> int:

@@ -62,6 +62,10 @@ class SignalCalls:
         self._understand()
         self._last.clear()
 
+    def close(self) -> None:
+        """Drop everything: records name tests, and the collector does not look into them."""
+        self._calls, self._last, self._installed = [], {}, {}
+
     def installed(self, number: int) -> list[Installed]:
         """Return the handlers that were installed for a signal and are alive, the latest last."""
         self._understand()

@@ -18,7 +18,7 @@ from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import IdentityKey
-from pytest_resource_hygiene.trackers._proc import ProcFolder, start_time
+from pytest_resource_hygiene.trackers._proc import LINKS, ProcFolder, start_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -66,7 +66,7 @@ class ThreadTable:
         self._raw: dict[Hashable, RawThread] = {}
         self._native: set[tuple[int, int]] = set()
         self._python_ids: set[int | None] = set()
-        self._tasks = ProcFolder(_TASKS, lambda status: status.st_nlink)
+        self._tasks = ProcFolder(_TASKS, LINKS)
         if sys.version_info >= (3, 12):
             recorder.on("_thread.start_new_thread", self._note_start)
             recorder.on("_thread.start_joinable_thread", self._note_start)  # Python 3.13

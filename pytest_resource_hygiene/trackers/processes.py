@@ -12,9 +12,9 @@ import contextlib
 import os
 import signal
 import sys
-import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_resource_hygiene import forks
 from pytest_resource_hygiene.compiled import speedups
 from pytest_resource_hygiene.objects import attributes_of, instances_of
 from pytest_resource_hygiene.positions import are_one_place
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
-# Handlers at forks can never be taken back, so there is one, and it asks who is listening.
-_listening: weakref.WeakSet[ProcessTracker] = weakref.WeakSet()
-_at_fork_installed = False
 _STARTS = ("os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen", "os.system")
 
 
@@ -84,7 +81,7 @@ class ProcessTracker(Tracker):
         # Not os.fork: its warning about threads would name our wrapper as the place.
         for name in ("posix_spawn", "posix_spawnp"):
             recorder.wrap_result(os, name, self._note_pid)
-        _listen_at_forks(self)
+        forks.after_in_parent(self.after_fork)
         recorder.on("os.fork", self._note_fork)
         recorder.on("os.forkpty", self._note_fork)
         self._wrap_fork_exec(recorder)
@@ -103,7 +100,7 @@ class ProcessTracker(Tracker):
 
     def stop(self) -> None:
         """Adopt no longer."""
-        _listening.discard(self)
+        self._forks.clear()  # or a later fork would be taken for one of them
         self._wait_for_any.hide(())  # whoever has kept the wrapped functions
         if self._was_subreaper is not None:
             set_subreaper(self._was_subreaper)
@@ -258,19 +255,6 @@ def _sleeper() -> Iterator[object]:
     finally:
         System.close(reading)
         System.close(writing)
-
-
-def _listen_at_forks(tracker: ProcessTracker) -> None:
-    global _at_fork_installed  # noqa: PLW0603 - per process, for ever
-    _listening.add(tracker)
-    if not _at_fork_installed and hasattr(os, "register_at_fork"):
-        _at_fork_installed = True
-        os.register_at_fork(after_in_parent=_after_fork)
-
-
-def _after_fork() -> None:
-    for tracker in list(_listening):
-        tracker.after_fork()
 
 
 def make_tracker() -> Tracker:

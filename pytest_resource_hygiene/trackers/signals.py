@@ -83,6 +83,10 @@ class SignalTracker(Tracker):
             recorder.wrap(faulthandler, "unregister", self._past_signal)
             recorder.on("ctypes.dlsym", self._note_symbol)
 
+    def stop(self) -> None:
+        """Forget the tests that installed what is still there."""
+        self._known_calls().close()
+
     def _known_calls(self) -> SignalCalls:
         assert self._calls is not None, "start() comes first"
         return self._calls

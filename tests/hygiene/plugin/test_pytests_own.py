@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
@@ -178,3 +179,43 @@ def test_the_debugger_stops_at_a_failure_of_the_test(project: Project) -> None:
     assert "(Pdb) 41" in run.out
     assert run.outcomes == {"failed": 1, "passed": 1}, run.text
     assert run.failing == []
+
+
+def test_a_run_holds_nothing_when_the_interpreter_ends(project: Project) -> None:
+    """Its collector frees what it frees without us: a record of ours names tests, which lead to all."""
+    project.write(
+        "conftest.py",
+        """
+        import atexit, gc
+        atexit.register(gc.set_debug, gc.DEBUG_STATS)
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, logging, signal, socket, threading
+        KEEP = []
+
+        def test_handlers():
+            signal.signal(signal.SIGUSR1, lambda *_: None)
+            logging.getLogger("here").addHandler(logging.NullHandler())
+
+        def test_opened():
+            KEEP.extend([open(__file__), socket.socket(), asyncio.new_event_loop()])
+
+        def test_timer():
+            KEEP.append(threading.Timer(1000, print))
+            KEEP[-1].daemon = True
+            KEEP[-1].start()
+
+        def test_loop():
+            asyncio.run(asyncio.sleep(0))
+        """,
+    )
+    freed = {
+        mode: sum(map(int, re.findall(r"gc: done, (\d+) unreachable", run.err)))
+        for mode in ("off", "report")
+        if (run := project.run(f"--resource-hygiene={mode}"))
+    }
+
+    assert freed["report"] >= freed["off"] > 1000, freed

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_resource_hygiene.kernel import state_of
 from pytest_resource_hygiene.trackers import _proc, _rss
-from pytest_resource_hygiene.trackers._proc import ProcFolder, start_time
+from pytest_resource_hygiene.trackers._proc import LINKS, SIZE, ProcFolder, start_time
 from pytest_resource_hygiene.trackers._rss import ResidentMemory
 
 if TYPE_CHECKING:
@@ -22,14 +22,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 
 
-def _links(status: os.stat_result) -> int:
-    return status.st_nlink  # of any kernel, as the size of /proc/self/fd is of newer ones only
-
-
 @pytest.fixture
 def folder() -> Iterator[ProcFolder]:
-    """The folder of this process's threads, of which each is a link."""
-    folder = ProcFolder("/proc/self/task", _links)
+    """The folder of this process's threads, of which each is a link, in any kernel."""
+    folder = ProcFolder("/proc/self/task", LINKS)
     yield folder
     folder.close()
 
@@ -68,7 +64,7 @@ def test_a_folder_is_measured_and_closed(folder: ProcFolder) -> None:
 
 def test_a_folder_that_is_not_there_is_none() -> None:
     """Another system, or a sandbox."""
-    folder = ProcFolder("/proc/self/nothing", _links)
+    folder = ProcFolder("/proc/self/nothing", LINKS)
 
     assert folder.measure() is None
     assert folder.probe() is None
@@ -76,7 +72,7 @@ def test_a_folder_that_is_not_there_is_none() -> None:
 
 def test_a_folder_of_which_the_kernel_tells_nothing_is_none() -> None:
     """A size of 0 is no number: this process has at least one of everything that is counted."""
-    folder = ProcFolder("/proc/self/task", lambda _status: 0)
+    folder = ProcFolder("/proc/self/task", SIZE)  # of no kernel, as that of /proc/self/fd of older
     try:
         assert folder.measure() is None
     finally:
@@ -123,7 +119,7 @@ def test_below_a_low_limit_any_number_will_do(monkeypatch: pytest.MonkeyPatch) -
     """The usual one is high, where no test counts."""
     monkeypatch.setattr(_proc, "FLOOR", 1 << 30)
     monkeypatch.setattr(_rss, "FLOOR", 1 << 30)
-    folder, size = ProcFolder("/proc/self/task", _links), ResidentMemory()
+    folder, size = ProcFolder("/proc/self/task", LINKS), ResidentMemory()
     try:
         assert folder.measure()
         assert size.measure()
