@@ -25,12 +25,24 @@
 #include <signal.h>
 #endif
 
+/* The frames themselves. The public functions make an object of each, which costs ten times the look
+ * and once more when the function returns, in the time of the user's code. What they look like holds
+ * for a minor version, and Cython's modules rely on it as well; for others there is the public way. */
+#if PY_VERSION_HEX < 0x030E0000 && defined(__has_include)
+#if __has_include(<internal/pycore_frame.h>)
+#define Py_BUILD_CORE 1
+#include <internal/pycore_frame.h>
+#undef Py_BUILD_CORE
+#define HAS_BARE_FRAMES
+#endif
+#endif
+
 #if PY_VERSION_HEX < 0x030D0000
 #define Py_IsFinalizing _Py_IsFinalizing /* the same, before it became public in 3.13 */
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 7
+#define INTERFACE 8
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -139,14 +151,22 @@ set_handlers(PyObject *module, PyObject *handlers)
 /* ---- Where, and for whom, something is made ------------------------------------------------- */
 
 #define MAX_FRAMES 64
+#define KNOWN_FILES 32
+
+/* Whether a stack ends at a file; by the address of its name, which the reference keeps its own. */
+typedef struct {
+    PyObject *name;
+    int ends;
+} KnownFile;
 
 typedef struct {
     PyObject_HEAD
     PyObject *stop_files; /* frozenset of str */
+    KnownFile known[KNOWN_FILES];
     PyObject *own_file;
     PyObject *owner_var; /* ContextVar */
     PyObject *window;
-    PyObject *pulse;
+    unsigned long long pulse;
     PyObject *last_stack; /* a loop makes the same things again: one tuple for all of them */
     unsigned long main_ident;
 } Sites;
@@ -158,33 +178,78 @@ typedef struct {
     Py_ssize_t count;
 } Frames;
 
+/* Whether the stack ends before the frames of a file; -1 with an exception set. */
+static int
+ends_at(Sites *self, PyObject *name)
+{
+    KnownFile *known = &self->known[((size_t)name / sizeof(PyUnicodeObject)) % KNOWN_FILES];
+    if (known->name != name) {
+        int ends = PySet_Contains(self->stop_files, name);
+        if (ends < 0)
+            return -1;
+        Py_XSETREF(known->name, Py_NewRef(name));
+        known->ends = ends;
+    }
+    return known->ends;
+}
+
+/* Returns what `ends_at` does. */
+static int
+add_frame(Frames *frames, Sites *self, PyCodeObject *code, int offset)
+{
+    if (code->co_filename == self->own_file)
+        return 0;
+    int ends = ends_at(self, code->co_filename);
+    if (ends == 0) {
+        frames->code[frames->count] = Py_NewRef((PyObject *)code);
+        frames->offset[frames->count++] = offset;
+    }
+    return ends;
+}
+
+#ifdef HAS_BARE_FRAMES
+static int
+collect(Frames *frames, Sites *self, long depth)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    _PyInterpreterFrame *frame = PyThreadState_Get()->current_frame;
+#else
+    _PyInterpreterFrame *frame = PyThreadState_Get()->cframe->current_frame;
+#endif
+    int ends = 0;
+    for (; frame != NULL && !ends && frames->count < MAX_FRAMES; frame = frame->previous) {
+        if (_PyFrame_IsIncomplete(frame) || depth-- > 0)
+            continue; /* it belongs to a call from C, or has not begun */
+#if PY_VERSION_HEX >= 0x030D0000
+        PyCodeObject *code = _PyFrame_GetCode(frame);
+#else
+        PyCodeObject *code = frame->f_code;
+#endif
+        int offset = (int)(_PyInterpreterFrame_LASTI(frame) * sizeof(_Py_CODEUNIT));
+        ends = add_frame(frames, self, code, offset);
+    }
+    return ends < 0 ? -1 : 0;
+}
+#else
 static int
 collect(Frames *frames, Sites *self, long depth)
 {
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
-    int stops = 0;
-    frames->count = 0;
-    while (frame != NULL && frames->count < MAX_FRAMES) {
+    int ends = 0;
+    while (frame != NULL && !ends && frames->count < MAX_FRAMES) {
         if (depth-- <= 0) {
             PyCodeObject *code = PyFrame_GetCode(frame);
-            stops = PySet_Contains(self->stop_files, code->co_filename);
-            if (stops == 0 && code->co_filename != self->own_file) {
-                frames->code[frames->count] = (PyObject *)code;
-                frames->offset[frames->count++] = PyFrame_GetLasti(frame);
-            }
-            else {
-                Py_DECREF(code);
-                if (stops != 0)
-                    break;
-            }
+            ends = add_frame(frames, self, code, PyFrame_GetLasti(frame));
+            Py_DECREF(code);
         }
         PyFrameObject *back = PyFrame_GetBack(frame);
         Py_DECREF(frame);
         frame = back;
     }
     Py_XDECREF(frame);
-    return stops < 0 ? -1 : 0;
+    return ends < 0 ? -1 : 0;
 }
+#endif
 
 static int
 equals(const Frames *frames, PyObject *stack)
@@ -224,6 +289,7 @@ stack_of(Sites *self, long depth)
 {
     Frames frames;
     PyObject *stack = NULL;
+    frames.count = 0;
     if (collect(&frames, self, depth) == 0) {
         if (equals(&frames, self->last_stack))
             stack = Py_NewRef(self->last_stack);
@@ -235,16 +301,6 @@ stack_of(Sites *self, long depth)
     return stack;
 }
 
-static int
-stir(Sites *self)
-{
-    PyObject *pulse = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
-    if (pulse == NULL)
-        return -1;
-    Py_XSETREF(self->pulse, pulse);
-    return 0;
-}
-
 PyDoc_STRVAR(site_doc,
 "site(what, depth=0, /)\n--\n\n"
 "Return the stack, the owner of the context, the window, the maker of the thread, and ``what``.");
@@ -252,12 +308,11 @@ PyDoc_STRVAR(site_doc,
 static PyObject *
 take_down(Sites *self, PyObject *what, long depth)
 {
-    if (self == NULL || self->owner_var == NULL) {
+    if (self->owner_var == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "__init__ was not called");
         return NULL;
     }
-    if (stir(self) < 0)
-        return NULL;
+    self->pulse++; /* holding the lock: no step is lost */
     PyObject *stack = stack_of(self, depth), *owner = NULL, *parent = NULL, *result = NULL;
     if (stack == NULL || PyContextVar_Get(self->owner_var, Py_None, &owner) < 0)
         goto done;
@@ -291,6 +346,24 @@ site(Sites *self, PyObject *const *args, Py_ssize_t nargs)
     return take_down(self, args[0], depth);
 }
 
+static void
+forget_files(Sites *self)
+{
+    for (int i = 0; i < KNOWN_FILES; i++)
+        Py_CLEAR(self->known[i].name);
+}
+
+PyDoc_STRVAR(stir_doc,
+"stir()\n--\n\n"
+"Have the pulse differ from that of before: something has happened that is recorded elsewhere.");
+
+static PyObject *
+stir(Sites *self, PyObject *unused)
+{
+    self->pulse++;
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(sites_doc,
 "Sites(stop_files, own_file, owner_var, main_ident)\n--\n\n"
 "Takes down where things are made, and for whom; audit.py has it in Python, and the words for it.");
@@ -307,12 +380,14 @@ sites_init(Sites *self, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTuple(args, "O!UO!k:Sites", &PyFrozenSet_Type, &stop_files, &own_file,
                           &PyContextVar_Type, &owner_var, &main_ident))
         return -1;
+    forget_files(self);
     Py_XSETREF(self->stop_files, Py_NewRef(stop_files));
     Py_XSETREF(self->own_file, Py_NewRef(own_file));
     Py_XSETREF(self->owner_var, Py_NewRef(owner_var));
     Py_XSETREF(self->window, Py_NewRef(Py_None));
     self->main_ident = main_ident;
-    return stir(self);
+    self->pulse++;
+    return 0;
 }
 
 static int
@@ -323,7 +398,6 @@ sites_traverse(Sites *self, visitproc visit, void *arg)
     Py_VISIT(self->own_file);
     Py_VISIT(self->owner_var);
     Py_VISIT(self->window);
-    Py_VISIT(self->pulse);
     Py_VISIT(self->last_stack);
     return 0;
 }
@@ -331,11 +405,11 @@ sites_traverse(Sites *self, visitproc visit, void *arg)
 static int
 sites_clear(Sites *self)
 {
+    forget_files(self);
     Py_CLEAR(self->stop_files);
     Py_CLEAR(self->own_file);
     Py_CLEAR(self->owner_var);
     Py_CLEAR(self->window);
-    Py_CLEAR(self->pulse);
     Py_CLEAR(self->last_stack);
     return 0;
 }
@@ -352,13 +426,14 @@ sites_dealloc(Sites *self)
 
 static PyMethodDef sites_methods[] = {
     {"site", _PyCFunction_CAST(site), METH_FASTCALL, site_doc},
+    {"stir", _PyCFunction_CAST(stir), METH_NOARGS, stir_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef sites_members[] = {
     {"owner_var", T_OBJECT_EX, offsetof(Sites, owner_var), READONLY, NULL},
     {"window", T_OBJECT_EX, offsetof(Sites, window), 0, NULL},
-    {"pulse", T_OBJECT_EX, offsetof(Sites, pulse), 0, NULL},
+    {"pulse", T_ULONGLONG, offsetof(Sites, pulse), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -388,6 +463,7 @@ typedef struct {
     PyObject *append;
     PyObject *nothing; /* NULL: it is opened by a name */
     Py_ssize_t count;
+    vectorcallfunc vectorcall;
 } Openings;
 
 static PyTypeObject *sites_type = NULL; /* kept by the module, which is never unloaded */
@@ -406,16 +482,18 @@ refer(Openings *self, PyObject *object)
 }
 
 static PyObject *
-openings_call(Openings *self, PyObject *args, PyObject *kwargs)
+openings_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    PyObject *told;
-    if (!PyArg_ParseTuple(args, "O!:Openings", &PyTuple_Type, &told))
+    Openings *self = (Openings *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL || !PyTuple_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "Openings takes a tuple: what the event told");
         return NULL;
-    if (PyTuple_GET_SIZE(told) == 0) {
+    }
+    if (PyTuple_GET_SIZE(args[0]) == 0) {
         PyErr_SetString(PyExc_ValueError, "the event told nothing");
         return NULL;
     }
-    PyObject *what = PyTuple_GET_ITEM(told, 0);
+    PyObject *what = PyTuple_GET_ITEM(args[0], 0);
     if (self->nothing != NULL)
         what = refer(self, what);
     else if (PyLong_CheckExact(what))
@@ -449,6 +527,7 @@ openings_init(Openings *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->sites, (Sites *)Py_NewRef(sites));
     Py_XSETREF(self->append, Py_NewRef(append));
     self->count = 0;
+    self->vectorcall = openings_call;
     return 0;
 }
 
@@ -483,13 +562,14 @@ openings_dealloc(Openings *self)
 
 static PyMemberDef openings_members[] = {
     {"count", T_PYSSIZET, offsetof(Openings, count), READONLY, NULL},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Openings, vectorcall), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot openings_slots[] = {
     {Py_tp_doc, (void *)openings_doc},
     {Py_tp_init, openings_init},
-    {Py_tp_call, openings_call},
+    {Py_tp_call, PyVectorcall_Call},
     {Py_tp_traverse, openings_traverse},
     {Py_tp_clear, openings_clear},
     {Py_tp_dealloc, openings_dealloc},
@@ -500,7 +580,7 @@ static PyType_Slot openings_slots[] = {
 static PyType_Spec openings_spec = {
     .name = "pytest_resource_hygiene._speedups.Openings",
     .basicsize = sizeof(Openings),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .slots = openings_slots,
 };
 
@@ -817,6 +897,30 @@ read_folder(const char *path, Descriptor **found)
 }
 #endif
 
+#ifdef __linux__
+static PyObject *
+as_item(const Descriptor *found, PyObject *text)
+{
+    const struct stat *status = &found->status;
+    PyObject *item = PyTuple_New(5);
+    if (item == NULL)
+        return NULL;
+    PyTuple_SET_ITEM(item, 0, PyLong_FromLong(found->number));
+    PyTuple_SET_ITEM(item, 1, PyLong_FromUnsignedLongLong(status->st_dev));
+    PyTuple_SET_ITEM(item, 2, PyLong_FromUnsignedLongLong(status->st_ino));
+    PyTuple_SET_ITEM(item, 3, PyLong_FromLong(status->st_mode & S_IFMT));
+    PyTuple_SET_ITEM(item, 4, Py_NewRef(text));
+    for (Py_ssize_t i = 0; i < 4; i++) {
+        if (PyTuple_GET_ITEM(item, i) == NULL) {
+            Py_DECREF(item);
+            return NULL;
+        }
+    }
+    PyObject_GC_UnTrack(item); /* numbers: nothing for the collector */
+    return item;
+}
+#endif
+
 PyDoc_STRVAR(descriptors_doc,
 "descriptors(path, /)\n--\n\n"
 "Return number, device, inode and form of each open descriptor, and \"\", by a folder of them.\n\n"
@@ -839,19 +943,15 @@ descriptors(PyObject *module, PyObject *path)
     Py_END_ALLOW_THREADS
     if (count < 0)
         return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
-    PyObject *list = PyList_New(count);
+    PyObject *list = PyList_New(count), *nothing = PyUnicode_FromString("");
     for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
-        struct stat *status = &found[i].status;
-        PyObject *item = Py_BuildValue(
-            "(iKKIs)", found[i].number, (unsigned long long)status->st_dev,
-            (unsigned long long)status->st_ino, (unsigned int)(status->st_mode & S_IFMT), "");
+        PyObject *item = nothing == NULL ? NULL : as_item(&found[i], nothing);
         if (item == NULL)
             Py_CLEAR(list);
-        else {
-            PyObject_GC_UnTrack(item); /* numbers: nothing for the collector */
+        else
             PyList_SET_ITEM(list, i, item);
-        }
     }
+    Py_XDECREF(nothing);
     free(found);
     return list;
 #else
@@ -862,7 +962,7 @@ descriptors(PyObject *module, PyObject *path)
 
 PyDoc_STRVAR(state_of_doc,
 "state_of(fd, /)\n--\n\n"
-"Return bytes that change with the inode, the size and the links of what a descriptor points to.\n\n"
+"Return the inode, the size and the number of links of what a descriptor points to.\n\n"
 "Raises:\n"
 "    OSError: it is not open.\n");
 
@@ -876,9 +976,16 @@ state_of(PyObject *module, PyObject *fd)
         return NULL;
     if (fstat((int)number, &status) < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
-    unsigned long long facts[] = {status.st_ino, (unsigned long long)status.st_size,
-                                  status.st_nlink};
-    return PyBytes_FromStringAndSize((const char *)facts, sizeof(facts));
+    PyObject *inode = PyLong_FromUnsignedLongLong(status.st_ino);
+    PyObject *size = PyLong_FromLongLong(status.st_size);
+    PyObject *links = PyLong_FromUnsignedLongLong(status.st_nlink);
+    PyObject *facts = NULL;
+    if (inode != NULL && size != NULL && links != NULL)
+        facts = PyTuple_Pack(3, inode, size, links);
+    Py_XDECREF(inode);
+    Py_XDECREF(size);
+    Py_XDECREF(links);
+    return facts;
 #else
     errno = ENOSYS;
     return PyErr_SetFromErrno(PyExc_OSError);

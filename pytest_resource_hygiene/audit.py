@@ -60,8 +60,9 @@ class Sites:
 
     Attributes:
         window: the owner whose window is open in the main thread; to be set.
-        pulse: another object after everything that is taken down. No number: two threads that
-            count at once would lose a step, and with it the only sign that something has happened.
+        pulse: equal to that of before only if nothing was taken down since, and nobody called
+            `stir`. No number here: two threads that count at once would lose a step, and with it
+            the only sign that something has happened.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Sites:
             depth: frames to leave out; 0 begins with the function that asks, and the default with
                 what raised the event whose handler asks.
         """
-        self.pulse = object()
+        self.stir()
         try:
             frame: FrameType | None = _getframe(depth + 1)
         except ValueError:  # a thread may run nothing but what is wrapped
@@ -99,6 +100,10 @@ class Sites:
             frame = frame.f_back
         parent = None if _get_ident() == self._main_ident else self.maker_of_thread()
         return tuple(stack), self.owner_var.get(None), self.window, parent, what
+
+    def stir(self) -> None:
+        """Have the pulse differ: something has happened that is recorded elsewhere."""
+        self.pulse = object()
 
     def maker_of_thread(self) -> Any:
         """Return the record of the thread that asks, or None; for a subclass to define."""

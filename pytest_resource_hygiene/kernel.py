@@ -1,7 +1,6 @@
 """What is asked of the kernel once a test: in C where that was compiled, else with what Python has.
 
-Answers are compared with the last ones and mean nothing else. What Python has makes an object for
-each of a dozen facts of which one is wanted.
+What Python has makes an object for each of a dozen facts of which one is wanted.
 """
 
 from __future__ import annotations
@@ -33,12 +32,17 @@ def _is_armed(which: int) -> bool:
     return _getitimer is not None and _getitimer(which)[0] > 0
 
 
-# The mask of blocked signals of this thread; the same without masks.
+def _state_of(fd: int) -> tuple[int, int, int]:
+    status = System.fstat(fd)
+    return status.st_ino, status.st_size, status.st_nlink
+
+
+# Changes with the mask of blocked signals of this thread; the same without masks.
 blocked_signals: Callable[[], object] = _blocked_signals
 # Whether an interval timer runs.
 is_armed: Callable[[int], bool] = _is_armed
-# Changes with the inode, the size and the links of what a descriptor points to.
-state_of: Callable[[int], object] = System.fstat
+# The inode, the size and the number of links of what a descriptor points to.
+state_of: Callable[[int], tuple[int, int, int]] = _state_of
 
 if speedups is not None and sys.platform == "linux":
     blocked_signals = speedups.blocked_signals

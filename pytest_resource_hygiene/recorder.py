@@ -189,10 +189,6 @@ class Recorder(Sites):
         """
         return Creation(*self.site(what, depth))
 
-    def stir(self) -> None:
-        """Say that something has happened which is recorded elsewhere."""
-        self.pulse = object()
-
     def maker_of_thread(self) -> Creation | None:
         """Return how the thread that asks was made; None for one that nobody was seen making."""
         # Not threading.current_thread(): in a foreign thread that would make a _DummyThread.

@@ -133,7 +133,7 @@ class Ledger:
     def is_quiet(self) -> bool:
         """Return whether nothing can have been added since the last call; the whole happy path."""
         pulse = self.recorder.pulse
-        if pulse is self._pulse:
+        if pulse == self._pulse:
             answers = self._probe()
             if answers is not None and answers == self._answers:
                 self.changed = []

@@ -360,7 +360,7 @@ def test_what_was_never_initialised_is_told() -> None:
     openings = audit.Openings.__new__(audit.Openings)
     with pytest.raises(RuntimeError, match="__init__"):
         sites.site(None)
-    with pytest.raises(RuntimeError, match="__init__"):
+    with pytest.raises(TypeError, match="does not support vectorcall"):
         openings(("/dev/null",))
     with pytest.raises(TypeError):
         audit.Noting.__new__(audit.Noting)(sites)

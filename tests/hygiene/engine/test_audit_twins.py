@@ -104,7 +104,7 @@ def test_each_record_gives_another_pulse(twin: ModuleType) -> None:
     before = sites.pulse
     sites.site(None)
 
-    assert sites.pulse is not before
+    assert sites.pulse != before
 
 
 def test_openings_are_those_by_a_name(twin: ModuleType) -> None:
@@ -244,3 +244,103 @@ def test_the_hook_is_added_once_and_calls_the_latest_handlers(
 
 def _refuse(_args: tuple[Any, ...]) -> None:
     raise PermissionError
+
+
+def _expected() -> tuple[Any, ...]:
+    """What the interpreter itself tells of the caller's stack, from its caller on."""
+    frame = sys._getframe(2)
+    found: list[Any] = []
+    while frame is not None and len(found) < 2 * 64:
+        found += (frame.f_code, frame.f_lasti)
+        frame = frame.f_back
+    return tuple(found)
+
+
+class _Compared:
+    """Takes a site in whatever calls it, and keeps what the interpreter says of that place."""
+
+    def __init__(self, sites: Any) -> None:
+        self.sites = sites
+        self.pairs: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
+
+    def __call__(self, *_: Any) -> int:
+        self.pairs.append((self.sites.site(None, 1)[0], _expected()))
+        return 0
+
+
+def _in_a_generator(here: _Compared) -> None:
+    def numbers() -> Any:
+        yield here()
+        yield from (here() for _ in range(2))
+
+    assert list(numbers()) == [0, 0, 0]
+
+
+def _in_a_coroutine(here: _Compared) -> None:
+    async def inner() -> int:
+        return here()
+
+    async def outer() -> int:
+        return await inner()
+
+    with pytest.raises(StopIteration):
+        outer().send(None)
+
+
+def _in_calls_from_c(here: _Compared) -> None:
+    assert sorted([2, 1], key=here) == [2, 1]
+    assert list(map(functools.partial(here, 1), [1])) == [0]
+
+
+def _in_other_code(here: _Compared) -> None:
+    exec("class Body:\n    number = here()", {"here": here})
+
+    class Special:
+        def __getattr__(self, name: str) -> int:
+            return here()
+
+        def __len__(self) -> int:
+            return here()
+
+    assert Special().anything == len(Special()) == 0
+
+
+def _in_a_thread(here: _Compared) -> None:
+    thread = threading.Thread(target=here)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "place", [_in_a_generator, _in_a_coroutine, _in_calls_from_c, _in_other_code, _in_a_thread]
+)
+def test_a_stack_is_that_of_the_interpreter(
+    twin: ModuleType, place: Callable[[_Compared], None]
+) -> None:
+    """Through everything that has frames, and what lies between them in C."""
+
+    class Known(twin.Sites):  # type: ignore[misc, name-defined]
+        def maker_of_thread(self) -> None:
+            return None
+
+    here = _Compared(Known(frozenset(), "", _OWNER, threading.main_thread().ident))
+    place(here)
+
+    assert here.pairs
+    for told, expected in here.pairs:
+        assert told == expected
+
+
+def test_a_stack_ends_at_a_file_however_many_there_are(twin: ModuleType) -> None:
+    """Files are remembered by a part of their address, which many share."""
+    sites = _sites(twin, stop="/stop/13.py")
+    scopes: list[dict[str, Any]] = [{} for _ in range(200)]
+    for number, scope in enumerate(scopes):
+        code = compile("def call(inner): return inner()", f"/stop/{number}.py", "exec")
+        exec(code, scope)
+    for _ in range(2):
+        for number, scope in enumerate(scopes):
+            stack, *_rest = scope["call"](lambda: sites.site(None, 0))
+            names = [code.co_filename for code in stack[::2]]
+            assert (len(names) == 1) is (number == 13), number
+            assert names[1:2] == ([] if number == 13 else [f"/stop/{number}.py"])

@@ -61,10 +61,13 @@ def test_the_state_of_a_descriptor_is_what_it_points_to(twin: ModuleType, tmp_pa
     one, other = tmp_path / "one", tmp_path / "other"
     with one.open("wb", buffering=0) as file, other.open("wb") as stranger:
         before = twin.state_of(file.fileno())
+        assert before == (one.stat().st_ino, 0, 1)
         assert twin.state_of(file.fileno()) == before
         assert twin.state_of(stranger.fileno()) != before, "another file of the same size"
         file.write(b"x")
-        assert twin.state_of(file.fileno()) != before, "another size"
+        other.unlink()
+        assert twin.state_of(file.fileno()) == (before[0], 1, 1)
+        assert twin.state_of(stranger.fileno())[2] == 0
         number = file.fileno()
     with pytest.raises(OSError, match="Bad file descriptor"):
         twin.state_of(number)
