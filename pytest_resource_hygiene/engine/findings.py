@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, place_words, relative
@@ -10,7 +11,7 @@ from pytest_resource_hygiene.engine.holders import find_holder
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.leak import Leak
 from pytest_resource_hygiene.model import Origin, OwnerInfo
-from pytest_resource_hygiene.objects import attribute_of
+from pytest_resource_hygiene.objects import attribute_of, is_a
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
@@ -180,7 +181,8 @@ def _place_of(function: Any) -> tuple[str, int, str] | None:
     for name in ("_callback", "func", "__func__"):
         function = attribute_of(function, name, function)
     try:
-        code = inspect.unwrap(function).__code__ if callable(function) else None
-    except (AttributeError, ValueError):
+        function = inspect.unwrap(function)
+    except Exception:  # noqa: BLE001 - it wraps itself, or raises when it is asked what it wraps
         return None
-    return (code.co_filename, code.co_firstlineno, code.co_name) if code is not None else None
+    code = attribute_of(function, "__code__")
+    return (code.co_filename, code.co_firstlineno, code.co_name) if is_a(code, CodeType) else None

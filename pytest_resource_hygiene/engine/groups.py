@@ -9,6 +9,7 @@ from pytest_resource_hygiene.engine.made_in_c import is_unseen
 from pytest_resource_hygiene.engine.reachable import reachable
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
+from pytest_resource_hygiene.objects import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -131,7 +132,7 @@ def number_of(entry: Entry) -> int | None:
     value = entry.value
     if isinstance(value, int):
         return value if entry.tracker.kind in {"fds", "sockets"} else None
-    pid = getattr(value, "pid", None)
+    pid = attribute_of(value, "pid")
     return pid if isinstance(pid, int) else None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import attributes_of, is_a
+from pytest_resource_hygiene.objects import attributes_of, is_a, items_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -43,11 +43,16 @@ def still_open(values: Iterable[Any], suspects: Collection[Entry]) -> list[Any]:
 def _flat(values: Iterable[Any]) -> Iterator[Any]:
     for value in values:
         if is_a(value, (list, tuple)):
-            yield from value
+            yield from _members(value)
         elif is_a(value, dict):
-            yield from list(value.values())
+            yield from [one for _, one in items_of(value)]
         else:
             yield value
+
+
+def _members(value: Any) -> list[Any]:
+    """Return what a list or tuple really has, whatever its class makes of it."""
+    return list((list if is_a(value, list) else tuple).__iter__(value))
 
 
 def _number(thing: Any) -> int | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.groups import number_of
 from pytest_resource_hygiene.engine.reachable import reachable
+from pytest_resource_hygiene.objects import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -134,9 +135,10 @@ def _queue_of(entry: Entry) -> Any:
     """
     if entry.tracker.kind != "threads":
         return None
-    worker = getattr(entry.value, "_target", None)
-    arguments = getattr(entry.value, "_args", None)
-    if getattr(worker, "__module__", "") != _EXECUTOR or not isinstance(arguments, tuple):
+    thread = entry.value
+    arguments = attribute_of(thread, "_args")
+    module = attribute_of(attribute_of(thread, "_target"), "__module__")
+    if type(arguments) is not tuple or type(module) is not str or module != _EXECUTOR:
         return None
     return next((one for one in arguments if type(one) is SimpleQueue), None)
 

@@ -11,6 +11,8 @@ import weakref
 from types import BuiltinFunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import is_a
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, ItemsView
 
@@ -120,7 +122,7 @@ class SignalCalls:
 
 def _refer(handler: Any) -> weakref.ref[Any] | None:
     """Return a reference to a handler that can be followed: no constant, nothing built in."""
-    if isinstance(handler, (BuiltinFunctionType, int)):
+    if is_a(handler, (BuiltinFunctionType, int)):  # no question that a handler can answer itself
         return None
     try:
         return weakref.WeakMethod(handler) if type(handler) is MethodType else weakref.ref(handler)

@@ -13,7 +13,7 @@ from threading import get_ident
 from typing import Any
 
 from pytest_resource_hygiene.kernel import blocked_signals
-from pytest_resource_hygiene.objects import addresses
+from pytest_resource_hygiene.objects import addresses, is_a
 from pytest_resource_hygiene.system import System
 
 __all__ = [
@@ -92,4 +92,4 @@ def caught_signals() -> frozenset[int]:
 
 def is_constant(handler: Any) -> bool:
     """Return whether it is none, but the default or to be ignored; a handler may refuse to compare."""
-    return isinstance(handler, int) and handler in {signal.SIG_DFL, signal.SIG_IGN}
+    return is_a(handler, int) and handler in {signal.SIG_DFL, signal.SIG_IGN}

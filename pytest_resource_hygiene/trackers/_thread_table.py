@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_resource_hygiene.objects import code_of
+from pytest_resource_hygiene.objects import attribute_of, code_of, is_a
 from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
@@ -89,8 +89,8 @@ class ThreadTable:
 
     def _note_start(self, args: tuple[Any, ...]) -> None:
         self.starts += 1
-        thread = getattr(args[0], "__self__", None)
-        if isinstance(thread, System.Thread):
+        thread = attribute_of(args[0], "__self__")
+        if is_a(thread, System.Thread):
             self._recorder.threads[thread] = Creation(*self._recorder.site(None))
         else:
             self._raw_starts.append(Creation(*self._recorder.site(args[0])))

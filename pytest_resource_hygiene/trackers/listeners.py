@@ -15,6 +15,7 @@ import sys
 import threading
 import warnings
 from collections import Counter
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import addresses, code_of
@@ -120,8 +121,8 @@ class ListenerTracker(Tracker):
         hooks = (
             sys.excepthook,
             sys.displayhook,
-            getattr(sys.unraisablehook, "__func__", sys.unraisablehook),
-            getattr(threading.excepthook, "__func__", threading.excepthook),
+            _function_in(sys.unraisablehook),
+            _function_in(threading.excepthook),
         )
         return (
             len(all_handlers),
@@ -203,6 +204,10 @@ class ListenerTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object]:
         """Give a logger of our own a handler."""
         return handler_on_a_logger()
+
+
+def _function_in(hook: Any) -> Any:
+    return hook.__func__ if type(hook) is MethodType else hook
 
 
 def make_tracker() -> Tracker:

@@ -11,6 +11,7 @@ import signal
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import is_a
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
@@ -175,7 +176,7 @@ class SignalTracker(Tracker):
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the handler, if it is an object."""
-        return value if callable(value) and not isinstance(value, BuiltinFunctionType) else None
+        return value if callable(value) and not is_a(value, BuiltinFunctionType) else None
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say signal, old and new handler, and how deep they are chained."""

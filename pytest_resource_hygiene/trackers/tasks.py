@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import attribute_of
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
@@ -81,7 +82,7 @@ class TaskTracker(Tracker):
                 hint="await its aclose(), or use contextlib.aclosing()",
             )
         coroutine = value.get_coro()
-        name = getattr(coroutine, "__qualname__", repr(coroutine))
+        name = attribute_of(coroutine, "__qualname__") or type(coroutine).__qualname__
         waiting = _awaits(coroutine)
         loop = value.get_loop()
         where = " on a closed loop" if loop.is_closed() else ""

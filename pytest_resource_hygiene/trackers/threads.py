@@ -84,7 +84,8 @@ class ThreadTracker(Tracker):
         if isinstance(value, RawThread):
             function = value.function
         else:
-            function = getattr(value, "_target", None) or getattr(value, "run", None)
+            target = attribute_of(value, "_target")
+            function = target if target is not None else attribute_of(value, "run")
         return code_of(function)
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
@@ -136,7 +137,7 @@ def _waiting_thread() -> Iterator[object]:
 
 def target_name(thread: threading.Thread) -> str:
     """Name what a thread runs: its target, or its class if ``run`` is overridden."""
-    target = getattr(thread, "_target", None)
+    target = attribute_of(thread, "_target")
     if target is not None:
         return function_name(target)
     return f"{class_name(thread)}.run"

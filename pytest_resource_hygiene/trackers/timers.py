@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.kernel import is_armed
-from pytest_resource_hygiene.objects import code_of
+from pytest_resource_hygiene.objects import attribute_of, code_of
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
@@ -172,7 +172,8 @@ class TimerTracker(Tracker):
 
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the code of what will be called."""
-        return code_of(getattr(value, "function", None) or getattr(value, "_callback", None))
+        function = attribute_of(value, "function")
+        return code_of(function if function is not None else attribute_of(value, "_callback"))
 
     def is_ours(self, key: Hashable, value: Any) -> bool:
         """Return whether the clock rings for a tool, such as a plugin that limits the time."""
@@ -204,7 +205,7 @@ class TimerTracker(Tracker):
                 details={"interval": value.interval, "function": target, "thread": value.name},
                 hint="call cancel() and join() it",
             )
-        target = function_name(getattr(value, "_callback", None))
+        target = function_name(attribute_of(value, "_callback"))
         return Description(
             summary=f"asyncio timer calling {target}",
             target=target,

@@ -216,6 +216,72 @@ def test_a_callable_that_refuses_to_be_asked_is_seen_like_any_other(project: Pro
     assert run.code == 1, run.text
 
 
+def test_objects_that_answer_no_question_at_all_are_seen_like_any_other(project: Project) -> None:
+    """Not even for their class, nor whether they are true; and the calls of the test get through."""
+    write_suite(
+        project,
+        """
+        import _thread
+        class Refuses:
+            def __call__(self, *args): STOP.wait()
+            def __getattribute__(self, name): raise RuntimeError(f"asked for {name}")
+            def __bool__(self): raise RuntimeError("asked whether true")
+            def __eq__(self, other): raise RuntimeError("asked whether equal")
+            __hash__ = None
+        class Properties(threading.Thread):
+            pid = _target = property(lambda self: self.answer(), lambda self, value: None)
+            def answer(self): raise RuntimeError("asked")
+            def run(self): STOP.wait()
+        STOP = threading.Event()
+        def test_hook(): sys.excepthook = Refuses()
+        def test_hook_of_threads(): threading.excepthook = Refuses()
+        def test_signal(): signal.signal(signal.SIGUSR1, Refuses())
+        def test_exit(): atexit.register(Refuses())
+        def test_timer():
+            timer = threading.Timer(1000, Refuses()); timer.daemon = True; timer.start()
+        def test_thread(): Properties(daemon=True).start()
+        def test_raw(): _thread.start_new_thread(Refuses(), ())
+        def test_next(): STOP.set()
+        """,
+    )
+    run = project.run(grace=0.05)
+
+    kinds = {one["nodeid"].partition("::test_")[2]: one["kind"] for one in run.failing}
+    assert kinds == {
+        "hook": "listeners", "hook_of_threads": "listeners", "signal": "signals",
+        "exit": "atexit", "timer": "timers", "thread": "threads", "raw": "threads",
+    }, run.text  # fmt: skip
+    assert run.code == 1, run.text
+
+
+def test_a_fixtures_value_that_refuses_to_be_gone_through_is_no_obstacle(project: Project) -> None:
+    """A list or a dictionary may have methods that raise; what it has is still known."""
+    write_suite(
+        project,
+        """
+        class List(list):
+            def __iter__(self): raise RuntimeError("gone through")
+        class Dict(dict):
+            def __iter__(self): raise RuntimeError("gone through")
+            keys = values = items = __iter__
+        @pytest.fixture(params=[lambda sock: List([sock]), lambda sock: Dict(sock=sock)])
+        def handed(request): return request.param(socket.socket())
+        @pytest.fixture(scope="module")
+        def pool(): return List()
+        def test_handed_out(handed): pass
+        def test_grows(pool): pool.append(socket.socket())
+        def test_next(pool): pass
+        """,
+    )
+    run = project.run(grace=0.05)
+
+    assert [one["nodeid"].partition("::")[2].partition("[")[0] for one in run.failing] == [
+        "test_handed_out", "test_handed_out", "test_next",
+    ], run.text  # fmt: skip
+    assert [one["owner"]["name"] for one in run.failing][-1] == "pool"
+    assert run.code == 1, run.text
+
+
 def test_to_ask_whether_descriptors_are_left_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be heard: every test that follows would have to be looked at."""
     spare = SpareDescriptors()
