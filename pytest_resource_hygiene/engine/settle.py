@@ -12,7 +12,7 @@ from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from pytest_resource_hygiene.engine.entries import Entry, Shelf
     from pytest_resource_hygiene.engine.ledger import Ledger
@@ -68,80 +68,58 @@ class Settler:
         Returns:
             What is left, and what only the garbage collector freed.
         """
-        left = [entry for entry in suspects if entry.tracker.settles]
-        lasting = [entry for entry in suspects if not entry.tracker.settles]
-        if collect and not left and any(entry.tracker.collectable for entry in lasting):
-            _let_go(window, lasting)  # and nothing to wait for
-            return self._collect(self._still_there(lasting, window, nodeid), window, nodeid)
-        freed: list[Entry] = []
-        waited, pause = 0.0, _FIRST_PAUSE
-        let_go = collected = not collect
-        while left:
-            if not let_go and waited >= min(_BEFORE_LETTING_GO, patience):
-                let_go = True
-                _let_go(window, [*left, *lasting])
-                left = self._still_there(left, window, nodeid)
-                lasting = self._still_there(lasting, window, nodeid)
-                continue
-            if not collected and waited >= min(_BEFORE_COLLECTING, patience):
-                collected = True
-                every, freed = self._collect([*left, *lasting], window, nodeid)
-                left = [entry for entry in every if entry.tracker.settles]
-                lasting = [entry for entry in every if not entry.tracker.settles]
-                continue
-            if waited >= patience:
-                break
-            if may_fail is not None and waited >= _BEFORE_ASKING:
-                if not may_fail([*lasting, *left]):
+        wait = _Wait(self._ledger, suspects, window, nodeid)
+        if collect and not wait.left and any(one.tracker.collectable for one in wait.lasting):
+            wait.let_go()  # and nothing to wait for
+            self.collections += wait.collect()
+            return wait.lasting, wait.freed
+        due = self._due(wait, patience, may_fail, collect=collect)
+        pause = _FIRST_PAUSE
+        while wait.left:
+            if due and wait.seconds >= due[0][0]:
+                _, act = due.pop(0)
+                if not act():
                     break
-                may_fail = None
-            pause = min(pause, patience - waited)
-            self._pause(left, pause)
-            waited += pause
+                continue
+            if wait.seconds >= patience:
+                break
+            self._pause(wait, min(pause, patience - wait.seconds))
             pause = min(pause * 2, _LONGEST_PAUSE)
-            left = self._still_there(left, window, nodeid)
-            for entry in left:
-                entry.waited = waited
-        return [*lasting, *left], freed
+        return [*wait.lasting, *wait.left], wait.freed
 
-    def _collect(
-        self, left: list[Entry], window: Owner, nodeid: str
-    ) -> tuple[list[Entry], list[Entry]]:
-        for entry in left:  # while it can still be described
-            describe(entry, self._ledger)
-        left = self._still_there(left, window, nodeid)  # what has gone meanwhile went by itself
-        if not left:
-            return [], []
-        began = System.monotonic()
-        System.collect()
-        if window.let_go():  # of what finalizers have raised just now: it is collected no earlier
-            System.collect()
-        self.collections += 1
-        after = self._still_there(left, window, nodeid)
-        kept = set(after)
-        freed = [entry for entry in left if entry not in kept]
-        if System.monotonic() - began > _LONG_COLLECTION:
-            # Whatever can end by itself has had the time for it.
-            freed = [entry for entry in freed if entry.tracker.kind not in _MORTAL]
-        for entry in freed:
-            entry.by_collector = True
-        return after, freed
+    def _due(
+        self,
+        wait: _Wait,
+        patience: float,
+        may_fail: Callable[[list[Entry]], bool] | None,
+        *,
+        collect: bool,
+    ) -> list[tuple[float, Callable[[], bool]]]:
+        """Return what is to be done after how many seconds; each says whether to wait on."""
 
-    def _still_there(self, left: list[Entry], window: Owner, nodeid: str) -> list[Entry]:
-        shelves: list[Shelf] = [
-            shelf
-            for shelf in self._ledger.shelves
-            if any(entry.tracker is shelf.tracker for entry in left)
-        ]
-        self._ledger.look_at(shelves, window, nodeid)
-        return [entry for entry in left if self._ledger.is_live(entry)]
+        def let_go() -> bool:
+            wait.let_go()
+            return True
 
-    def _pause(self, left: list[Entry], seconds: float) -> None:
+        def run_collector() -> bool:
+            self.collections += wait.collect()
+            return True
+
+        due: list[tuple[float, Callable[[], bool]]] = []
+        if collect:
+            due.append((min(_BEFORE_LETTING_GO, patience), let_go))
+            due.append((min(_BEFORE_COLLECTING, patience), run_collector))
+        if may_fail is not None and patience > _BEFORE_ASKING:
+            due.append((_BEFORE_ASKING, lambda: may_fail([*wait.lasting, *wait.left])))
+        return due
+
+    def _pause(self, wait: _Wait, seconds: float) -> None:
         began = System.perf_counter()
-        self._wait(left, seconds)
+        self._let_pass(wait.left, seconds)
         self.waited += System.perf_counter() - began
+        wait.has_passed(seconds)
 
-    def _wait(self, left: list[Entry], seconds: float) -> None:
+    def _let_pass(self, left: list[Entry], seconds: float) -> None:
         with self._ledger.recorder.mute():
             for tracker in {entry.tracker for entry in left}:
                 keys = {entry.key for entry in left if entry.tracker is tracker}
@@ -150,12 +128,79 @@ class Settler:
         self._sleep(seconds)
 
 
-def _let_go(window: Owner, suspects: Collection[Entry]) -> None:
-    """Have the host drop what it drops anyway, but for things that were handed out open."""
-    from pytest_resource_hygiene.engine.handed_out import still_open  # as all of a judgement
+class _Wait:
+    """One wait for suspects.
 
-    window.kept = still_open(window.handed_out(), suspects)
-    window.let_go()
+    Attributes:
+        left: those that may still go by themselves.
+        lasting: those of kinds that never do.
+        freed: what only the garbage collector ended.
+        seconds: how long they have been waited for.
+    """
+
+    def __init__(
+        self, ledger: Ledger, suspects: Collection[Entry], window: Owner, nodeid: str
+    ) -> None:
+        self._ledger = ledger
+        self._window = window
+        self._nodeid = nodeid
+        self.freed: list[Entry] = []
+        self.seconds = 0.0
+        self._divide(suspects)
+
+    def _divide(self, entries: Iterable[Entry]) -> None:
+        self.left: list[Entry] = []
+        self.lasting: list[Entry] = []
+        for entry in entries:
+            (self.left if entry.tracker.settles else self.lasting).append(entry)
+
+    def has_passed(self, seconds: float) -> None:
+        """Look again after a pause."""
+        self.seconds += seconds
+        self.left = self._still_there(self.left)
+        for entry in self.left:
+            entry.waited = self.seconds
+
+    def let_go(self) -> None:
+        """Have the host drop what it drops anyway, but for things that were handed out open."""
+        from pytest_resource_hygiene.engine.handed_out import still_open  # as all of a judgement
+
+        every = [*self.left, *self.lasting]
+        self._window.kept = still_open(self._window.handed_out(), every)
+        self._window.let_go()
+        self._divide(self._still_there(every))
+
+    def collect(self) -> int:
+        """Run the collector, unless all have gone meanwhile; return how often it was run."""
+        for entry in (*self.left, *self.lasting):  # while it can still be described
+            describe(entry, self._ledger)
+        before = self._still_there([*self.left, *self.lasting])  # all others went by themselves
+        self._divide(before)
+        if not before:
+            return 0
+        began = System.monotonic()
+        System.collect()
+        if self._window.let_go():  # of what finalizers have raised: it is collected no earlier
+            System.collect()
+        after = self._still_there(before)
+        self._divide(after)
+        kept = set(after)
+        self.freed = [entry for entry in before if entry not in kept]
+        if System.monotonic() - began > _LONG_COLLECTION:
+            # Whatever can end by itself has had the time for it.
+            self.freed = [one for one in self.freed if one.tracker.kind not in _MORTAL]
+        for entry in self.freed:
+            entry.by_collector = True
+        return 1
+
+    def _still_there(self, entries: list[Entry]) -> list[Entry]:
+        shelves: list[Shelf] = [
+            shelf
+            for shelf in self._ledger.shelves
+            if any(entry.tracker is shelf.tracker for entry in entries)
+        ]
+        self._ledger.look_at(shelves, self._window, self._nodeid)
+        return [entry for entry in entries if self._ledger.is_live(entry)]
 
 
 def describe(entry: Entry, ledger: Ledger) -> Description:
