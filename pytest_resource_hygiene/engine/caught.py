@@ -51,7 +51,7 @@ def _maker(ledger: Ledger, tracker: Tracker, item: Captured, owner: Owner) -> Ow
     known: Owner | None = item.creation.owner if item.creation is not None else None
     if known is None or (tracker.kind != "unclosed" and known.info.type != "fixture"):
         return owner
-    return ledger.owner_of(item.creation, known) or owner
+    return ledger.attribution.owner_of(item.creation, known) or owner
 
 
 def told_once(

@@ -156,7 +156,7 @@ class LeakChecker:
         """Give what appears inside to a wider fixture, and what appeared before to its window."""
         outer = self._window
         self._look(outer)
-        self.ledger.admit(owner)
+        self.ledger.attribution.admit(owner)
         self._window = self.recorder.window = owner
         token = self.recorder.owner_var.set(owner)
         try:
@@ -189,7 +189,7 @@ class LeakChecker:
                     continue
                 if tracker.kind == "unclosed" and self._told.covers(item):
                     continue
-                owner = self.ledger.owner_of(item.creation, window) or window
+                owner = self.ledger.attribution.owner_of(item.creation, window) or window
                 judged_with = window if owner.closed else owner
                 judged_with.caught.append((tracker, item, self.nodeid))
 
@@ -249,9 +249,7 @@ class LeakChecker:
             self._take_caught(owner)
             for entry in self.ledger.look_at(self.ledger.changed, owner, self.nodeid):
                 if entry.owner is self.session:
-                    self.session.held.pop(entry, None)
-                    entry.owner = owner
-                    owner.held[entry] = None
+                    entry.give_to(owner)
             self.ledger.forget()
         return self.close(owner)
 
@@ -323,10 +321,9 @@ class LeakChecker:
             or (entry.tracker.slots and self.reader.is_tool_code(entry.value))
             or entry.tracker.is_ours(entry.key, entry.value)
         ):
-            if entry.owner is not None:
-                entry.owner.held.pop(entry, None)
+            entry.release()
             return True
-        return entry.owner is not self.session and self.ledger.takes_seat(entry)
+        return entry.owner is not self.session and self.ledger.seats.take(entry)
 
     def _wait_for(
         self, entries: list[Entry], others: list[Entry], owner: Owner
@@ -397,7 +394,7 @@ class LeakChecker:
             owner.held.clear()
             owner.caught.clear()
         if owner.codes or owner in self.fixtures:
-            self.ledger.dismiss(owner)
+            self.ledger.attribution.dismiss(owner)
             self.fixtures.pop(owner, None)
         if self._window is owner:
             self._window = self.recorder.window = self.session

@@ -66,6 +66,18 @@ class Entry:
         """The value that this one replaced."""
         return self.previous.value if self.previous is not None else None
 
+    def release(self) -> None:
+        """Have its owner hold it no longer; whose it was stays known."""
+        if self.owner is not None:
+            self.owner.held.pop(self, None)
+
+    def give_to(self, owner: Owner | None) -> None:
+        """Have another owner hold it, or nobody."""
+        self.release()
+        self.owner = owner
+        if owner is not None:
+            owner.held[self] = None
+
 
 class Shelf:
     """The entries of one kind, and the listing that they are of, where that tells anything."""

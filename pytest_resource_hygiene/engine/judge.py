@@ -77,8 +77,8 @@ class Judge:
         foreign = self._reader.is_foreign(entry.creation) or entry.tracker.is_ours(
             entry.key, entry.value
         )
-        if foreign and entry.owner is not None:
-            entry.owner.held.pop(entry, None)
+        if foreign:
+            entry.release()
         return foreign
 
     def deserves_wait(self, entry: Entry) -> bool:

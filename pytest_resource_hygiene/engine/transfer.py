@@ -71,7 +71,7 @@ class OwnershipTransfer:
                 # value, and nothing of it is judged too early.
                 for taken in objects.get(found) or by_number:
                     if taken not in taken_over and self._may_take(fixture, taken):
-                        _give(taken, fixture)
+                        taken.give_to(fixture)
                         taken_over.add(taken)
         return [entry for entry in suspects if entry not in taken_over]
 
@@ -88,7 +88,7 @@ class OwnershipTransfer:
         rest = []
         for entry in suspects:
             if queues.get(entry) in owners:
-                _give(entry, owners[queues[entry]])
+                entry.give_to(owners[queues[entry]])
             else:
                 rest.append(entry)
         return rest
@@ -141,11 +141,3 @@ def _queue_of(entry: Entry) -> Any:
     if type(arguments) is not tuple or type(module) is not str or module != _EXECUTOR:
         return None
     return next((one for one in arguments if type(one) is SimpleQueue), None)
-
-
-def _give(entry: Entry, owner: Owner | None) -> None:
-    if entry.owner is not None:
-        entry.owner.held.pop(entry, None)
-    entry.owner = owner
-    if owner is not None:
-        owner.held[entry] = None

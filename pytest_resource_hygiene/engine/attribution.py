@@ -1,0 +1,85 @@
+"""Decides who made something: by whose code was at work, else by who is known to have started it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.recorder import Creation
+
+__all__ = ["Attribution"]
+
+
+class Attribution:
+    """Knows the owners that live, by their code objects."""
+
+    def __init__(self) -> None:
+        """Know none."""
+        self._codes: dict[CodeType, list[Owner]] = {}
+        self._decided: tuple[Creation, Owner | None] | None = None
+
+    def admit(self, owner: Owner) -> None:
+        """Recognise an owner by its code objects from now on."""
+        for code in owner.codes:
+            self._codes.setdefault(code, []).append(owner)
+
+    def dismiss(self, owner: Owner) -> None:
+        """Recognise it no longer."""
+        owner.closed = True
+        for code in owner.codes:
+            owners = self._codes.get(code, [])
+            if owner in owners:
+                owners.remove(owner)
+            if not owners:
+                self._codes.pop(code, None)
+
+    def owner_of(self, creation: Creation | None, window: Owner | None) -> Owner | None:
+        """Decide who made something.
+
+        A frame of a known test or fixture decides first, for it cannot lie. Then the context, which
+        tasks and callbacks inherit from whoever scheduled them, then the thread's own maker. What
+        nobody saw being made belongs to whoever was at work.
+        """
+        own_code = window.code if window is not None else None
+        maker = creation
+        while maker is not None:
+            for code in maker.stack[::2]:
+                owners = self._codes.get(code)
+                if owners:
+                    return owners[-1]
+                if code is own_code:
+                    return window
+            owner: Owner | None = maker.owner
+            # A runner that lives through several tests keeps the context of the first of them. Of
+            # a thread, the context is its own, and what an ended owner left behind stays his.
+            if owner is not None and not (owner.closed and maker.parent is None):
+                return owner
+            if maker.parent is None and maker is not creation and maker.window is not None:
+                starter: Owner = maker.window  # who was at work when the thread was started
+                return starter
+            maker = maker.parent
+        return window
+
+    def owner_of_next(self, creation: Creation, window: Owner | None) -> Owner | None:
+        """Decide once for what was made in a row: a loop leaves thousands.
+
+        The answer holds until `end_row`.
+        """
+        if self._decided is not None:
+            last, owner = self._decided
+            if (
+                creation.stack is last.stack
+                and creation.owner is last.owner
+                and creation.parent is last.parent
+            ):
+                return owner
+        owner = self.owner_of(creation, window)
+        self._decided = creation, owner
+        return owner
+
+    def end_row(self) -> None:
+        """Decide anew from now on."""
+        self._decided = None
