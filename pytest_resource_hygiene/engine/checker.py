@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.allowances import Allowance, find_allowance
 from pytest_resource_hygiene.engine.canary import blind_spots
-from pytest_resource_hygiene.engine.entries import Entry
 from pytest_resource_hygiene.engine.ledger import Ledger
 from pytest_resource_hygiene.engine.limits import Limits
 from pytest_resource_hygiene.engine.made_in_c import SingletonsInC
@@ -30,12 +29,12 @@ from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.objects import collector_paused
 from pytest_resource_hygiene.recorder import Creation, Recorder
 from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.tracker import Description, Tracker
+from pytest_resource_hygiene.tracker import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pytest_resource_hygiene.engine.entries import Shelf
+    from pytest_resource_hygiene.engine.entries import Entry, Shelf
     from pytest_resource_hygiene.engine.findings import FindingWriter
     from pytest_resource_hygiene.engine.groups import Group
     from pytest_resource_hygiene.engine.judge import Judge
@@ -221,26 +220,11 @@ class LeakChecker:
     def _closed(self, owner: Owner) -> list[Entry]:
         """Return what a test closed although a live fixture had opened it, in its own setup."""
         closed, self.ledger.closed_for_others = self.ledger.closed_for_others, []
-        found = []
-        for entry in closed:
-            opener, creation = entry.owner, entry.creation
-            if opener is None or opener not in self.fixtures or creation is None:
-                continue
-            if creation.window is not opener or creation.parent is not None:
-                continue  # not in its setup: a server's connection, which the server has closed
-            if self.reader.is_foreign(creation):
-                continue
-            gone = Entry(entry.tracker, ("closed", entry.key), None, owner=owner,
-                         creation=creation, change="removed", made_during=entry.made_during)  # fmt: skip
-            gone.description = Description(
-                summary=f"{entry.tracker.title} {entry.value} of {opener.info} closed by this test",
-                target=opener.info.name,
-                details={"opened_by": opener.info.name},
-                hint="leave the closing to the fixture, or open one for this test",
-            )
-            gone.severity = "note"
-            found.append(gone)
-        return found
+        if not closed:
+            return []
+        from pytest_resource_hygiene.engine.closed_for_others import notes_of_closed
+
+        return notes_of_closed(closed, owner, self.fixtures, self.reader)
 
     def close_fixture(self, owner: Owner) -> list[Leak]:
         """End a wider fixture: what its teardown made is its own as well."""
