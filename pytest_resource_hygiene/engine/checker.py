@@ -32,7 +32,7 @@ from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pytest_resource_hygiene.engine.entries import Entry, Shelf
     from pytest_resource_hygiene.engine.findings import FindingWriter
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.transfer import OwnershipTransfer
     from pytest_resource_hygiene.errors import TrackerError
     from pytest_resource_hygiene.leak import Leak
+    from pytest_resource_hygiene.tracker import Captured
 
 __all__ = ["LeakChecker"]
 
@@ -183,7 +184,10 @@ class LeakChecker:
 
     def _take_caught(self, window: Owner) -> None:
         for tracker in self._catching:
-            for item in tracker.drain():
+            caught: Collection[Captured] = self.ledger.ask(
+                tracker, "telling what it caught", (), tracker.drain
+            )
+            for item in caught:
                 if self.ledger.has_reported(tracker, item.key):
                     continue
                 if tracker.kind == "unclosed" and self._told.covers(item):
@@ -303,7 +307,7 @@ class LeakChecker:
         if (
             self.reader.is_foreign(entry.creation)
             or (entry.tracker.slots and self.reader.is_tool_code(entry.value))
-            or entry.tracker.is_ours(entry.key, entry.value)
+            or self.ledger.is_ours(entry)
         ):
             entry.release()
             return True

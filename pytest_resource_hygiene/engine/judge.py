@@ -8,7 +8,7 @@ to it before: see `transfer`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_resource_hygiene.engine.groups import Grouper, gather_loose
 from pytest_resource_hygiene.engine.holders import executor_of, find_holder, has_seat
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.stacks import StackReader
 
 __all__ = ["Judge"]
+
+R = TypeVar("R")
 
 
 class Judge:
@@ -74,9 +76,7 @@ class Judge:
         return groups
 
     def _is_foreign(self, entry: Entry) -> bool:
-        foreign = self._reader.is_foreign(entry.creation) or entry.tracker.is_ours(
-            entry.key, entry.value
-        )
+        foreign = self._reader.is_foreign(entry.creation) or self._ledger.is_ours(entry)
         if foreign:
             entry.release()
         return foreign
@@ -136,7 +136,7 @@ class Judge:
             self._note_unless_grown(group, ("import", module, *self._key(group)))
             group.why = group.why or "made while a module was first imported"
             return
-        if group.site and group.primary.tracker.is_default(group.primary.key, group.primary.value):
+        if group.site and self._is_default(group.primary):
             # ``loop.remove_signal_handler`` does not know what was there before the loop's own.
             group.severity, group.why = "note", "a library has put back the default"
             return
@@ -167,6 +167,12 @@ class Judge:
             else:
                 group.severity = "note"
                 group.why = "opened by C code for a singleton, which its library keeps"
+
+    def _is_default(self, entry: Entry) -> bool:
+        return self._ask(entry, "knowing the default", False, entry.tracker.is_default)
+
+    def _ask(self, entry: Entry, action: str, default: R, question: Callable[..., R]) -> R:
+        return self._ledger.ask(entry.tracker, action, default, question, entry.key, entry.value)
 
     def _key(self, group: Group) -> tuple[object, ...]:
         made: object = None
@@ -205,10 +211,11 @@ class Judge:
         unseen = group.primary.creation is None and group.primary.tracker.kind in MADE_IN_C
         if (not group.site and not unseen) or self._has_file_of_test(group):
             return False
-        code = group.primary.tracker.code(group.primary.key, group.primary.value)
+        primary, tracker = group.primary, group.primary.tracker
+        code = self._ask(primary, "finding its code", None, tracker.code)
         if code is not None and self._reader.places.of(code.co_filename) in {"user", "generated"}:
             return False
-        kept_in = group.primary.tracker.kept_in(group.primary.key, group.primary.value)
+        kept_in = self._ask(primary, "saying who keeps it", None, tracker.kept_in)
         if kept_in is not None:
             return self._is_librarys_own(group, kept_in)
         call = group.primary.tracker.kind, self._reader.call(group.primary.creation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_resource_hygiene.engine.attribution import Attribution
 from pytest_resource_hygiene.engine.entries import Entry, Shelf, same
@@ -14,12 +14,14 @@ from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Moment, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
 __all__ = ["Ledger"]
+
+R = TypeVar("R")
 
 _CLOSABLE = frozenset({"fds", "sockets"})  # kinds in which closing another's is worth a note
 _MANY = 1_000
@@ -40,7 +42,7 @@ class Ledger:
         self.failures: list[TrackerError] = []
         self.closed_for_others: list[Entry] = []
         self.attribution = Attribution()
-        self.seats = Seats()
+        self.seats = Seats(self.ask)
         self._readings = Readings(self.shelves, recorder, self.report)
         self.is_quiet = self._readings.is_quiet  # which is asked once a test
         trackers = [shelf.tracker for shelf in self.shelves]
@@ -86,10 +88,7 @@ class Ledger:
     def forget(self) -> None:
         """Tell the trackers that all they recorded has been put into entries."""
         for tracker in self._forgetful:
-            try:
-                tracker.forget()
-            except Exception as error:  # noqa: BLE001
-                self.report(tracker, "forgetting", error)
+            self.ask(tracker, "forgetting", None, tracker.forget)
 
     def _list(self, shelf: Shelf, moment: Moment) -> Mapping[Hashable, Any] | None:
         try:
@@ -136,10 +135,11 @@ class Ledger:
         window: Owner | None,
         nodeid: str,
     ) -> Entry:
-        creation = self._creation(shelf.tracker, key, value)
+        tracker = shelf.tracker
+        creation = self.ask(tracker, "finding the origin", None, tracker.creation, key, value)
         owner = window if creation is None else self.attribution.owner_of_next(creation, window)
         entry = Entry(
-            shelf.tracker,
+            tracker,
             key,
             value,
             owner=owner,
@@ -152,13 +152,6 @@ class Ledger:
         if owner is not None:
             owner.held[entry] = None
         return entry
-
-    def _creation(self, tracker: Tracker, key: Hashable, value: Any) -> Creation | None:
-        try:
-            return tracker.creation(key, value)
-        except Exception as error:  # noqa: BLE001
-            self.report(tracker, "finding the origin", error)
-            return None
 
     def _replace(
         self, shelf: Shelf, entry: Entry, value: Any, window: Owner | None, nodeid: str
@@ -212,11 +205,31 @@ class Ledger:
         """Return the Python object behind an entry, or None if there is none to follow."""
         if entry.change == "exceeded" or (entry.description is not None and entry.value is None):
             return None
+        action = "finding the object behind a resource"
+        return self.ask(entry.tracker, action, None, entry.tracker.anchor, entry.key, entry.value)
+
+    def ask(
+        self, tracker: Tracker, action: str, default: R, question: Callable[..., R], *args: Any
+    ) -> R:
+        """Return a tracker's answer, or the default if it raises: that is reported, and ours.
+
+        Args:
+            tracker: whom the question is put to.
+            action: what it was doing, for the report.
+            default: what to go on with.
+            question: a method of the tracker.
+            args: its arguments.
+        """
         try:
-            return entry.tracker.anchor(entry.key, entry.value)
+            return question(*args)
         except Exception as error:  # noqa: BLE001 - a tracker may be anybody's
-            self.report(entry.tracker, "finding the object behind a resource", error)
-            return None
+            self.report(tracker, action, error)
+            return default
+
+    def is_ours(self, entry: Entry) -> bool:
+        """Return whether the kind knows that the test runner or this package made an entry."""
+        is_ours = entry.tracker.is_ours
+        return self.ask(entry.tracker, "saying whose it is", False, is_ours, entry.key, entry.value)
 
     def report(self, tracker: Tracker, action: str, error: Exception) -> None:
         """Remember a fault of a tracker, once for each action."""
@@ -243,14 +256,12 @@ class Ledger:
 
     def put_back(self, entry: Entry) -> bool:
         """Restore a slot to what it was before the entry; return whether that was done."""
-        previous = entry.previous
-        try:
-            done = entry.tracker.restore(entry.key, entry.value, entry.old)
-        except Exception as error:  # noqa: BLE001
-            self.report(entry.tracker, "restoring", error)
-            return False
+        tracker, previous = entry.tracker, entry.previous
+        done = self.ask(
+            tracker, "restoring", False, tracker.restore, entry.key, entry.value, entry.old
+        )
         if done:
-            shelf = next(s for s in self.shelves if s.tracker is entry.tracker)
+            shelf = next(s for s in self.shelves if s.tracker is tracker)
             if previous is not None:
                 shelf.entries[entry.key] = previous
             else:

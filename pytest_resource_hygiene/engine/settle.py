@@ -123,7 +123,8 @@ class Settler:
         with self._ledger.recorder.mute():
             for tracker in {entry.tracker for entry in left}:
                 keys = {entry.key for entry in left if entry.tracker is tracker}
-                if tracker.pause(keys, seconds):
+                action = "letting time pass"
+                if self._ledger.ask(tracker, action, False, tracker.pause, keys, seconds):
                     return
         self._sleep(seconds)
 

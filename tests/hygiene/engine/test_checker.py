@@ -16,6 +16,7 @@ from pytest_resource_hygiene.engine.allowances import Allowance
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.engine.settings import EngineSettings
+from pytest_resource_hygiene.engine.stacks import StackReader
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey, Tracker
@@ -277,6 +278,37 @@ def test_what_ends_while_another_is_described_is_not_asked(make: Callable[..., B
 
     assert [leak.count for leak in bench.checker.close(test)] == [1]
     assert bench.checker.failures == []
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["anchor", "code", "creation", "describe", "drain", "forget", "is_default", "is_ours",
+     "kept_in", "pause", "probes", "restore", "seat"],
+)  # fmt: skip
+def test_a_tracker_that_raises_is_named_and_its_leak_is_told_all_the_same(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Whatever else it cannot say, what it lists is judged, and the other kinds are as well."""
+
+    def fails(*_args: object) -> Any:
+        raise RuntimeError("its own fault")
+
+    class Failing(Handles):
+        """Has the one method broken."""
+
+    monkeypatch.setattr(Failing, method, fails)
+    monkeypatch.setattr(StackReader, "library_site", lambda *_: (("/lib/made.py", "make"),))
+    bench = make(Failing())
+    test = bench.begin()
+    kept = bench.tracker.open()
+    leaks = bench.checker.close(test)
+    bench.tracker.close(kept)
+    bench.checker.close(bench.begin())  # what is gone has left its seat
+
+    assert [(leak.kind, leak.severity) for leak in leaks] == [("handles", "fail")]
+    assert [(one.kind, str(one.cause)) for one in bench.checker.failures] == [
+        ("handles", "its own fault")
+    ]
 
 
 @pytest.mark.parametrize(("kind", "told"), [("threads", 0), ("fds", 1)])
