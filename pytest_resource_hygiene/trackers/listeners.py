@@ -118,11 +118,12 @@ class ListenerTracker(Tracker):
         # A hook may say anything when it is compared, or raise. Its id stays its own: our entry of
         # it keeps it alive. Up to 8.3, pytest sets the last two to a method of a new object in each
         # phase of a test.
+        unraisable, of_threads = sys.unraisablehook, threading.excepthook
         hooks = (
             sys.excepthook,
             sys.displayhook,
-            _function_in(sys.unraisablehook),
-            _function_in(threading.excepthook),
+            unraisable.__func__ if type(unraisable) is MethodType else unraisable,
+            of_threads.__func__ if type(of_threads) is MethodType else of_threads,
         )
         return (
             len(all_handlers),
@@ -204,10 +205,6 @@ class ListenerTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object]:
         """Give a logger of our own a handler."""
         return handler_on_a_logger()
-
-
-def _function_in(hook: Any) -> Any:
-    return hook.__func__ if type(hook) is MethodType else hook
 
 
 def make_tracker() -> Tracker:
