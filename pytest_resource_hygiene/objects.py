@@ -32,6 +32,7 @@ __all__ = [
     "defined_in",
     "instances_of",
     "is_a",
+    "is_within",
     "items_of",
     "module_name",
     "pass_by",
@@ -151,6 +152,15 @@ def code_of(function: object) -> CodeType | None:
         name = "func" if is_a(function, partial) else "__func__"
         function = getattr(function, name)
     return function.__code__ if is_a(function, FunctionType) else None  # type: ignore[attr-defined]
+
+
+def is_within(code: CodeType, outer: CodeType | None) -> bool:
+    """Return whether code is that of a function which is written within another's body."""
+    return (
+        outer is not None
+        and code.co_filename == outer.co_filename
+        and code.co_qualname.startswith(f"{outer.co_qualname}.<locals>.")
+    )
 
 
 def instances_of(*classes: type) -> list[Any]:

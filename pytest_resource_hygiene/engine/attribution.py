@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_resource_hygiene.objects import is_within
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
 
     from pytest_resource_hygiene.engine.owners import Owner
@@ -14,10 +17,16 @@ __all__ = ["Attribution"]
 
 
 class Attribution:
-    """Knows the owners that live, by their code objects."""
+    """Knows the owners that live, by their code objects.
 
-    def __init__(self) -> None:
+    Args:
+        owner_of_thread: returns who owns by now the thread that was started so, if it has ended who
+            started it.
+    """
+
+    def __init__(self, owner_of_thread: Callable[[Creation], Owner | None]) -> None:
         """Know none."""
+        self._owner_of_thread = owner_of_thread
         self._codes: dict[CodeType, list[Owner]] = {}
         self._decided: tuple[Creation, Owner | None] | None = None
 
@@ -50,8 +59,8 @@ class Attribution:
                 owners = self._codes.get(code)
                 if owners:
                     return owners[-1]
-                if code is own_code:
-                    return window
+                if code is own_code and (maker is creation or maker.window is window):
+                    return window  # not a thread of an earlier test of the same code
             owner: Owner | None = maker.owner
             # A runner that lives through several tests keeps the context of the first of them. Of
             # a thread, the context is its own, and what an ended owner left behind stays his.
@@ -59,9 +68,24 @@ class Attribution:
                 return owner
             if maker.parent is None and maker is not creation and maker.window is not None:
                 starter: Owner = maker.window  # who was at work when the thread was started
-                return starter
+                return self._owner_in_thread(creation, maker, window) if starter.closed else starter
             maker = maker.parent
         return window
+
+    def _owner_in_thread(
+        self, creation: Creation | None, start: Creation, window: Owner | None
+    ) -> Owner | None:
+        """Decide who made something in a thread that outlives who started it.
+
+        A worker goes with its pool, which may be a wider fixture's by now. But if it runs a function
+        that is written within the test at work, that test has asked for it.
+        """
+        starter: Owner = start.window
+        test = window.code if window is not None else None
+        codes = creation.stack[::2] if creation is not None else ()
+        if test not in {None, starter.code} and any(is_within(code, test) for code in codes):
+            return window
+        return self._owner_of_thread(start)
 
     def owner_of_next(self, creation: Creation, window: Owner | None) -> Owner | None:
         """Decide once for what was made in a row: a loop leaves thousands.

@@ -47,6 +47,7 @@ __all__ = ["LeakChecker"]
 
 
 _A_MOMENT = 0.01
+_GENERATIONS = 3  # of threads that start threads while they are waited for
 
 
 class LeakChecker:
@@ -263,16 +264,7 @@ class LeakChecker:
         caught = take_caught(self.ledger, owner)  # before any collection
         suspects = [entry for entry in list(owner.held) if not self._is_dropped(entry)]
         judge = self._judge_of_groups
-        # A finalizer that raises in a collection leaves a traceback that keeps the frame in which
-        # the collection came, and with it the suspects' objects, which that frame has at hand.
-        with collector_paused():
-            suspects = self._transfer.hand_over(suspects, owner)
-        waiting: list[Entry] = []
-        others: list[Entry] = []
-        for entry in suspects:
-            (waiting if judge.deserves_wait(entry) else others).append(entry)
-        left, freed = self._wait_for(waiting, others, owner)
-        left += self._briefly(others, owner)
+        left, freed = self._settle(suspects, owner)
         left = [entry for entry in left if self._is_describable(entry)]
         self._take_caught(owner)
         caught += take_caught(self.ledger, owner)
@@ -284,6 +276,42 @@ class LeakChecker:
         self._put_back(groups)
         self._end(owner)
         return leaks
+
+    def _settle(self, suspects: list[Entry], owner: Owner) -> tuple[list[Entry], list[Entry]]:
+        """Wait for suspects, and for what they have made meanwhile: a thread may start another.
+
+        Returns:
+            What is left, and what only the garbage collector freed.
+        """
+        left: list[Entry] = []
+        freed: list[Entry] = []
+        seen = set(owner.held)
+        for _ in range(_GENERATIONS):
+            # A finalizer that raises in a collection leaves a traceback that keeps the frame in
+            # which the collection came, and with it the suspects' objects, which it has at hand.
+            with collector_paused():
+                suspects = self._transfer.hand_over(suspects, owner)
+            waiting: list[Entry] = []
+            others: list[Entry] = []
+            for entry in suspects:
+                worth = self._judge_of_groups.deserves_wait(entry)
+                (waiting if worth else others).append(entry)
+            stayed, dropped = self._wait_for(waiting, others, owner)
+            left += [*stayed, *self._briefly(others, owner)]
+            freed += dropped
+            suspects = self._new_meanwhile(owner, seen)
+            if not suspects:
+                break
+        return [entry for entry in left if self.ledger.is_live(entry)], freed
+
+    def _new_meanwhile(self, owner: Owner, seen: set[Entry]) -> list[Entry]:
+        if not self.ledger.is_quiet():
+            self._take_caught(owner)
+            self.ledger.look_at(self.ledger.changed, owner, self.nodeid)
+            self.ledger.forget()
+        new = [entry for entry in owner.held if entry not in seen]
+        seen.update(new)
+        return [entry for entry in new if not self._is_dropped(entry)]
 
     def _briefly(self, entries: list[Entry], owner: Owner) -> list[Entry]:
         """Give what will be a note at most a moment: a joined thread leaves the kernel's list late."""

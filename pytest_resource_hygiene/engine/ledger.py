@@ -41,7 +41,7 @@ class Ledger:
         self.shelves = [Shelf(tracker) for tracker in trackers]
         self.failures: list[TrackerError] = []
         self.closed_for_others: list[Entry] = []
-        self.attribution = Attribution()
+        self.attribution = Attribution(self._owner_of_thread)
         self.seats = Seats(self.ask)
         self._readings = Readings(self.shelves, recorder, self.report)
         self.is_quiet = self._readings.is_quiet  # which is asked once a test
@@ -52,6 +52,16 @@ class Ledger:
     def changed(self) -> list[Shelf]:
         """The shelves whose reading was another when `is_quiet` was last asked."""
         return self._readings.changed
+
+    def _owner_of_thread(self, start: Creation) -> Owner | None:
+        """Return who owns a thread that was started so; who started it, if it has ended."""
+        for shelf in self.shelves:
+            if shelf.tracker.kind == "threads":
+                for entry in shelf.entries.values():
+                    if entry.creation is start:
+                        return entry.owner
+        starter: Owner = start.window
+        return starter
 
     # --- looking ---
 

@@ -203,6 +203,41 @@ def test_what_goes_meanwhile_is_no_leak_and_ends_the_waiting(bench: Bench) -> No
     assert 0.05 <= bench.clock.slept < 0.2
 
 
+def test_what_is_made_while_a_test_is_waited_for_is_the_tests(bench: Bench) -> None:
+    """A thread that ends within the grace leaves what it opened meanwhile to nobody else."""
+    owner, handle = bench.begin(), bench.tracker.open()
+    kept: list[Handle] = []
+
+    def ends() -> None:
+        bench.tracker.close(handle)
+        kept.append(bench.tracker.open())
+
+    bench.clock.then.append((0.1, ends))
+
+    (leak,) = bench.checker.close(owner)
+
+    assert (leak.severity, leak.count, leak.owner.name) == ("fail", 1, "test_it")
+    assert leak.origin is not None
+    assert leak.origin.function == "ends"
+    assert bench.checker.close(bench.begin("test_next")) == []
+
+
+def test_what_is_made_while_a_test_is_waited_for_gets_time_to_go(bench: Bench) -> None:
+    """What is handed on from thread to thread is no leak if the last of them ends."""
+    owner, handles = bench.begin(), [bench.tracker.open()]
+
+    def goes_on() -> None:
+        bench.tracker.close(handles.pop())
+        if bench.clock.slept < 0.4:
+            handles.append(bench.tracker.open())
+            bench.clock.then.append((bench.clock.slept + 0.2, goes_on))
+
+    bench.clock.then.append((0.2, goes_on))
+
+    assert bench.checker.close(owner) == []
+    assert bench.clock.slept < 0.6
+
+
 def test_a_line_that_has_cost_the_grace_waits_shorter_and_never_not_at_all(bench: Bench) -> None:
     kept = []
     slept = []

@@ -477,3 +477,55 @@ def test_a_worker_that_joins_a_leaked_pool_is_a_leak_of_its_own(project: Project
         "test_first",
         "test_second",
     ]
+
+
+def test_what_a_worker_of_an_earlier_test_makes_is_the_tests_or_the_pools(project: Project) -> None:
+    """A test's own function is the test's, in whichever thread; else a worker goes with its pool."""
+    write_suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        @pytest.fixture(scope="module")
+        def pool():
+            with ThreadPoolExecutor(1) as pool: yield pool
+        def of_the_module(): KEEP.append(open(__file__))
+        def test_begins_the_worker(pool): pool.submit(int).result()
+        def test_own_function(pool):
+            def own(): KEEP.append(open(os.devnull))
+            pool.submit(own).result()
+        def test_other_function(pool): pool.submit(of_the_module).result()
+        def test_clean(pool):
+            def own(): open(os.devnull).close()
+            pool.submit(own).result()
+        """,
+    )
+    run = project.run()
+
+    own = run.one("test_own_function")
+    other = run.one("test_clean")
+    assert (own["owner"]["type"], own["origin"]["function"]) == ("test", "own")
+    assert other["owner"] == {"type": "fixture", "name": "pool", "scope": "module"}
+    assert other["made_during"] == "test_it.py::test_other_function"
+    assert run.outcomes == {"passed": 2, "leaked": 2}
+
+
+def test_what_a_left_thread_of_a_parameter_makes_is_not_the_next_ones(project: Project) -> None:
+    """Both run the same code; the thread is that of the first, whose leak has been told."""
+    write_suite(
+        project,
+        """
+        GO, DONE = threading.Event(), threading.Event()
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_it(number):
+            def later():
+                GO.wait(); KEEP.append(open(__file__)); DONE.set(); threading.Event().wait()
+            if number == 1:
+                threading.Thread(target=later, daemon=True).start()
+            else:
+                GO.set(); DONE.wait()
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"] == "test_it.py::test_it[1]"
+    assert run.one()["kind"] == "threads"
