@@ -262,6 +262,13 @@ class AsyncioTable:
                 ran = True
         return ran
 
+    @staticmethod
+    def runs_elsewhere(loop: Any) -> bool:
+        """Return whether another thread runs a loop."""
+        from asyncio import events
+
+        return loop.is_running() and events._get_running_loop() is not loop  # noqa: SLF001
+
     def _run(self, loop: Any, seconds: float) -> None:
         from asyncio import sleep
 

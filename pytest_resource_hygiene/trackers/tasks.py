@@ -97,12 +97,17 @@ class TaskTracker(Tracker):
         )  # fmt: skip
 
     def restore(self, key: Hashable, value: Any, old: Any) -> bool:
-        """Cancel a reported task, as its runner would have done at the end of the loop."""
-        if value is None or value.get_loop().is_closed():
+        """Cancel a reported task, as its runner would have done at the end of the loop.
+
+        Not on a loop that another thread runs: its ``run_until_complete`` would raise there, and
+        pytest would tell the next test of it.
+        """
+        loop = value.get_loop() if value is not None else None
+        if loop is None or loop.is_closed() or self._asyncio().runs_elsewhere(loop):
             return False
-        value.get_loop().call_soon_threadsafe(value.cancel)
-        self._asyncio().run_loops([value.get_loop()], 0)
-        return self._asyncio().run_loops([value.get_loop()], 0)
+        loop.call_soon_threadsafe(value.cancel)
+        self._asyncio().run_loops([loop], 0)
+        return self._asyncio().run_loops([loop], 0)
 
     def blind_spot(self) -> str | None:
         """Name an asyncio whose registry of tasks is not what this knows."""

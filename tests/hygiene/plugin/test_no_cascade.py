@@ -293,6 +293,33 @@ def test_a_leaked_task_is_cancelled_on_a_loop_that_lives_on(project: Project) ->
     assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
 
 
+def test_a_leaked_task_that_another_thread_runs_raises_nothing_in_a_later_test(
+    project: Project,
+) -> None:
+    """Were it cancelled, ``asyncio.run`` would raise in its thread, and pytest tell the next test."""
+    write_suite(
+        project,
+        """
+        @pytest.mark.parametrize("new_loop", [None, "uvloop"])
+        def test_a(new_loop):
+            begun = threading.Event()
+            async def forever(): begun.set(); await asyncio.sleep(1000)
+            def run():
+                factory = getattr(pytest.importorskip(new_loop), "new_event_loop") if new_loop else None
+                with asyncio.Runner(loop_factory=factory) as runner:
+                    KEEP.append(runner); runner.run(forever())
+            KEEP.append(threading.Thread(target=run, daemon=True)); KEEP[-1].start(); begun.wait()
+        def test_b():
+            for runner in KEEP[1::2]: runner.get_loop().call_soon_threadsafe(noop)
+            for thread in KEEP[::2]: thread.join(0.05)
+        def test_c(): assert all(thread.is_alive() for thread in KEEP[::2])
+        """,
+    )
+    run = project.run("-Werror")
+
+    assert run.outcomes == {"passed": 2, "leaked": 2}, run.text
+
+
 # --- set from C ---
 
 
