@@ -108,16 +108,18 @@ def gather_loose(groups: list[Group]) -> list[Group]:
     """Bring together what C code made in one window: nobody saw it, but it has one cause.
 
     A library's engine opens descriptors and starts threads of its own. If the library keeps the
-    object behind them, they are a note like that object; if a Python thread came with them, they
-    are part of its finding.
+    object behind them, they are a note like that object; if a loop written in C or a Python thread
+    came with them, they are part of its finding.
     """
     loose = [group for group in groups if is_unseen(group.primary)]
-    native = any(group.primary.tracker.kind == "native_threads" for group in loose)
-    if not loose or not native:
-        return groups
     unseen = set(loose)
     rest = [group for group in groups if group not in unseen]
+    loops = [group for group in rest if _is_loop_in_c(group.primary)]
+    native = any(group.primary.tracker.kind == "native_threads" for group in loose)
+    if not loose or not (native or loops):
+        return groups
     homes = [group for group in rest if group.severity == "note" and group.holder is not None]
+    homes += loops
     homes += [group for group in rest if group.primary.tracker.kind == "threads"]
     loose.sort(key=lambda group: _rank(group.primary), reverse=True)
     home = homes[0] if homes else loose[0]
@@ -134,6 +136,13 @@ def number_of(entry: Entry) -> int | None:
         return value if entry.tracker.kind in {"fds", "sockets"} else None
     pid = attribute_of(value, "pid")
     return pid if isinstance(pid, int) else None
+
+
+def _is_loop_in_c(entry: Entry) -> bool:
+    """Return whether an entry is an event loop such as uvloop's, whose C code opens what it needs."""
+    classes = type(entry.value).__mro__
+    is_loop = entry.tracker.kind == "loops" and entry.value is not None
+    return is_loop and all(one.__module__ != "asyncio.base_events" for one in classes)
 
 
 def _rank(entry: Entry) -> int:

@@ -10,7 +10,7 @@ import os
 import stat
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_resource_hygiene.audit import Openings
 from pytest_resource_hygiene.compiled import speedups
@@ -35,6 +35,12 @@ _Listing = tuple[dict["Hashable", int], dict["Hashable", int]]  # no sockets, an
 
 # No audit event exists for these; each returns one or two new descriptors.
 _UNAUDITED = ("pipe", "pipe2", "dup", "openpty", "eventfd", "memfd_create", "pidfd_open")
+
+
+class _Before(NamedTuple):
+    how_many: int | None
+    listed: _Listing
+    made: dict[int, tuple[Creation, int]]
 
 
 class Descriptors:
@@ -123,7 +129,7 @@ class Descriptors:
             before = self._before_import()
             loop = original(cls, *args, **kwargs)
             made = self._recorder.creation(None)
-            self._after_import(before, made.stack, made.owner, made.window)
+            self._after_import(before, made.stack, made.owner, made.window, made.parent)
             return loop
 
         return make
@@ -141,24 +147,30 @@ class Descriptors:
     # An epoll makes no audit event, nor does what C code opens; an import that makes one is seen by
     # comparing. Nothing is listed where the count says that nothing was opened.
 
-    def _before_import(self) -> tuple[int | None, _Listing]:
+    def _before_import(self) -> _Before:
         count = self._directory.measure()
-        if count is None or count == self._count_listed:
-            return count, self._listed
-        return count, self._scan_unseen()
+        known = count is None or count == self._count_listed
+        return _Before(count, self._listed if known else self._scan_unseen(), self.made.copy())
 
     def _after_import(
-        self, before: tuple[int | None, _Listing], stack: Stack, owner: Any, window: Any
+        self,
+        before: _Before,
+        stack: Stack,
+        owner: Any,
+        window: Any,
+        parent: Creation | None = None,
     ) -> None:
         count = self._directory.measure()
-        if count is None or count == before[0]:
+        if count is None or count == before.how_many:
             return
-        for listed, known in zip(self._scan_unseen(), before[1], strict=True):
+        for listed, known in zip(self._scan_unseen(), before.listed, strict=True):
             for key in listed.keys() - known.keys():
-                if listed[key] not in self.made:
+                fd = listed[key]
+                # A record of before is of what had that number and has been closed.
+                if self.made.get(fd) is before.made.get(fd):
                     with suppress(OSError):
-                        creation = Creation(stack, owner, window, None, None)
-                        self.made[listed[key]] = creation, System.fstat(listed[key]).st_ino
+                        creation = Creation(stack, owner, window, parent, None)
+                        self.made[fd] = creation, System.fstat(fd).st_ino
 
     def _scan_unseen(self) -> _Listing:
         with self._recorder.mute():
@@ -194,7 +206,7 @@ class Descriptors:
         if self._fresh is None:
             self._fresh = {}
             for key in self._listed[0].keys() - self._listed_before[0].keys():
-                if isinstance(key, tuple) and key[0] not in self.made:
+                if isinstance(key, tuple) and self.made_as(key[0], key[2]) is None:
                     self._fresh.setdefault(key[1:4], []).append(key[0])
         return self._fresh.get(file, [])
 

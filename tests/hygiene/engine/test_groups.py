@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +159,18 @@ def test_an_engine_is_part_of_the_python_thread_that_came_with_it(kept: bool) ->
     assert groups == [thread, note]
     home = note if kept else thread
     assert [entry.tracker.kind for entry in home.entries[1:]] == ["fds", "native_threads"]
+
+
+@pytest.mark.parametrize("in_c", [False, True])
+def test_a_loop_written_in_c_has_what_c_code_made_beside_it(in_c: bool) -> None:
+    """One of asyncio's makes all in Python, so that nothing of it is unseen."""
+    with contextlib.closing(asyncio.new_event_loop()) as made:
+        kept = object() if in_c else made
+        loop = Group([Entry(Kind("loops"), kept, kept, creation=_made_by_a_library())])
+        groups = gather_loose([loop, _loose("fds")])
+
+    assert groups[0] is loop
+    assert [len(group.entries) for group in groups] == ([2] if in_c else [1, 1])
 
 
 # --- told once ---

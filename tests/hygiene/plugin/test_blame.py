@@ -455,6 +455,16 @@ def test_a_loop_of_uvloop_is_one_finding_with_all_it_opened(project: Project) ->
             loop = uvloop.new_event_loop()
             loop.run_until_complete(asyncio.sleep(0))
             loop.close()
+        def test_runs_in_a_thread():
+            import uvloop
+            ready = threading.Event()
+            server = types.SimpleNamespace(main=uvloop.run)
+            threading.Thread(target=server.main, args=(serve(ready),), daemon=True).start()
+            ready.wait()
+        async def serve(ready):
+            KEEP.append(await asyncio.start_server(noop, "127.0.0.1", 0))
+            ready.set(); await asyncio.Event().wait()
+        import types
         """,
     )
     run = project.run()
@@ -462,4 +472,8 @@ def test_a_loop_of_uvloop_is_one_finding_with_all_it_opened(project: Project) ->
     for name in ("test_leaks", "test_runs_and_leaks"):
         assert run.one(name)["kind"] == "loops"
         assert _texts(project, run, name) == ["KEEP.append(uvloop.new_event_loop())"]
-    assert run.outcomes == {"passed": 1, "leaked": 2}
+    (loop,) = (one for one in run.failing if one["kind"] == "loops" and "thread" in one["nodeid"])
+    others = {one["kind"] for one in run.failing if "thread" in one["nodeid"]}
+    assert "fds" not in others, run.text
+    assert loop["origin"]["function"] == "test_runs_in_a_thread"
+    assert run.outcomes == {"passed": 1, "leaked": 3}

@@ -250,6 +250,19 @@ def test_what_an_import_opens_unseen_is_made_by_its_body(table: Descriptors) -> 
         assert (creation.stack, creation.owner, creation.window) == (("code", 0), "owner", "window")
 
 
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="an epoll is Linux's")
+def test_what_had_the_number_before_is_no_maker_of_what_an_import_opens(table: Descriptors) -> None:
+    """All epolls have one inode, so that a record of one that is closed fits the next."""
+    for body in ("first", "second"):
+        before = table._before_import()
+        with closing(select.epoll()) as poller:
+            table._after_import(before, (body, 0), None, None)
+            creation = table.made_as(poller.fileno(), os.fstat(poller.fileno()).st_ino)
+
+        assert creation is not None
+        assert creation.stack == (body, 0)
+
+
 @linux_only
 def test_nothing_is_listed_for_an_import_that_opens_nothing(
     monkeypatch: pytest.MonkeyPatch, table: Descriptors
