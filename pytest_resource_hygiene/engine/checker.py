@@ -47,7 +47,6 @@ __all__ = ["LeakChecker"]
 
 
 _A_MOMENT = 0.01
-_GENERATIONS = 3  # of threads that start threads while they are waited for
 
 
 class LeakChecker:
@@ -286,7 +285,9 @@ class LeakChecker:
         left: list[Entry] = []
         freed: list[Entry] = []
         seen = set(owner.held)
-        for _ in range(_GENERATIONS):
+        began = self.settler.passed
+        rest: float | None = None
+        while suspects:
             # A finalizer that raises in a collection leaves a traceback that keeps the frame in
             # which the collection came, and with it the suspects' objects, which it has at hand.
             with collector_paused():
@@ -296,13 +297,24 @@ class LeakChecker:
             for entry in suspects:
                 worth = self._judge_of_groups.deserves_wait(entry)
                 (waiting if worth else others).append(entry)
-            stayed, dropped = self._wait_for(waiting, others, owner)
+            if rest == 0:  # a timer that sets itself again, and again
+                left += self._going_on([*waiting, *others], owner)
+                break
+            stayed, dropped = self._wait_for(waiting, others, owner, rest)
             left += [*stayed, *self._briefly(others, owner)]
             freed += dropped
-            suspects = self._new_meanwhile(owner, seen)
-            if not suspects:
-                break
+            suspects = self._new_meanwhile(owner, seen) if waiting else []
+            rest = self._rest_for_late(suspects, self.settler.passed - began)
         return [entry for entry in left if self.ledger.is_live(entry)], freed
+
+    def _going_on(self, entries: list[Entry], owner: Owner) -> list[Entry]:
+        """Take what there is of a chain that has lasted as long as anybody waits for."""
+        owner.kept = [*owner.kept, *(entry.value for entry in entries)]  # the next link ends it
+        for entry in entries:
+            entry.waited = self.settings.grace
+            if entry.creation is not None:
+                self._slow_sites.add(entry.creation.stack)
+        return entries
 
     def _new_meanwhile(self, owner: Owner, seen: set[Entry]) -> list[Entry]:
         if not self.ledger.is_quiet():
@@ -342,12 +354,15 @@ class LeakChecker:
         return entry.owner is not self.session and self.ledger.seats.take(entry)
 
     def _wait_for(
-        self, entries: list[Entry], others: list[Entry], owner: Owner
+        self, entries: list[Entry], others: list[Entry], owner: Owner, rest: float | None
     ) -> tuple[list[Entry], list[Entry]]:
         if self._are_known(entries, owner):
             patience = min(self.settings.grace, self.settings.known_grace)
             # Nor is the collector run: that one frees it would make a note of what fails nothing.
             return self.settler.settle(entries, owner, self.nodeid, patience, collect=False)
+        if rest is not None:  # the collector has run; few that come late need it again
+            left, _ = self.settler.settle(entries, owner, self.nodeid, rest, collect=False)
+            return self.settler.settle(left, owner, self.nodeid, 0.0) if left else ([], [])
         patience = self._patience(entry.creation for entry in entries)
         judge = self._judge_of_groups
         left, freed = self.settler.settle(
@@ -370,6 +385,12 @@ class LeakChecker:
         if sites and all(site in self._slow_sites for site in sites):
             return min(self.settings.grace, self.settings.repeat_grace)
         return self.settings.grace
+
+    def _rest_for_late(self, late: list[Entry], spent: float) -> float:
+        """Return how long to wait for what came meanwhile: for once, as long as closers may take."""
+        patience = self._patience(entry.creation for entry in late)
+        least = min(patience, self.settings.repeat_grace)
+        return max(least, patience - spent) if spent < patience + least else 0.0
 
     def _has_waited(self, spent: float, left: Iterable[Creation | None]) -> None:
         """Count the wait before a test runner's loop is closed, which no judgement is part of."""

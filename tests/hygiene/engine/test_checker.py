@@ -238,6 +238,46 @@ def test_what_is_made_while_a_test_is_waited_for_gets_time_to_go(bench: Bench) -
     assert bench.clock.slept < 0.6
 
 
+def test_what_is_made_again_whenever_it_ends_is_a_leak(bench: Bench) -> None:
+    """A timer that sets itself again is never there twice; the whole chain is waited for as one."""
+    handles: list[Handle] = []
+
+    def again() -> None:
+        for handle in handles:
+            bench.tracker.close(handle)
+        handles[:] = [bench.tracker.open()]
+        bench.clock.then.append((bench.clock.slept + 0.03, again))
+
+    for number, most in enumerate([0.85, 0.35]):
+        owner, before = bench.begin(f"test_{number}"), bench.clock.slept
+        again()
+        (leak,) = bench.checker.close(owner)
+
+        assert (leak.severity, leak.owner.name, leak.count) == ("fail", f"test_{number}", 1)
+        assert 0.15 < bench.clock.slept - before < most
+        assert leak.waited_seconds >= 0.15
+        bench.clock.then.clear()
+
+
+def test_what_is_made_late_and_dropped_is_a_note(bench: Bench) -> None:
+    """The collector has run by then, and runs once more for it."""
+    owner, handle = bench.begin(), bench.tracker.open()
+
+    def ends() -> None:
+        bench.tracker.close(handle)
+        dropped: Any = bench.tracker.open()
+        dropped.myself = dropped
+
+    bench.clock.then.append((0.1, ends))
+    gc.disable()
+    try:
+        (leak,) = bench.checker.close(owner)
+    finally:
+        gc.enable()
+
+    assert leak.severity == "note"
+
+
 def test_a_line_that_has_cost_the_grace_waits_shorter_and_never_not_at_all(bench: Bench) -> None:
     kept = []
     slept = []
