@@ -179,6 +179,10 @@ class Tracker:
         """
         return None
 
+    def ends(self, key: Hashable, value: Any) -> tuple[str, str] | None:
+        """Return the addresses of both ends of a connection, the near one first; None for all else."""
+        return None
+
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the code that the resource runs, if it runs any: a thread's target, a coroutine.
 

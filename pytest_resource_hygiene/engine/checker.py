@@ -263,18 +263,39 @@ class LeakChecker:
         caught = take_caught(self.ledger, owner)  # before any collection
         suspects = [entry for entry in list(owner.held) if not self._is_dropped(entry)]
         judge = self._judge_of_groups
+        served = self._far_ends(suspects, owner)
+        suspects = [entry for entry in suspects if entry not in served]
         left, freed = self._settle(suspects, owner)
         left = [entry for entry in left if self._is_describable(entry)]
         self._take_caught(owner)
         caught += take_caught(self.ledger, owner)
         caught, freed = told_once(caught, left, freed)
         groups = judge.judge([*left, *freed, *caught, *limits], owner)
+        groups += self._judge_far_ends(served, owner)
         leaks = [self._report(group, owner, allowances) for group in groups]
         for group in groups:
             self._told.add(group.entries)
         self._put_back(groups)
         self._end(owner)
         return leaks
+
+    def _far_ends(self, suspects: list[Entry], owner: Owner) -> dict[Entry, Owner]:
+        if owner.info.type != "fixture":
+            return {}
+        from pytest_resource_hygiene.engine.far_ends import far_ends
+
+        with self.recorder.mute():
+            return far_ends(suspects, owner, self.ledger)
+
+    def _judge_far_ends(self, served: dict[Entry, Owner], owner: Owner) -> list[Group]:
+        """Note what a fixture's server is left with because somebody has left a connection open."""
+        for entry in served:
+            entry.severity = "note"
+        groups = self._judge_of_groups.judge(filter(self._is_describable, served), owner)
+        for group in groups:
+            left_by = served[group.primary].info
+            group.why = f"the other end of a connection that {left_by} has left open"
+        return groups
 
     def _settle(self, suspects: list[Entry], owner: Owner) -> tuple[list[Entry], list[Entry]]:
         """Wait for suspects, and for what they have made meanwhile: a thread may start another.

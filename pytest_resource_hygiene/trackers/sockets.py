@@ -105,6 +105,15 @@ class SocketTracker(Tracker):
         """Find the socket object that owns the number."""
         return self._objects.socket(value) if self._objects is not None else None
 
+    def ends(self, key: Hashable, value: Any) -> tuple[str, str] | None:
+        """Return both addresses of a TCP connection; those of Unix say nothing of the other end."""
+        try:
+            facts = _facts(value) if isinstance(value, int) else {}
+        except OSError:
+            return None
+        is_tcp = facts.get("type") == "SOCK_STREAM" and facts["family"] in {"AF_INET", "AF_INET6"}
+        return (facts["local"], facts["remote"]) if is_tcp and facts["remote"] else None
+
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say family, type, addresses and state."""
         if self._by_psutil:
