@@ -53,6 +53,8 @@ class Attribution:
         nobody saw being made belongs to whoever was at work.
         """
         own_code = window.code if window is not None else None
+        if _runs_function_of(own_code, creation):
+            return window
         maker = creation
         while maker is not None:
             for code in maker.stack[::2]:
@@ -68,24 +70,9 @@ class Attribution:
                 return owner
             if maker.parent is None and maker is not creation and maker.window is not None:
                 starter: Owner = maker.window  # who was at work when the thread was started
-                return self._owner_in_thread(creation, maker, window) if starter.closed else starter
+                return self._owner_of_thread(maker) if starter.closed else starter
             maker = maker.parent
         return window
-
-    def _owner_in_thread(
-        self, creation: Creation | None, start: Creation, window: Owner | None
-    ) -> Owner | None:
-        """Decide who made something in a thread that outlives who started it.
-
-        A worker goes with its pool, which may be a wider fixture's by now. But if it runs a function
-        that is written within the test at work, that test has asked for it.
-        """
-        starter: Owner = start.window
-        test = window.code if window is not None else None
-        codes = creation.stack[::2] if creation is not None else ()
-        if test not in {None, starter.code} and any(is_within(code, test) for code in codes):
-            return window
-        return self._owner_of_thread(start)
 
     def owner_of_next(self, creation: Creation, window: Owner | None) -> Owner | None:
         """Decide once for what was made in a row: a loop leaves thousands.
@@ -107,3 +94,20 @@ class Attribution:
     def end_row(self) -> None:
         """Decide anew from now on."""
         self._decided = None
+
+
+def _runs_function_of(test: CodeType | None, creation: Creation | None) -> bool:
+    """Return whether a thread of somebody else's runs a function that is written in a test.
+
+    The test has handed it over: to a pool, or to the thread of a wider fixture. What an earlier
+    test of the same code has started may still run that one's.
+    """
+    if test is None or creation is None or creation.parent is None:
+        return False
+    start: Creation = creation
+    while start.parent is not None:
+        start = start.parent
+    earlier: Owner | None = start.window
+    if earlier is not None and earlier.code is test and earlier.closed:
+        return False
+    return any(is_within(code, test) for code in creation.stack[::2])

@@ -54,7 +54,7 @@ class Ledger:
         return self._readings.changed
 
     def _owner_of_thread(self, start: Creation) -> Owner | None:
-        """Return who owns a thread that was started so; who started it, if it has ended."""
+        """Return who has a thread by now whose starter has ended: a worker goes with its pool."""
         for shelf in self.shelves:
             if shelf.tracker.kind == "threads":
                 for entry in shelf.entries.values():

@@ -509,6 +509,37 @@ def test_what_a_worker_of_an_earlier_test_makes_is_the_tests_or_the_pools(projec
     assert run.outcomes == {"passed": 2, "leaked": 2}
 
 
+def test_what_a_fixtures_thread_does_in_a_function_of_a_test_is_the_tests(
+    project: Project,
+) -> None:
+    """The test has handed it over; with a function of the module it is the fixture's."""
+    write_suite(
+        project,
+        """
+        from queue import Queue
+        @pytest.fixture(scope="module")
+        def jobs():
+            jobs = Queue()
+            def work():
+                while (job := jobs.get()) is not None: job(); jobs.task_done()
+            thread = threading.Thread(target=work); thread.start()
+            yield jobs
+            jobs.put(None); thread.join()
+        def of_the_module(): KEEP.append(open(__file__))
+        def test_own(jobs):
+            def own(): KEEP.append(open(os.devnull))
+            jobs.put(own); jobs.join()
+        def test_other(jobs): jobs.put(of_the_module); jobs.join()
+        def test_last(jobs): jobs.put(noop); jobs.join()
+        """,
+    )
+    run = project.run()
+
+    assert run.one("test_own")["owner"]["type"] == "test"
+    assert run.one("test_last")["owner"] == {"type": "fixture", "name": "jobs", "scope": "module"}
+    assert run.outcomes == {"passed": 1, "leaked": 2}
+
+
 def test_what_a_left_thread_of_a_parameter_makes_is_not_the_next_ones(project: Project) -> None:
     """Both run the same code; the thread is that of the first, whose leak has been told."""
     write_suite(
