@@ -16,6 +16,7 @@ from pytest_resource_hygiene.trackers._proc import FLOOR, ProcFolder
 __all__ = ["SpareDescriptors"]
 
 _COUNT = 6
+_LOW = 16  # half of them are below a limit that a test has lowered for itself
 
 
 class SpareDescriptors:
@@ -31,15 +32,14 @@ class SpareDescriptors:
         """Have them, as far as the process may open any."""
         if os.name != "posix":
             return
-        import fcntl
-
         self.is_given = False
         with suppress(OSError):
             low = System.open_fd(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             inode = System.fstat(low).st_ino
             try:
                 while len(self._held) < _COUNT:
-                    fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FLOOR)
+                    floor = FLOOR if len(self._held) < _COUNT // 2 else _LOW
+                    fd = _duplicate(low, floor)
                     self._held[fd] = inode
                     ProcFolder.own_numbers.add(fd)
             finally:
@@ -69,3 +69,13 @@ class SpareDescriptors:
             with suppress(OSError):
                 if System.fstat(fd).st_ino == inode:
                     System.close(fd)
+
+
+def _duplicate(fd: int, floor: int) -> int:
+    """Duplicate a descriptor to a number not below the floor, if the process may have such."""
+    import fcntl
+
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, floor)
+    except OSError:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOW)
