@@ -84,7 +84,7 @@ class Probes:
         if not failure and crashed:
             failure = f"a CLI process ended by itself in the last {CRASH_MEMORY:g} s"
         facts = {"failure": failure, "crashed": self.table.crashed_total, **self.pool.counts()}
-        if failure and not self.pool.roster.serves and self.pool.failures_in_a_row > 1:
+        if failure and not self.pool.roster.serves() and self.pool.failures_in_a_row > 1:
             # Nothing lives and nothing starts: whoever asks gets 502.
             return ComponentHealth(status="unhealthy", facts=facts)
         return _health(ok=not failure, **facts)

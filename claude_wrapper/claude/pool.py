@@ -187,12 +187,14 @@ class Pool:
         self._start_what_is_missing()
 
     def _choose(self, ticket: Ticket) -> Worker | None:
-        worker = self.roster.choose(ticket.wanted, most=self.limits.most)
+        # While no start is due, what lives must serve, whomever it served before.
+        can_start = self.size < self.limits.most and not self._starter.rest
+        worker = self.roster.choose(ticket.wanted, spare_sessions=can_start)
         while worker is not None and worker.child.is_stopped:
             # It would be noticed in the end, by its silence, and at the cost of the request's time.
             logger.warning("process %d was stopped by a signal; it is replaced", worker.child.pid)
             self._retire(worker)
-            worker = self.roster.choose(ticket.wanted, most=self.limits.most)
+            worker = self.roster.choose(ticket.wanted, spare_sessions=can_start)
         return worker
 
     def _start_what_is_missing(self) -> None:
@@ -212,11 +214,11 @@ class Pool:
                 return
 
     def _do_without_a_start(self, waiting: list[Ticket]) -> None:
-        """What lives will serve who waits; where nothing does, nobody can."""
-        if not self.roster.serves:
-            for ticket in waiting:
+        """What lives will serve who waits; whom nothing can serve is told so."""
+        for ticket in waiting:
+            if not self.roster.serves(ticket.wanted.schema):
                 ticket.worker.set_exception(self._starter.refusal())
-        elif waiting and not self.roster.recalling:
+        if self._waiting() and not self.roster.recalling:
             self._recall_parked(PARKED_GRACE, most=1)
 
     def _end(self, child: Child) -> None:
@@ -264,7 +266,7 @@ class Pool:
         if failure is None:
             self._admit(worker)
             return
-        if ticket.is_waiting and not self.roster.serves:
+        if ticket.is_waiting and not self.roster.serves():
             ticket.worker.set_exception(failure)
         self._dispatch()
 

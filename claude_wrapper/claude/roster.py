@@ -45,11 +45,16 @@ class Roster:
         """Whether any could be chosen: where none can, nobody in a long queue need be looked at."""
         return bool(self.idle or self.parked)
 
-    @property
-    def serves(self) -> bool:
-        """Whether anything is there that can take a turn, now or later."""
-        idle = any(not worker.has_ended for worker in self.idle)
-        return idle or bool(self.busy or self.parked or self.starting or self.exchanging)
+    def serves(self, schema: str | None = None) -> bool:
+        """Whether anything is there, or comes, that can take a turn now or later.
+
+        Args:
+            schema: That of the turn; None for any turn.
+        """
+        idle = [worker for worker in self.idle if not worker.has_ended]
+        living = (*idle, *self.busy, *self.parked)
+        fits = any(schema in (None, worker.schema) for worker in living)
+        return fits or bool(self.starting or self.exchanging)
 
     def counts(self) -> dict[str, int]:
         """Processes by state."""
@@ -61,12 +66,12 @@ class Roster:
             "ending": len(self.ending),
         }
 
-    def choose(self, wanted: Wanted, *, most: int) -> Worker | None:
+    def choose(self, wanted: Wanted, *, spare_sessions: bool) -> Worker | None:
         """The best worker that is free now: the fewer milliseconds it needs, the better.
 
         Args:
             wanted: What is looked for.
-            most: How many processes may be; below that those of sessions are spared.
+            spare_sessions: Leave those alone that hold a session: another one can be started.
         """
         for worker in self.parked:
             if not worker.has_ended and worker.waits_for(wanted):
@@ -75,7 +80,7 @@ class Roster:
         holding = [w for w in fitting if w.holds(wanted)]
         if holding:
             return max(holding, key=lambda w: (len(w.context.fingerprints), w.last_used))
-        free = [w for w in fitting if not w.session or self.size >= most]
+        free = [w for w in fitting if not (w.session and spare_sessions)]
         return min(free, key=lambda w: w.last_used, default=None)
 
     def take(self, worker: Worker) -> None:

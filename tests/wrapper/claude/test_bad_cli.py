@@ -117,6 +117,30 @@ async def test_who_waits_is_served_by_what_lives_while_no_start_is_due(tmp_path:
         assert cli.table.started_total == started
 
 
+async def test_a_process_of_a_session_serves_everybody_while_no_start_is_due(
+    tmp_path: Path,
+) -> None:
+    """Otherwise it is spared for its session, in favour of a start."""
+    clock = FakeClock()
+    async with engine(tmp_path, PoolLimits(warm=0, most=2), clock=clock) as cli:
+        assert await cli.text(user("[[text:mine]]"), session="s") == "mine"
+        for _ in range(2):
+            cli.pool._starter.failed("no memory")
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+        assert cli.table.started_total == 1
+
+
+async def test_who_can_be_served_by_nothing_that_lives_is_told_at_once(tmp_path: Path) -> None:
+    """A process is started for one JSON schema and cannot answer in another."""
+    clock = FakeClock()
+    async with engine(tmp_path, PoolLimits(warm=0, most=2), clock=clock) as cli:
+        assert await cli.text(user("[[text:fine]]")) == "fine"
+        for _ in range(2):
+            cli.pool._starter.failed("no memory")
+        with pytest.raises(CliFailedError, match="no memory"):
+            await cli.text(user('[[json:{"a": 1}]]'), json_schema={"type": "object"})
+
+
 async def test_a_process_that_cannot_be_written_down_does_not_live(tmp_path: Path) -> None:
     """As on a full disk: without its line nobody could find it after a crash."""
     async with engine(tmp_path, ONE) as cli:
