@@ -35,6 +35,7 @@ from claude_wrapper.shutdown import (
     hold_signals,
     write_report,
 )
+from claude_wrapper.state_keeper import StateKeeper
 
 if TYPE_CHECKING:
     import signal
@@ -134,6 +135,7 @@ class WrapperServer:
                 record = self._record(services)
                 try:
                     _claim(record, settings)
+                    StateKeeper(services.ledger, record).start(self._tracker)
                     await self._serve(services, listener)
                 finally:
                     report = await self._shut_down(services)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from claude_wrapper.claude.identity import ProcessIdentity, identify, is_running
+from claude_wrapper.lifecycle.folders import keep_young
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +93,17 @@ class ServerRecord:
         finally:
             os.close(descriptor)
         draft.replace(self.path(state_folder))
+
+    def renew(self, state_folder: Path) -> None:
+        """Write it again where somebody has removed it, or keep it from looking old.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        path = self.path(state_folder)
+        if _read(path) is None:
+            self.write(state_folder)
+        keep_young(path)
 
     def remove(self, state_folder: Path) -> None:
         """Take it away again, unless another server has written its own meanwhile."""

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from claude_wrapper.claude.identity import ProcessIdentity, boot_id, identify, is_running
-from claude_wrapper.lifecycle.folders import private_folder, private_state_folder
+from claude_wrapper.lifecycle.folders import keep_young, private_folder, private_state_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +59,7 @@ class Ledger:
     def __init__(self, folder: Path, run_id: str) -> None:
         self.folder = folder
         self.run_id = run_id
+        self._run = folder / "run.json"
         self._children = folder / "children.jsonl"
         self._living: dict[int, ChildRecord] = {}
         self._lines = 0
@@ -67,6 +68,31 @@ class Ledger:
     def work_folder(self) -> Path:
         """Where the children's private folders are made."""
         return self.folder / "work"
+
+    @property
+    def state_folder(self) -> Path:
+        """What it lies in, with the ledgers of other servers."""
+        return self.folder.parent.parent
+
+    def renew(self) -> None:
+        """Make what is not there, and keep the rest from looking old; at the start, and ever again.
+
+        A state folder may be removed beneath a server, by mistake or by what removes old files.
+        Without `run.json` another start would take the server for a dead one and end its processes.
+
+        Raises:
+            OSError: The folder cannot be made or written.
+        """
+        if not (self.work_folder.is_dir() and self._run.exists()):
+            private_folder(private_state_folder(self.state_folder) / self.folder.parent.name)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            self.work_folder.mkdir(mode=0o700, exist_ok=True)
+            document = {"run_id": self.run_id, **asdict(identify(os.getpid()))}
+            self._run.write_text(json.dumps(document), encoding="utf-8")
+        if self._living and not self._children.exists():
+            self._write_anew()
+        keep_young(self._run)
+        keep_young(self._children)
 
     def add(self, pid: int) -> ChildRecord:
         """Write down a child that just started as the leader of its own group.
@@ -140,14 +166,10 @@ def open_ledger(state_folder: Path) -> Ledger:
     Raises:
         OSError: The state folder cannot be made or written.
     """
-    runs = private_folder(private_state_folder(state_folder) / "runs")
     run_id = uuid.uuid4().hex
-    folder = runs / run_id
-    folder.mkdir(mode=0o700)
-    (folder / "work").mkdir(mode=0o700)
-    document = {"run_id": run_id, **asdict(identify(os.getpid()))}
-    (folder / "run.json").write_text(json.dumps(document), encoding="utf-8")
-    return Ledger(folder, run_id)
+    ledger = Ledger(state_folder / "runs" / run_id, run_id)
+    ledger.renew()
+    return ledger
 
 
 def abandoned_runs(state_folder: Path) -> tuple[RunRecord, ...]:

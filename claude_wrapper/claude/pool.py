@@ -354,6 +354,7 @@ class Pool:
             worker.has_ended
             or worker.is_doomed
             or worker.child.is_stopped
+            or worker.child.has_lost_its_folder
             or worker.turns >= self.limits.max_turns
             or self._clock() - worker.born >= self.limits.max_age
             or worker.child.rss() >= self.limits.max_rss

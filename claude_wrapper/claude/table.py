@@ -69,6 +69,11 @@ class Child:
         """Whether a signal has stopped it: it answers nobody until another one comes."""
         return is_stopped(self.pid)
 
+    @property
+    def has_lost_its_folder(self) -> bool:
+        """Whether somebody has removed its home, while there is a place for those of others."""
+        return not self.folder.is_dir() and self.folder.parent.is_dir()
+
     def forget_past(self) -> None:
         """Remove the transcript it began with; what is in it need not be on a disk any longer."""
         (self.folder / PAST).unlink(missing_ok=True)
@@ -235,6 +240,7 @@ class ProcessTable:
             signal_group(pid, signal.SIGKILL)
 
     def _prepare(self, folder: Path, past: Past | None) -> ClaudeCommand:
+        self._ledger.renew()
         config = self._environ.get("CLAUDE_CONFIG_DIR", "")
         workspace = Workspace(
             home=folder / "home",
@@ -255,7 +261,7 @@ class ProcessTable:
         # folder have been seen to corrupt it; a login, however, must be found again.
         if self._environ.get("ANTHROPIC_API_KEY"):
             return folder / "config"
-        return self._ledger.folder.parent.parent / "claude-config"
+        return self._ledger.state_folder / "claude-config"
 
     async def _escalate(self, child: Child) -> None:
         child.process.close_stdin()

@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["private_folder", "private_state_folder"]
+__all__ = ["keep_young", "private_folder", "private_state_folder"]
 
 PRIVATE = 0o700
 # What we make in a state folder, and what a file system makes in its topmost one.
 OWN_FOLDERS = frozenset(["runs", "claude-config", "lost+found"])
+# Seconds; what cleans temporary folders takes files that nobody has touched for days.
+REFRESH = 3600.0
 
 
 def private_folder(path: Path) -> Path:
@@ -48,6 +51,16 @@ def private_state_folder(path: Path) -> Path:
                 path, f"it is open to others (mode {mode:o}){holds}; name a folder of its own"
             )
     return private_folder(path)
+
+
+def keep_young(path: Path) -> None:
+    """Keep a file, where there is one, from looking like one that nobody needs any more.
+
+    Raises:
+        OSError: Its times cannot be set.
+    """
+    if path.exists() and time.time() - path.stat().st_mtime > REFRESH:
+        os.utime(path)
 
 
 def _is_strange(path: Path) -> bool:

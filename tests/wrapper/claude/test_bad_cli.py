@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import threading
 from typing import TYPE_CHECKING
 
@@ -171,9 +172,24 @@ async def test_a_process_whose_end_cannot_be_written_down_is_gone_all_the_same(
 async def test_no_room_for_the_folders_of_a_process(tmp_path: Path) -> None:
     async with engine(tmp_path, ONE) as cli:
         cli.ledger.work_folder.rmdir()
-        assert "No such file" in (await fail(cli)).message
-        cli.ledger.work_folder.mkdir()
+        cli.ledger.work_folder.touch()
+        assert "File exists" in (await fail(cli)).message
+        cli.ledger.work_folder.unlink()
         assert await cli.text(user("[[text:fine]]")) == "fine"
+
+
+async def test_a_state_folder_removed_beneath_the_server_costs_no_turn(tmp_path: Path) -> None:
+    """Processes whose home went with it are replaced after their turn."""
+    async with engine(tmp_path / "state", ONE) as cli:
+        first = await cli.text(user("[[pid]]"))
+        shutil.rmtree(tmp_path / "state")
+        assert await cli.text(user("[[pid]]")) == first
+        cli.ledger.renew()
+        assert await cli.text(user("[[pid]]")) == first
+        second = await cli.text(user("[[pid]]"))
+        assert second != first
+        assert [path.is_dir() for path in cli.ledger.work_folder.iterdir()] == [True]
+        assert second in (cli.ledger.folder / "children.jsonl").read_text()
 
 
 @pytest.mark.parametrize("by_descriptor", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -235,6 +236,32 @@ def test_a_line_for_which_the_disk_had_no_room_does_not_spoil_the_next(
     disown(tmp_path, ledger.run_id)
     [run] = abandoned_runs(tmp_path)
     assert [record.pid for record in run.children] == [os.getpid()]
+
+
+@pytest.mark.parametrize("gone", ["", "run.json", "children.jsonl", "work"])
+def test_what_is_removed_beneath_a_server_is_written_anew(tmp_path: Path, gone: str) -> None:
+    ledger = open_ledger(tmp_path / "state")
+    ledger.add(os.getpid())
+    lost = ledger.folder / gone
+    shutil.rmtree(tmp_path / "state" if not gone else lost) if lost.is_dir() else lost.unlink()
+    ledger.renew()
+    assert ledger.work_folder.is_dir()
+    assert {path.stat().st_mode & 0o777 for path in (ledger.folder, tmp_path / "state")} == {0o700}
+    assert abandoned_runs(tmp_path / "state") == ()
+    disown(tmp_path / "state", ledger.run_id)
+    [run] = abandoned_runs(tmp_path / "state")
+    assert [record.pid for record in run.children] == [os.getpid()]
+
+
+def test_the_ledger_of_a_server_that_runs_for_months_never_looks_old(tmp_path: Path) -> None:
+    """What cleans temporary folders goes by the times of the files."""
+    ledger = open_ledger(tmp_path)
+    ledger.add(os.getpid())
+    files = [ledger.folder / "run.json", ledger.folder / "children.jsonl"]
+    for file in files:
+        os.utime(file, (1e9, 1e9))
+    ledger.renew()
+    assert all(file.stat().st_mtime > 1.7e9 for file in files)
 
 
 def test_after_kill_9_in_mid_stream_the_next_start_reaps_and_says_so(tmp_path: Path) -> None:
