@@ -7,6 +7,7 @@ disk would fill the terminal and cost the server its orderly end.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from logging.handlers import RotatingFileHandler
@@ -59,12 +60,32 @@ class LogWriter(logging.Handler):
 class FileWriter(LogWriter, RotatingFileHandler):
     """To a file of 10 MB, with four older ones beside it.
 
+    Where somebody else has moved or removed the file (logrotate, for one), a new one is begun.
+
     Raises:
         OSError: It cannot be opened.
     """
 
     def __init__(self, path: str) -> None:
         super().__init__(path, maxBytes=FILE_BYTES, backupCount=OLD_FILES, encoding="utf-8")
+
+    def shouldRollover(self, record: logging.LogRecord) -> int:  # noqa: N802  # logging's own name
+        """Whether the file is full; asked before each line, so that also where it is is looked at."""
+        stream = self.stream
+        if stream is not None and not self._is_in_place(stream.fileno()):
+            self.stream = None
+            # What it could not write before is counted as lost already.
+            with suppress(OSError):
+                stream.close()
+        return super().shouldRollover(record)
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        """Whether what is open is still what the name of the log leads to."""
+        try:
+            named = os.stat(self.baseFilename)  # noqa: PTH116  # pathlib interns parts of paths
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(named, os.fstat(descriptor))
 
     def tell(self, reason: str) -> None:
         """On standard error."""

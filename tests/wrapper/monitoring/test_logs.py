@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from wrapper.support.servers import wait_until
 
 from claude_wrapper.errors import SettingsError
 from claude_wrapper.lifecycle import ResourceTracker
@@ -108,6 +109,23 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert not [t for t in threading.enumerate() if t.name == "log-writer"]
 
 
+@pytest.mark.parametrize("is_moved", [True, False], ids=["moved", "removed"])
+def test_a_log_that_others_rotate_is_begun_anew(tmp_path: Path, *, is_moved: bool) -> None:
+    """Written on beneath its old name it would be lost, and its disk space held."""
+    file, old = tmp_path / "log", tmp_path / "log-20261126"
+    logs = start_logging(ResourceTracker(), "info", str(file), ())
+    writer = logs._handler
+    LOGGER.info("before")
+    wait_until(lambda: "before" in file.read_text(), what="written")
+    file.rename(old) if is_moved else file.unlink()
+    LOGGER.info("after")
+    logs.stop()
+    assert "after" in file.read_text()
+    assert "before" not in file.read_text()
+    assert not is_moved or "after" not in old.read_text()
+    assert writer.lost == 0
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
 def test_lines_that_a_full_disk_does_not_take_are_counted_and_cost_one_word(
     capsys: pytest.CaptureFixture[str],
@@ -126,9 +144,20 @@ def test_lines_that_a_full_disk_does_not_take_are_counted_and_cost_one_word(
 
 
 class Disk(io.StringIO):
-    """A file on a disk that may be full."""
+    """A file on a disk that may be full.
+
+    Args:
+        descriptor: What stands for it.
+    """
 
     is_full = False
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
 
     def flush(self) -> None:
         if self.is_full:
@@ -138,10 +167,10 @@ class Disk(io.StringIO):
 def test_a_disk_that_is_free_again_is_written_and_a_mistake_of_ours_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    writer, disk = FileWriter(str(tmp_path / "log")), Disk()
-    file = writer.setStream(disk)  # type: ignore[arg-type]
-    assert file is not None
-    file.close()
+    writer = FileWriter(str(tmp_path / "log"))
+    file = writer.stream
+    disk = Disk(file.fileno())
+    writer.setStream(disk)  # type: ignore[arg-type]
     record = logging.LogRecord("a", logging.INFO, "", 0, "text", None, None)
     for is_full in (False, True, True, False, True):
         disk.is_full = is_full
@@ -154,3 +183,4 @@ def test_a_disk_that_is_free_again_is_written_and_a_mistake_of_ours_is_shown(
     disk.is_full = True
     writer.close()
     assert disk.closed
+    file.close()
