@@ -1,9 +1,11 @@
-"""The SQLite file of the sessions: opened, recognised as ours, locked."""
+"""The SQLite file of the sessions: opened, recognised as ours, locked, and kept in its place."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import SettingsError
@@ -11,7 +13,9 @@ from claude_wrapper.errors import SettingsError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["open_sessions"]
+__all__ = ["SessionFile"]
+
+logger = logging.getLogger(__name__)
 
 LOCK_PATIENCE = 2.0
 VERSION = 1
@@ -32,7 +36,69 @@ PRAGMA user_version = {VERSION};
 COUNTS = "SELECT count(*), coalesce(sum(size), 0), coalesce(max(used), 0) FROM sessions"
 
 
-def open_sessions(path: Path) -> tuple[sqlite3.Connection, tuple[int, int, int]]:
+class SessionFile:
+    """The open file.
+
+    Args:
+        path: Where it is; it is made when it is missing, its folder is not.
+
+    Attributes:
+        connection: What reads and writes it.
+        held: The number of its sessions, their bytes, and the number of the newest use.
+
+    Raises:
+        SettingsError: The file cannot be used, is of something else, or another server uses it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.connection, self.held = _open_sessions(path)
+        self._opened = path.stat()
+
+    def keep_in_place(self) -> None:
+        """Write the file anew where somebody has removed it: all of it is still here until we end.
+
+        Raises:
+            sqlite3.Error: It cannot be written anew, or another file has its place.
+        """
+        try:
+            found = os.stat(self._path)  # noqa: PTH116  # pathlib interns parts of paths
+        except FileNotFoundError:
+            self._write_anew()
+            return
+        except OSError as error:
+            raise sqlite3.OperationalError(f"its file cannot be seen: {error.strerror}") from error
+        if not os.path.samestat(found, self._opened):
+            raise sqlite3.OperationalError(
+                "another file was put in the place of its own; restart the server to use that one"
+            )
+
+    def close(self) -> None:
+        """Close it; twice is harmless."""
+        self.connection.close()
+
+    def _write_anew(self) -> None:
+        try:
+            newer, _ = _open_sessions(self._path)
+        except SettingsError as error:
+            raise sqlite3.OperationalError(f"its file was removed, and {error}") from error
+        try:
+            self._copy_to(newer)
+        except BaseException:
+            newer.close()
+            # What is there is ours and not whole; the next try begins with none.
+            with suppress(OSError):
+                self._path.unlink()
+            raise
+        self.connection.close()
+        self.connection, self._opened = newer, self._path.stat()
+        logger.warning("the session store %s had been removed; it was written anew", self._path)
+
+    def _copy_to(self, newer: sqlite3.Connection) -> None:
+        self.connection.backup(newer)
+
+
+def _open_sessions(path: Path) -> tuple[sqlite3.Connection, tuple[int, int, int]]:
     """The locked file; it is made when it is missing, its folder is not.
 
     With it come the number of its sessions, their bytes, and the number of the newest use.

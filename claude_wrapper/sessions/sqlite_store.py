@@ -12,6 +12,7 @@ import json
 import logging
 import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -25,7 +26,7 @@ from claude_wrapper.sessions.record import (
     SessionLimits,
     SessionStats,
 )
-from claude_wrapper.sessions.sqlite_file import open_sessions
+from claude_wrapper.sessions.sqlite_file import SessionFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -84,15 +85,16 @@ class SqliteStore:
         self._limits = limits
         self._clock = clock or _steady_clock()
         self._on_removed = on_removed
-        self._connection, held = open_sessions(Path(path).expanduser())
-        active, size, used = held
+        self._file = SessionFile(Path(path).expanduser())
+        active, size, used = self._file.held
         self._counts = _Counts(active=active, size=size, used=used)
         self._failure = ""
+        self._is_closed = False
         self._thread = WorkerThread(tracker, "session-store")
 
     async def get(self, session_id: str) -> Session | None:
         """The session, unless it is unknown or expired."""
-        return await self._run(lambda counts: self._get(counts, _key(session_id)))
+        return await self._run(lambda counts: self._get(counts, _key(session_id)), must_last=False)
 
     async def put(self, session: Session) -> None:
         """Keep this version as the most recently used one."""
@@ -110,7 +112,9 @@ class SqliteStore:
             "SELECT body FROM sessions WHERE owner = ? AND expires > ? ORDER BY used DESC LIMIT ?"
         )
         values = (owner, self._clock(), limit)
-        rows = await self._run(lambda _: self._connection.execute(query, values).fetchall())
+        rows = await self._run(
+            lambda _: self._connection.execute(query, values).fetchall(), must_last=False
+        )
         return tuple(one for (body,) in rows if (one := _decoded(body)) is not None)
 
     async def sweep(self, batch: int) -> int:
@@ -137,11 +141,24 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish what was begun, close the file, end the thread; twice is harmless."""
+        if not self._is_closed:
+            self._is_closed = True
+            with suppress(WrapperError):
+                await self._run(lambda _: None)
         await self._thread.close()
-        self._connection.close()
+        self._file.close()
 
-    async def _run(self, work: Callable[[_Counts], T]) -> T:
-        """Run a transaction in the thread; when it fails nothing has changed."""
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._file.connection
+
+    async def _run(self, work: Callable[[_Counts], T], *, must_last: bool = True) -> T:
+        """Run a transaction in the thread; when it fails nothing has changed.
+
+        Args:
+            work: What to do.
+            must_last: It changes something: the file must be where the next start looks for it.
+        """
 
         def transaction() -> tuple[T, _Counts]:
             before = self._counts
@@ -149,6 +166,8 @@ class SqliteStore:
                 before.active, before.size, before.created, before.expired, before.evicted,
                 before.used,
             )  # fmt: skip
+            if must_last:
+                self._file.keep_in_place()
             with self._connection:
                 self._connection.execute("BEGIN")
                 result = work(counts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -21,6 +22,7 @@ from claude_wrapper.lifecycle import ResourceTracker
 from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall
 from claude_wrapper.sessions import MemoryStore, Session, SessionLimits, SqliteStore
 from claude_wrapper.sessions.codec import decode_session, encode_session
+from claude_wrapper.sessions.sqlite_file import SessionFile
 from claude_wrapper.sessions.sqlite_store import BATCH, OLDEST
 
 if TYPE_CHECKING:
@@ -269,6 +271,87 @@ async def test_a_store_that_cannot_be_written_says_so_until_it_can(
     await store.put(session("b"))
     await store.check()
     await store.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("last_act", ["put", "check", "sweep", "close"])
+async def test_a_file_removed_beneath_the_server_is_written_anew(
+    tmp_path: Path, tracker: ResourceTracker, last_act: str
+) -> None:
+    """All of it is still open; without this the next start would begin with nothing."""
+    path = tmp_path / "sessions.db"
+    store = SqliteStore(str(path), LIMITS, tracker)
+    await store.put(session("a"))
+    await store.put(session("b"))
+    for file in tmp_path.iterdir():
+        file.unlink()
+    assert await store.get("a") is not None
+    acts = {
+        "put": lambda: store.put(session("a")), "check": store.check,
+        "sweep": lambda: store.sweep(10), "close": store.close,
+    }  # fmt: skip
+    await acts[last_act]()
+    if last_act != "close":
+        assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+        with pytest.raises(SettingsError, match="another server may use it"):
+            SqliteStore(str(path), LIMITS, tracker)
+        await store.put(session("c"))
+        await store.close()
+    again = SqliteStore(str(path), LIMITS, tracker)
+    expected = {"a", "b"} if last_act == "close" else {"a", "b", "c"}
+    assert {one.id for one in await again.newest("", 10)} == expected
+    await again.close()
+    assert tracker.list() == ()
+
+
+@pytest.mark.anyio
+async def test_a_file_put_in_the_place_of_ours_is_not_written(
+    tmp_path: Path, tracker: ResourceTracker
+) -> None:
+    """As one that was restored from a copy beneath a running server: that is said, not guessed."""
+    path = tmp_path / "sessions.db"
+    store = SqliteStore(str(path), LIMITS, tracker)
+    await store.put(session("a"))
+    other = tmp_path / "other"
+    other.write_bytes(b"somebody's")
+    other.replace(path)
+    with pytest.raises(WrapperError, match="restart the server to use that one"):
+        await store.put(session("b"))
+    with pytest.raises(WrapperError, match="another file"):
+        await store.check()
+    assert await store.get("a") is not None
+    await store.close()
+    assert path.read_bytes() == b"somebody's"
+
+
+@pytest.mark.anyio
+async def test_a_file_that_cannot_be_written_anew_is_tried_again(
+    tmp_path: Path, tracker: ResourceTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "sessions.db"
+    store = SqliteStore(str(path), LIMITS, tracker)
+    await store.put(session("a"))
+    shutil.rmtree(folder)
+    with pytest.raises(WrapperError, match="its folder must exist"):
+        await store.put(session("b"))
+    folder.mkdir()
+    with monkeypatch.context() as full:
+        full.setattr(SessionFile, "_copy_to", _no_room)
+        with pytest.raises(WrapperError, match="disk is full"):
+            await store.put(session("b"))
+    assert list(folder.glob("*.db")) == []
+    await store.put(session("b"))
+    await store.check()
+    await store.close()
+    again = SqliteStore(str(path), LIMITS, tracker)
+    assert {one.id for one in await again.newest("", 10)} == {"a", "b"}
+    await again.close()
+
+
+def _no_room(_file: SessionFile, _newer: sqlite3.Connection) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
 
 
 @pytest.mark.anyio
