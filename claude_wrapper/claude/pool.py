@@ -31,6 +31,9 @@ KEEPER_INTERVAL = 1.0
 PROVED_AGE = 10.0
 # A client needs a moment to run its tools; a call parked for less is not taken away from it.
 PARKED_GRACE = 5.0
+# Seconds. Why a conversation was not taken in one piece may be its own, or pass: a disk that was
+# full, a process that was killed. Each try that fails costs a start.
+PAST_REST = 600.0
 
 
 class Pool:
@@ -44,7 +47,6 @@ class Pool:
 
     Attributes:
         roster: The workers.
-        takes_pasts: The CLI has not refused a conversation in one piece yet.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Pool:
         self._starter = Starter(table, tracker, clock)
         self._is_closed = False
         self.rejected_total = 0
-        self.takes_pasts = True
+        self._no_pasts_before = clock()
 
     def start(self) -> None:
         """Begin to keep processes warm."""
@@ -80,6 +82,11 @@ class Pool:
     def last_failure(self) -> str:
         """Why the newest process was of no use, or ""."""
         return self._starter.last_failure
+
+    @property
+    def takes_pasts(self) -> bool:
+        """Whether conversations are handed over in one piece: not for a while after one failed."""
+        return self._clock() >= self._no_pasts_before
 
     @property
     def failures_in_a_row(self) -> int:
@@ -286,8 +293,10 @@ class Pool:
         if self._is_closed:
             self._send_away(ticket)
             return
-        self.takes_pasts = False
-        logger.warning("%s; from now on each is told message by message", error)
+        self._no_pasts_before = self._clock() + PAST_REST
+        logger.warning(
+            "%s; for %.0f minutes each is told message by message", error, PAST_REST / 60
+        )
         self._queue.appendleft(ticket)
 
     def _admit(self, worker: Worker) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from wrapper.support.clock import FakeClock
 from wrapper.support.engine import assistant, engine, read, result, user
 
 from claude_wrapper.claude import PoolLimits
 from claude_wrapper.claude.messages import fingerprint
+from claude_wrapper.claude.pool import PAST_REST
 from claude_wrapper.claude.transcript import MANY_TURNS, Past, past_of
 from claude_wrapper.errors import ShuttingDownError
 from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall
@@ -61,7 +64,7 @@ async def test_it_arrives_as_if_it_had_been_told_message_by_message(tmp_path: Pa
         at_once = await sent(cli, *messages)
         assert cli.table.started_total == 2
     async with engine(tmp_path, ONE) as cli:
-        cli.pool.takes_pasts = False
+        cli.pool._no_pasts_before = math.inf
         assert at_once == await sent(cli, *messages)
         assert cli.table.started_total == 1
 
@@ -121,9 +124,22 @@ async def test_without_room_for_the_file_it_is_told_message_by_message(
     def full(_past: Past, _path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Past, "write", full)
-    async with engine(tmp_path, ONE) as cli:
-        assert len(await sent(cli, *talk(MANY_TURNS))) == 2 * MANY_TURNS + 1
+    clock = FakeClock()
+    async with engine(tmp_path, ONE, clock=clock) as cli:
+        with monkeypatch.context() as disk:
+            disk.setattr(Past, "write", full)
+            assert len(await sent(cli, *talk(MANY_TURNS))) == 2 * MANY_TURNS + 1
+        # The disk has room again; that is found out after a while.
+        for rest, is_taken in ((PAST_REST - 1, False), (1, True)):
+            await clock.advance(rest)
+            assert cli.pool.takes_pasts is is_taken
+        writes: list[Path] = []
+        write = Past.write
+        monkeypatch.setattr(
+            Past, "write", lambda past, path: (writes.append(path), write(past, path))
+        )
+        assert len(await sent(cli, *talk(MANY_TURNS), *talk(MANY_TURNS))) == 4 * MANY_TURNS + 1
+        assert len(writes) == 1
 
 
 async def test_who_leaves_meanwhile_frees_the_place(tmp_path: Path) -> None:
