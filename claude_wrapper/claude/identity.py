@@ -17,6 +17,7 @@ __all__ = [
     "is_running",
     "is_stopped",
     "is_zombie",
+    "started",
 ]
 
 # Names the run and the child, RUN.CHILD, to whatever a child starts.

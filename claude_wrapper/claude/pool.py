@@ -16,7 +16,8 @@ from claude_wrapper.errors import OverloadedError, ShuttingDownError, WrapperErr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from claude_wrapper.claude.table import Child, ProcessTable
+    from claude_wrapper.claude.child import Child
+    from claude_wrapper.claude.table import ProcessTable
     from claude_wrapper.claude.transcript import Past
     from claude_wrapper.claude.wanted import Wanted
     from claude_wrapper.claude.worker import Worker

@@ -88,6 +88,11 @@ class ClaudeProcess:
         """The end of what it printed on standard error."""
         return self._stderr_tail.decode(errors="replace").strip()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended and was collected: its number may be another's from then on."""
+        return self._process.returncode is not None
+
     async def read_line(self) -> bytes:
         """The next output line, or b"" at the end.
 

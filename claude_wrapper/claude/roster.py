@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from claude_wrapper.claude.table import Child
+    from claude_wrapper.claude.child import Child
     from claude_wrapper.claude.wanted import Wanted
     from claude_wrapper.claude.worker import Worker
 

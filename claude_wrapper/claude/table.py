@@ -12,12 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
+from claude_wrapper.claude.child import PAST, Child
 from claude_wrapper.claude.command import ClaudeCommand, Workspace, build_command
 from claude_wrapper.claude.descendants import belongs, end_descendants
-from claude_wrapper.claude.identity import is_alive, is_stopped
-from claude_wrapper.claude.process import ClaudeProcess, signal_group, start_process
+from claude_wrapper.claude.identity import is_alive
+from claude_wrapper.claude.process import start_process
 from claude_wrapper.claude.subreaper import Subreaper
 from claude_wrapper.errors import CliFailedError, ShuttingDownError
 
@@ -26,64 +25,19 @@ if TYPE_CHECKING:
 
     from claude_wrapper.claude.ledger import Ledger
     from claude_wrapper.claude.locate import CliBinary
+    from claude_wrapper.claude.process import ClaudeProcess
     from claude_wrapper.claude.transcript import Past
     from claude_wrapper.lifecycle import ResourceTracker
-    from claude_wrapper.lifecycle.tracker import Tracking
 
-__all__ = ["Child", "ProcessTable"]
+__all__ = ["ProcessTable"]
 
 logger = logging.getLogger(__name__)
 
-PAST = "past.jsonl"
 TERM_PATIENCE = 0.3
 KILL_PATIENCE = 1.0
 BIRTH_INTERVAL = 0.005
 # How long the last output of an ended child may take to arrive.
 PIPE_PATIENCE = 0.25
-
-
-class Child:
-    """One child with its private folder, until it is reaped.
-
-    Attributes:
-        process: The running CLI.
-        mark: What its descendants carry in their environment.
-        gone: Set once it ended, was collected, what it had started is dead and its folder removed.
-    """
-
-    def __init__(self, process: ClaudeProcess, folder: Path, mark: str, tracking: Tracking) -> None:
-        self.process = process
-        self.folder = folder
-        self.mark = mark
-        self.gone = asyncio.Event()
-        self.tracking = tracking
-        self.is_ending = False
-
-    @property
-    def pid(self) -> int:
-        """Process and group id."""
-        return self.process.pid
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether a signal has stopped it: it answers nobody until another one comes."""
-        return is_stopped(self.pid)
-
-    @property
-    def has_lost_its_folder(self) -> bool:
-        """Whether somebody has removed its home, while there is a place for those of others."""
-        return not self.folder.is_dir() and self.folder.parent.is_dir()
-
-    def forget_past(self) -> None:
-        """Remove the transcript it began with; what is in it need not be on a disk any longer."""
-        (self.folder / PAST).unlink(missing_ok=True)
-
-    def rss(self) -> int:
-        """Resident memory in bytes; 0 when it is gone, or there is no descriptor to look."""
-        try:
-            return int(psutil.Process(self.pid).memory_info().rss)
-        except (psutil.Error, OSError):
-            return 0
 
 
 class ProcessTable:
@@ -236,8 +190,9 @@ class ProcessTable:
         return end_descendants(self._ledger.run_id, self._ledger.work_folder)
 
     def _kill_now(self, pid: int) -> None:
-        if pid in self._children:
-            signal_group(pid, signal.SIGKILL)
+        child = self._children.get(pid)
+        if child is not None:
+            child.signal_group(signal.SIGKILL)
 
     def _prepare(self, folder: Path, past: Past | None) -> ClaudeCommand:
         self._ledger.renew()
@@ -265,13 +220,13 @@ class ProcessTable:
 
     async def _escalate(self, child: Child) -> None:
         child.process.close_stdin()
-        signal_group(child.pid, signal.SIGTERM)
+        child.signal_group(signal.SIGTERM)
         with suppress(TimeoutError):
             async with asyncio.timeout(TERM_PATIENCE):
                 await child.gone.wait()
             return
         self.killed_total += 1
-        signal_group(child.pid, signal.SIGKILL)
+        child.signal_group(signal.SIGKILL)
         with suppress(TimeoutError):
             async with asyncio.timeout(KILL_PATIENCE):
                 await child.gone.wait()
@@ -284,7 +239,7 @@ class ProcessTable:
             self.crashed_total += 1
             self.last_crash_at = time.monotonic()
         # The leader is gone; whatever it started in its group goes now.
-        signal_group(child.pid, signal.SIGKILL)
+        child.signal_group(signal.SIGKILL)
         await child.process.release_pipes(PIPE_PATIENCE)
         await self._end_descendants(child)
         shutil.rmtree(child.folder, ignore_errors=True)

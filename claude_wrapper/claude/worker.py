@@ -20,8 +20,8 @@ from claude_wrapper.claude.transcript import PROBE, turns_of
 from claude_wrapper.errors import CliFailedError
 
 if TYPE_CHECKING:
+    from claude_wrapper.claude.child import Child
     from claude_wrapper.claude.events import CliEvent
-    from claude_wrapper.claude.table import Child
     from claude_wrapper.claude.transcript import Past
     from claude_wrapper.claude.wanted import Wanted
     from claude_wrapper.lifecycle import ResourceTracker

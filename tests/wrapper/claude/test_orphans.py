@@ -18,6 +18,7 @@ import psutil
 import pytest
 from wrapper.support.servers import is_alive, running_server, wait_until
 
+from claude_wrapper.claude.child import Child
 from claude_wrapper.claude.identity import identify
 from claude_wrapper.claude.ledger import MOST_LINES, abandoned_runs, open_ledger
 from claude_wrapper.claude.orphans import reap_orphans
@@ -190,6 +191,39 @@ def test_the_run_of_a_living_server_is_left_alone(tmp_path: Path) -> None:
     assert abandoned_runs(tmp_path) == ()
     ledger.close()
     assert reap_orphans(tmp_path).clean
+
+
+class Collected:
+    """A process that has ended and was collected; somebody else may have its number."""
+
+    has_ended = True
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+
+def test_a_group_that_got_the_number_of_a_collected_child_is_not_signalled(tmp_path: Path) -> None:
+    """Between the end of a child and that of its descendants its number is free."""
+    stranger = sleeper()
+    try:
+        child = Child(Collected(stranger.pid), tmp_path, "", None)  # type: ignore[arg-type]
+        child.signal_group(signal.SIGKILL)
+        with pytest.raises(subprocess.TimeoutExpired):
+            stranger.wait(0.1)
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_what_a_collected_child_left_in_its_group_is_signalled(tmp_path: Path) -> None:
+    code = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], stdout=2).pid)"
+    words = [sys.executable, "-c", code, sys.executable, "-c", "import time; time.sleep(600)"]
+    leader = subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE)
+    left = int(leader.communicate()[0])
+    assert is_alive(left)
+    child = Child(Collected(leader.pid), tmp_path, "", None)  # type: ignore[arg-type]
+    child.signal_group(signal.SIGKILL)
+    wait_until(lambda: not is_alive(left), what="killed")
 
 
 def test_a_torn_last_line_does_not_hide_the_others(tmp_path: Path) -> None:
