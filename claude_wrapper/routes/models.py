@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from claude_wrapper.wire.rules import check_model
@@ -40,6 +41,9 @@ async def list_models(request: Request) -> JSONResponse:
 async def show_model(request: Request) -> JSONResponse:
     """One model; any name that a request could use."""
     name = request.path_params["model"]
+    if not name or name.endswith("/"):
+        # No model is named so: as for any path, what is meant is that without the slash.
+        raise HTTPException(404)
     check_model(name)
     return JSONResponse(_model(name, request.app.state.services))
 

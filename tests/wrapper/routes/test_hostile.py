@@ -276,13 +276,16 @@ def test_a_path_that_does_not_exist_says_where_the_api_is(http: httpx.Client) ->
         (f"{CHAT}/", CHAT),
         ("/health/?verbose=1", "/health?verbose=1"),
         ("/v1/sessions/a%3Fb//", "/v1/sessions/a%3Fb"),
+        ("/v1/models/", "/v1/models"),
+        ("/v1/models/sonnet/", "/v1/models/sonnet"),
         ("//elsewhere.example/", None),
     ],
 )
 def test_a_slash_too_many_leads_to_the_same_host(
     http: httpx.Client, path: str, where: str | None
 ) -> None:
-    reply = http.post(path, json=body(), headers={"host": "localhost"})
+    method = "GET" if "models" in path else "POST"
+    reply = http.request(method, path, json=body(), headers={"host": "localhost"})
     assert reply.headers.get("location") == where
 
 
