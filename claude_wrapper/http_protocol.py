@@ -121,6 +121,12 @@ class HttpProtocol(H11Protocol):
         text = f"this is no HTTP/1.1 request that can be understood here: {reason}"
         self._refuse(HttpSyntaxError(text, http_status=status))
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: an offer of HTTP/2 or of a WebSocket may be left alone (RFC 9110, section 7.8).
+
+        Java's client makes one on every new connection; uvicorn advises us to install a library.
+        """
+
     @property
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle

@@ -32,7 +32,7 @@ async def slow_answer(scope: Any, receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def serving(app: Any, **options: Any) -> AsyncIterator[tuple[str, int]]:
-    config = uvicorn.Config(app, http=HttpProtocol, ws="none", lifespan="off")
+    config = uvicorn.Config(app, http=HttpProtocol, ws="none", lifespan="off", log_config=None)
     config.load()
     config.timeout_keep_alive = 0.1  # type: ignore[assignment]
     loop, state = asyncio.get_running_loop(), ServerState()
@@ -163,6 +163,19 @@ async def test_who_still_sends_what_was_refused_gets_the_answer() -> None:
         assert b"invalid_request_error" in await reader.read()
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+async def test_an_offer_of_another_protocol_is_left_alone_without_a_word(
+    offer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Java's client offers HTTP/2 on every new connection."""
+    async with connected() as (reader, writer):
+        head = f"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: {offer}\r\n\r\n"
+        writer.write(head.encode() * 2)
+        answers = await reader.read()
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+    assert caplog.text == ""
 
 
 async def test_a_line_break_too_many_before_a_request_is_nothing() -> None:
