@@ -154,7 +154,7 @@ def _store(
     settings: WrapperSettings, limits: SessionLimits, pool: Pool, tracker: ResourceTracker
 ) -> SessionStore:
     def drop(gone: Session) -> None:
-        pool.drop_session(gone.owner, gone.id)
+        pool.crew.drop_session(gone.owner, gone.id)
 
     kind, _, path = settings.session_store.partition(":")
     if settings.session_store == "memory":

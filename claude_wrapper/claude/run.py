@@ -118,16 +118,16 @@ class Run:
         try:
             is_sound = self._is_sound or await self._took_back(worker)
         except BaseException:
-            self._pool.discard(worker)
+            self._pool.crew.discard(worker)
             raise
         if self._is_sound:
             worker.discard_inbox()
         if not is_sound:
-            self._pool.discard(worker)
+            self._pool.crew.discard(worker)
         elif self._is_sound and self._has_parked:
-            self._pool.park(worker)
+            self._pool.crew.park(worker)
         else:
-            self._pool.release(worker)
+            self._pool.crew.release(worker)
 
     async def _took_back(self, worker: Worker) -> bool:
         if worker.has_ended or self._is_lost:
@@ -154,7 +154,7 @@ class Run:
                 if worker is None or self._fits(worker):
                     return worker
             self._worker = None
-            self._pool.discard(worker)
+            self._pool.crew.discard(worker)
         raise CliFailedError(f"{ACQUIRE_TRIES} processes in a row could not be made ready")
 
     def _fits(self, worker: Worker) -> bool:

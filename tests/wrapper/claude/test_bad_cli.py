@@ -74,7 +74,7 @@ async def test_a_cli_that_dies_is_started_ever_more_rarely(
         assert cli.table.started_total == started
         rests = []
         for _ in range(7):
-            rests.append(cli.pool._starter.rest)
+            rests.append(cli.pool.crew.starter.rest)
             await clock.advance(rests[-1])
             await fail(cli)
         assert rests == [1, 2, 4, 8, 16, 30, 30]
@@ -85,14 +85,14 @@ async def test_the_keeper_does_not_start_a_dying_cli_without_end(tmp_path: Path)
     clock = FakeClock()
     limits = PoolLimits(warm=2, most=4)
     async with engine(tmp_path, limits, options=("--fake-short-life",), clock=clock) as cli:
-        while not cli.pool._starter.rest:
+        while not cli.pool.crew.starter.rest:
             with contextlib.suppress(CliFailedError):
-                await cli.pool._tend()
+                await cli.pool.crew._tend()
             await asyncio.gather(*(child.gone.wait() for child in cli.table.children))
-            cli.pool._sweep()
+            cli.pool.crew._sweep()
         started = cli.table.started_total
         for _ in range(20):
-            await cli.pool._tend()
+            await cli.pool.crew._tend()
         assert cli.table.started_total == started
 
 
@@ -100,7 +100,7 @@ async def test_one_failure_does_not_make_others_wait(tmp_path: Path) -> None:
     """A turn that works ends every rest."""
     clock = FakeClock()
     async with engine(tmp_path, ONE, clock=clock) as cli:
-        cli.pool._starter.failed("an accident")
+        cli.pool.crew.starter.failed("an accident")
         assert await cli.text(user("[[text:fine]]")) == "fine"
         assert cli.pool.last_failure == ""
 
@@ -111,7 +111,7 @@ async def test_who_waits_is_served_by_what_lives_while_no_start_is_due(tmp_path:
         running = cli.start(user("[[chunks:2]] [[delay:0.1]]"))
         await running.next_event()
         for _ in range(2):
-            cli.pool._starter.failed("no memory")
+            cli.pool.crew.starter.failed("no memory")
         started = cli.table.started_total
         assert await cli.text(user("[[text:fine]]")) == "fine"
         await read(running)
@@ -126,7 +126,7 @@ async def test_a_process_of_a_session_serves_everybody_while_no_start_is_due(
     async with engine(tmp_path, PoolLimits(warm=0, most=2), clock=clock) as cli:
         assert await cli.text(user("[[text:mine]]"), session="s") == "mine"
         for _ in range(2):
-            cli.pool._starter.failed("no memory")
+            cli.pool.crew.starter.failed("no memory")
         assert await cli.text(user("[[text:fine]]")) == "fine"
         assert cli.table.started_total == 1
 
@@ -137,7 +137,7 @@ async def test_who_can_be_served_by_nothing_that_lives_is_told_at_once(tmp_path:
     async with engine(tmp_path, PoolLimits(warm=0, most=2), clock=clock) as cli:
         assert await cli.text(user("[[text:fine]]")) == "fine"
         for _ in range(2):
-            cli.pool._starter.failed("no memory")
+            cli.pool.crew.starter.failed("no memory")
         with pytest.raises(CliFailedError, match="no memory"):
             await cli.text(user('[[json:{"a": 1}]]'), json_schema={"type": "object"})
 
@@ -163,7 +163,7 @@ async def test_a_process_whose_end_cannot_be_written_down_is_gone_all_the_same(
         ledger.unlink()
         ledger.mkdir()
         [child] = cli.table.children
-        cli.pool.discard(cli.pool.roster.idle[0])
+        cli.pool.crew.discard(cli.pool.roster.idle[0])
         await child.gone.wait()
         ledger.rmdir()
         assert await cli.text(user("[[text:fine]]")) == "fine"
@@ -223,7 +223,7 @@ async def test_a_cli_that_no_longer_answers_costs_no_more_than_the_time_of_the_r
     tmp_path: Path,
 ) -> None:
     async with engine(tmp_path, ONE, TurnLimits(total=2, idle=20)) as cli:
-        cli.pool._admit(await cli.pool._starter.start(""))
+        cli.pool.crew.admit(await cli.pool.crew.starter.start(""))
         await cli.text(user("[[deaf]] [[text:x]]"), system="one")
         [deaf] = cli.table.children
         with pytest.raises(RequestTimeoutError, match=r"within 2 s|longer than 2 s"):
@@ -274,12 +274,12 @@ async def test_endless_standard_error_does_not_stop_it(tmp_path: Path) -> None:
 
 async def test_what_nobody_asked_for_is_not_collected(tmp_path: Path) -> None:
     async with engine(tmp_path, ONE, options=("--fake-chatter",)) as cli:
-        worker = await cli.pool._starter.start("")
+        worker = await cli.pool.crew.starter.start("")
         while not worker.has_ended:
             await asyncio.sleep(0)
         assert worker.inbox.qsize() == MOST_UNREAD + 1
-        cli.pool._admit(worker)
-        cli.pool._sweep()
+        cli.pool.crew.admit(worker)
+        cli.pool.crew._sweep()
         assert "nobody had asked for" in cli.pool.last_failure
         await worker.child.gone.wait()
 
@@ -311,7 +311,7 @@ async def test_results_with_something_else_beside_them_are_loaded(tmp_path: Path
         await read(turn)
         assert turn.answer is not None
         [call] = turn.answer.tool_calls
-        cli.pool._recall_parked(0, most=1)
+        cli.pool.crew.recall_parked(0, most=1)
         prompt = (result(call.id, "rain"), user("[[text:fine]]"))
         assert await cli.text(user("[[tool:f {}]]"), turn.answer, *prompt, tools=(TOOL,)) == "fine"
 

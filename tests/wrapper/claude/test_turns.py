@@ -147,7 +147,7 @@ async def test_results_are_replayed_when_the_parked_process_is_gone(tmp_path: Pa
         await child.gone.wait()
         calls = turn.answer.tool_calls
         results = [result(call.id, "rain") for call in calls]
-        cli.pool._sweep()
+        cli.pool.crew._sweep()
         await cli.text(user(TWO_CALLS), turn.answer, *results, tools=(WEATHER,))
         assert cli.table.started_total == 2
 
