@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from claude_wrapper.claude.acquisition import Acquisition
 from claude_wrapper.claude.answer import STRUCTURED_TOOL, AnswerReader, structured_text
 from claude_wrapper.claude.events import (
     Abandoned,
@@ -18,8 +19,7 @@ from claude_wrapper.claude.events import (
     TurnBegan,
 )
 from claude_wrapper.claude.messages import fingerprint
-from claude_wrapper.claude.transcript import past_of
-from claude_wrapper.claude.turn import Turn, TurnLimits, nothing
+from claude_wrapper.claude.turn import Deadline, Turn, TurnLimits, nothing
 from claude_wrapper.claude.upstream import upstream_error
 from claude_wrapper.errors import CliFailedError, InvalidRequestError, RequestTimeoutError
 from claude_wrapper.model import TurnEnd
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
-ACQUIRE_TRIES = 3
 # Getting ready takes milliseconds: a process that does not make it in so many seconds after the
 # client has left is not worth waiting for.
 READY_GRACE = 1.0
@@ -58,8 +57,8 @@ class Run:
         self._request = turn.request
         self._pool = pool
         self._limits = limits
-        self._ends_at = time.monotonic() + limits.total - waited
-        self._worker: Worker | None = None
+        self._deadline = Deadline(time.monotonic() + limits.total - waited)
+        self._acquisition = Acquisition(turn, wanted, pool, limits, self._deadline)
         self._is_in_flight = False
         self._has_parked = False
         self._is_sound = False
@@ -70,7 +69,7 @@ class Run:
 
     async def go(self) -> None:
         """Get a process, ask, and pass the answer on."""
-        worker = await self._ready_worker()
+        worker = await self._acquisition.ready_worker()
         if worker is None or self._turn.is_abandoned:
             return
         is_resumed = self._is_in_flight = worker.waits_for(self._wanted)
@@ -89,7 +88,7 @@ class Run:
         """Configure and load; False when the client went away meanwhile."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._remaining()) as limit:
+            async with asyncio.timeout(self._deadline.remaining) as limit:
 
                 def hurry() -> None:
                     if not limit.expired():
@@ -111,7 +110,7 @@ class Run:
 
     async def leave_worker(self) -> None:
         """Give the process back as the turn found it, parked, or not at all."""
-        worker, self._worker = self._worker, None
+        worker, self._acquisition.worker = self._acquisition.worker, None
         self._turn.left_worker()
         if worker is None:
             return
@@ -137,85 +136,6 @@ class Run:
         if self._worker_is_mid_turn and not await worker.interrupt():
             return False
         return await worker.rewind()
-
-    async def _ready_worker(self) -> Worker | None:
-        for attempt in range(ACQUIRE_TRIES):
-            if attempt:
-                self._turn.waits_in(self._pool.enqueue(self._wanted, first=True))
-            worker = await self._next_worker()
-            if worker is None:
-                return None
-            self._worker = worker
-            if worker.waits_for(self._wanted):
-                return worker
-            # What is held belongs to this conversation, or goes before anything else happens.
-            if self._fits(worker) or await self._is_reset(worker):
-                worker = await self._with_past(worker)
-                if worker is None or self._fits(worker):
-                    return worker
-            self._worker = None
-            self._pool.crew.discard(worker)
-        raise CliFailedError(f"{ACQUIRE_TRIES} processes in a row could not be made ready")
-
-    def _fits(self, worker: Worker) -> bool:
-        return not worker.has_ended and worker.holds(self._wanted)
-
-    async def _with_past(self, worker: Worker) -> Worker | None:
-        """The worker, or another that holds much of the history already where that is quicker."""
-        past = None
-        if self._pool.takes_pasts:
-            held = len(worker.context.fingerprints)
-            past = past_of(
-                self._wanted.history, self._wanted.fingerprints, held, self._request.model
-            )
-        if past is None:
-            return worker
-        self._worker = None
-        self._turn.waits_in(self._pool.exchange(worker, self._wanted, past))
-        self._worker = await self._next_worker()
-        return self._worker
-
-    async def _is_reset(self, worker: Worker) -> bool:
-        if worker.has_ended:
-            return False
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._remaining()):
-                return await worker.reset()
-        return False
-
-    async def _next_worker(self) -> Worker | None:
-        ticket = self._turn.ticket
-        assert ticket is not None
-        try:
-            return await asyncio.wait_for(ticket.worker, self._remaining())
-        except asyncio.CancelledError:
-            if self._turn.is_abandoned and ticket.worker.cancelled():
-                return None
-            raise
-        except TimeoutError:
-            # It may have come in the very moment in which the time was over.
-            if not ticket.worker.cancelled() and ticket.worker.done():
-                self._worker = ticket.worker.result()
-            raise self._no_process() from None
-
-    def _no_process(self) -> RequestTimeoutError:
-        roster, seconds = self._pool.roster, f"{self._limits.total:g} s"
-        if self._pool.last_failure and not (roster.busy or roster.parked):
-            return RequestTimeoutError(
-                f"no process was ready within {seconds}; the newest failed: "
-                f"{self._pool.last_failure}"
-            )
-        if roster.starting and not (roster.busy or roster.parked):
-            return RequestTimeoutError(
-                f"the CLI had not started within {seconds}; `claude-wrapper doctor` looks at it, and "
-                "--request-timeout gives it more time"
-            )
-        return RequestTimeoutError(
-            f"no process was free within {seconds}; raise --max-concurrency or --request-timeout"
-        )
-
-    def _remaining(self) -> float:
-        return max(0.001, self._ends_at - time.monotonic())
 
     async def _follow(self, worker: Worker) -> bool:
         """Pass events on until the turn ends; True when it ended well and is kept."""
@@ -271,7 +191,7 @@ class Run:
         """Stop listening to the process until the client has caught up: it then waits, too."""
         worker.child.process.hold_output(is_held=True)
         try:
-            async with asyncio.timeout(self._remaining()):
+            async with asyncio.timeout(self._deadline.remaining):
                 await self._turn.outbox.wait_for_room()
         except TimeoutError:
             raise RequestTimeoutError(
@@ -284,7 +204,7 @@ class Run:
         while True:
             with suppress(asyncio.QueueEmpty):
                 return worker.inbox.get_nowait()
-            due = time.monotonic() + min(self._limits.idle, self._remaining())
+            due = time.monotonic() + min(self._limits.idle, self._deadline.remaining)
             try:
                 async with asyncio.timeout(due - time.monotonic()):
                     return await worker.inbox.get()
@@ -292,11 +212,11 @@ class Run:
                 now = time.monotonic()
                 # One that wakes up far too late has stood still itself (SIGSTOP, a paused
                 # container): what the process has said meanwhile could not be heard.
-                if now - due < STOOD_STILL or now >= self._ends_at:
+                if now - due < STOOD_STILL or self._deadline.is_over:
                     raise self._timeout() from None
 
     def _timeout(self) -> RequestTimeoutError:
-        if time.monotonic() >= self._ends_at:
+        if self._deadline.is_over:
             return RequestTimeoutError(f"the turn took longer than {self._limits.total:g} s")
         return RequestTimeoutError(f"the CLI was silent for {self._limits.idle:g} s")
 

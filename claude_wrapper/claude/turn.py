@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from claude_wrapper.claude.worker import Worker
     from claude_wrapper.model import Message, TurnEvent, TurnRequest
 
-__all__ = ["Turn", "TurnLimits"]
+__all__ = ["Deadline", "Turn", "TurnLimits"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,26 @@ class TurnLimits:
 
     total: float = 600.0
     idle: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a turn must be over, in monotonic seconds.
+
+    Not a method of the turn, which would tie those who are handed it into a cycle with it.
+    """
+
+    at: float
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until then, never so few that a timer would not start."""
+        return max(0.001, self.at - time.monotonic())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come."""
+        return time.monotonic() >= self.at
 
 
 def nothing() -> None:

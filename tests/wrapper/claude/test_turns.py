@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from wrapper.support.servers import is_alive, suspend
 
 from claude_wrapper.claude import PoolLimits, TurnLimits
 from claude_wrapper.claude.outbox import MOST_WAITING
-from claude_wrapper.claude.run import STOOD_STILL
+from claude_wrapper.claude.run import STOOD_STILL, Run
 from claude_wrapper.errors import (
     CliFailedError,
     OverloadedError,
@@ -461,3 +462,16 @@ async def test_many_turns_share_few_processes(tmp_path: Path) -> None:
         texts = await asyncio.gather(*(cli.text(user(f"[[text:{n}]]")) for n in range(30)))
         assert texts == [str(n) for n in range(30)]
         assert cli.table.started_total <= 3
+
+
+async def test_a_turn_that_is_over_is_freed_without_the_collector(tmp_path: Path) -> None:
+    """It holds a conversation, which may be tens of megabytes, and the collector comes seldom."""
+    async with engine(tmp_path, ONE) as cli:
+        gc.disable()
+        try:
+            assert await cli.text(user("[[text:x]]")) == "x"
+            # The task that ran it is let go at the next turn of the loop.
+            await asyncio.sleep(0)
+            assert [one for one in gc.get_objects() if isinstance(one, Run)] == []
+        finally:
+            gc.enable()
