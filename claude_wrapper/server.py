@@ -6,10 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from functools import partial
-from typing import TYPE_CHECKING, Any, cast
-
-import uvicorn
+from typing import TYPE_CHECKING, Any
 
 from claude_wrapper import __version__
 from claude_wrapper.app import create_app
@@ -20,10 +17,9 @@ from claude_wrapper.claude.orphans import reap_orphans
 from claude_wrapper.claude.subreaper import become_subreaper, retire_subreaper
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
-from claude_wrapper.http_protocol import HttpProtocol
+from claude_wrapper.http_server import http_server
 from claude_wrapper.lifecycle import Baseline, LoopErrors, ResourceTracker
-from claude_wrapper.listener import BACKLOG, bind
-from claude_wrapper.middleware.request_head import LARGEST_HEAD
+from claude_wrapper.listener import bind
 from claude_wrapper.monitoring.logs import ServerLogs, start_logging
 from claude_wrapper.server_record import ServerRecord, describe_self, find_rival, remove_stale
 from claude_wrapper.services import Services, build_services
@@ -40,7 +36,9 @@ from claude_wrapper.state_keeper import StateKeeper
 if TYPE_CHECKING:
     import signal
     import socket
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+
+    import uvicorn
 
     from claude_wrapper.settings import WrapperSettings
 
@@ -54,15 +52,6 @@ EXIT_FORCED = 1
 EXIT_LEFT = 71
 # Nobody asked it to stop.
 EXIT_FAILED = 72
-
-
-class _UvicornServer(uvicorn.Server):
-    """uvicorn without its signal handlers: ours know what has to happen after it returns."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture nothing."""
-        yield
 
 
 class WrapperServer:
@@ -209,16 +198,7 @@ class WrapperServer:
 
     async def _serve(self, services: Services, listener: socket.socket) -> None:
         settings = self._settings
-        config = uvicorn.Config(
-            create_app(services), log_config=None, access_log=False, lifespan="off",
-            server_header=False, http=_protocol(settings.request_timeout), ws="none",
-            backlog=BACKLOG, timeout_keep_alive=75, h11_max_incomplete_event_size=LARGEST_HEAD,
-            # It would cut running answers off: how long each step of the end may take is in Closing.
-            timeout_graceful_shutdown=None,
-            # By default whoever connects from loopback could name any address and scheme.
-            proxy_headers=False,
-        )  # fmt: skip
-        self._http = _UvicornServer(config)
+        self._http = http_server(create_app(services), settings.request_timeout)
         self._serving = self._tracker.spawn(self._http.serve([listener]), name="http-server")
         await services.start()
         _announce(services, self.port)
@@ -264,11 +244,6 @@ def serve(settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[
             return await server.run()
 
     return asyncio.run(main())
-
-
-def _protocol(read_patience: float) -> type[asyncio.Protocol]:
-    """The protocol with its setting; uvicorn calls it as it would call a class."""
-    return cast("type[asyncio.Protocol]", partial(HttpProtocol, read_patience=read_patience))
 
 
 async def _verified(report: ShutdownReport, verifier: Verifier) -> ShutdownReport:
