@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from claude_wrapper.claude.tool_names import client_name
 from claude_wrapper.errors import CliFailedError
 from claude_wrapper.model import (
     FinishReason,
@@ -126,7 +127,8 @@ class AnswerReader:
         if self._structured and block.get("name") == STRUCTURED_TOOL:
             self.saw_structured_call = True
             return ()
-        call = _Call(len(self._calls), str(block.get("id")), str(block.get("name")))
+        name = client_name(str(block.get("name")))
+        call = _Call(len(self._calls), str(block.get("id")), name)
         self._calls.append(call)
         self._blocks[int(event.get("index", -1))] = call
         return (ToolCallStarted(index=call.index, id=call.id, name=call.name),)

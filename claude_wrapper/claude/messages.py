@@ -7,6 +7,7 @@ import json
 import math
 from typing import Any
 
+from claude_wrapper.claude.tool_names import cli_name
 from claude_wrapper.model import ImagePart, Message, TextPart
 
 __all__ = [
@@ -47,7 +48,8 @@ def assistant_line(message: Message) -> dict[str, Any]:
         content.append({"type": "text", "text": message.text})
     for call in message.tool_calls:
         arguments = _arguments(call.arguments)
-        content.append({"type": "tool_use", "id": call.id, "name": call.name, "input": arguments})
+        name = cli_name(call.name)
+        content.append({"type": "tool_use", "id": call.id, "name": name, "input": arguments})
     return {
         "type": "assistant",
         "session_id": "default",

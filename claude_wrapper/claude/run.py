@@ -19,6 +19,7 @@ from claude_wrapper.claude.events import (
     TurnBegan,
 )
 from claude_wrapper.claude.messages import fingerprint
+from claude_wrapper.claude.tool_names import cli_name
 from claude_wrapper.claude.turn import Deadline, Turn, TurnLimits, nothing
 from claude_wrapper.claude.upstream import upstream_error
 from claude_wrapper.errors import CliFailedError, InvalidRequestError, RequestTimeoutError
@@ -172,7 +173,8 @@ class Run:
             raise InvalidRequestError(
                 "the CLI cannot use the JSON schema of the answer; it must be a valid one of draft 7"
             )
-        missing = {tool.name for tool in self._request.tools} - offered
+        names = (tool.name for tool in self._request.tools)
+        missing = {name for name in names if cli_name(name) not in offered}
         if missing:
             raise CliFailedError(f"the CLI did not take the tools {', '.join(sorted(missing))}")
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from claude_wrapper.claude.tool_names import cli_name
+
 if TYPE_CHECKING:
     from claude_wrapper.claude.control import ControlChannel
     from claude_wrapper.claude.events import ControlRequest
@@ -105,7 +107,7 @@ def _describe(tool: ToolSpec) -> dict[str, Any]:
     # Without readOnlyHint the CLI delivers parallel calls one after the other, and a client that
     # must see all of them before it answers any would wait for ever.
     return {
-        "name": tool.name,
+        "name": cli_name(tool.name),
         "description": tool.description,
         "inputSchema": tool.parameters,
         "annotations": {"readOnlyHint": True},

@@ -60,6 +60,7 @@ else:
     from fake_wire import Wire
 
 VERSION = "0.0.0-fake (Claude Code)"
+OWN_TOOLS = frozenset(["Agent", "ExitPlanMode", "StructuredOutput", "ToolSearch"])
 RESULT_TEXT = "Structured output provided successfully"
 CONTINUE = "Output token limit hit. Resume directly"
 
@@ -208,7 +209,9 @@ class _FakeClaude:
         listed = (await self.wire.rpc(self.servers[0], "tools/list", {})).get("tools", [])
         # The real one checks the list as a whole: one tool that is not as it should be loses all.
         is_sound = all(tool["inputSchema"].get("type") == "object" for tool in listed)
-        self.tools = listed if is_sound else []
+        # Nor does it let the model see one that it takes for its own.
+        offered = [tool for tool in listed if tool["name"] not in OWN_TOOLS]
+        self.tools = offered if is_sound else []
         self.is_connected = True
 
     async def obey(self, script: Script) -> None:
@@ -289,8 +292,8 @@ class _FakeClaude:
         self.wire.result(text=json.dumps(value), structured_output=value, num_turns=2)
 
     async def call_tools(self, calls: list[str]) -> None:
-        blocks = self.speech.tool_blocks(calls)
         known = {tool["name"] for tool in self.tools}
+        blocks = self.speech.tool_blocks([_as_offered(call, known) for call in calls])
         results = await asyncio.gather(*(self.call_tool(block, known) for block in blocks))
         self.conversation.add("user", list(results))
 
@@ -307,6 +310,13 @@ class _FakeClaude:
             if result.get("isError"):
                 content = [{"type": "text", "text": "failed: "}, *content]
         return {"type": "tool_result", "tool_use_id": block["id"], "content": content}
+
+
+def _as_offered(call: str, known: set[str]) -> str:
+    """The call by the name under which the model sees the tool, whatever its client calls it."""
+    name, _, arguments = call.partition(" ")
+    marked = f"{name}_"
+    return f"{marked} {arguments}" if marked in known and name not in known else call
 
 
 def main() -> None:

@@ -173,6 +173,40 @@ def test_parallel_tool_calls_resume_in_the_same_turn(client: openai.OpenAI, api:
     assert all(f"dry in {c.id}" in again.choices[0].message.content for c in message.tool_calls)
 
 
+@pytest.mark.parametrize(
+    "name", ["Agent", "Bash", "ExitPlanMode", "Read", "StructuredOutput", "ToolSearch", "Write"]
+)
+def test_a_tool_called_like_one_of_the_cli_is_the_clients(
+    client: openai.OpenAI, api: FakeApi, name: str
+) -> None:
+    """The CLI knows its own by their names, whoever offers them, and treats them in its own way."""
+    arguments = {
+        "plan": "p",
+        "command": "cd /x && ls \\\\; ",
+        "file_path": "a.py",
+        "content": "x  \n",
+    }
+    parameters = {"type": "object", "properties": {key: {"type": "string"} for key in arguments}}
+    function = {"name": name, "description": "mine", "parameters": parameters}
+    tools: Any = [{"type": "function", "function": function}]
+    asked = {"role": "user", "content": f"[[tool:{name} {json.dumps(arguments)}]]"}
+    message = ask(client, asked["content"], tools=tools).choices[0].message
+    [call] = message.tool_calls
+    assert (call.function.name, json.loads(call.function.arguments)) == (name, arguments)
+    found = {"role": "tool", "tool_call_id": call.id, "content": "found"}
+    history: Any = [asked, message.model_dump(exclude_none=True), found]
+    # In the turn that made the call, and replayed when no process holds it any longer.
+    for _ in range(2):
+        again = client.chat.completions.create(model=MODEL, messages=history, tools=tools)
+        assert "found" in again.choices[0].message.content
+        body = api.last()
+        [block] = [b for b in body["messages"][-2]["content"] if b["type"] == "tool_use"]
+        assert block["input"] == arguments
+        assert [(tool["name"], tool["description"]) for tool in body["tools"]] == [
+            (block["name"], "mine")
+        ]
+
+
 def test_a_forced_tool_reaches_the_api(client: openai.OpenAI, api: FakeApi) -> None:
     choice = {"type": "function", "function": {"name": "weather"}}
     ask(client, "x", tools=TOOLS, tool_choice=choice)

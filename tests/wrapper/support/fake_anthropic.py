@@ -80,7 +80,8 @@ async def answer(body: dict[str, Any], directives: list[tuple[str, str]]) -> Asy
     index = -1
     calls = [value for name, value in directives if name == "tool"]
     results = tool_results(body)
-    schema_tool = next((t for t in body.get("tools", []) if t["name"] == "StructuredOutput"), None)
+    offered = {tool["name"] for tool in body.get("tools", [])}
+    schema_tool = "StructuredOutput" in offered
     if results:
         calls = []
     if schema_tool and not results:
@@ -104,6 +105,9 @@ async def answer(body: dict[str, Any], directives: list[tuple[str, str]]) -> Asy
     for call in calls:
         index += 1
         name, _, arguments = call.partition(" ")
+        if name not in offered and f"{name}_" in offered:
+            # The model calls a tool by the name it sees, whatever its client calls it.
+            name = f"{name}_"
         block = {
             "type": "tool_use",
             "id": f"toolu_{index}_{abs(hash(call)) % 10**8}",
