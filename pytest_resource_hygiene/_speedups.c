@@ -823,8 +823,107 @@ static PyType_Slot noting_slots[] = {
 static PyType_Spec noting_spec = {
     .name = "pytest_resource_hygiene._speedups.Noting",
     .basicsize = sizeof(Noting),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL
+             | Py_TPFLAGS_METHOD_DESCRIPTOR,
     .slots = noting_slots,
+};
+
+/* ---- Unless: pytest hangs six handlers on the root logger and off again in each test ------------- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *original;
+    PyObject *otherwise;
+    PyObject *classes; /* a set, which may grow */
+    PyObject *dict;    /* for functools.wraps */
+    vectorcallfunc vectorcall;
+} Unless;
+
+static PyObject *
+unless_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Unless *self = (Unless *)callable;
+    int passes = 0;
+    if (PyVectorcall_NARGS(nargsf) == 2 && kwnames == NULL)
+        passes = PySet_Contains(self->classes, (PyObject *)Py_TYPE(args[1]));
+    if (passes < 0)
+        return NULL;
+    return PyObject_Vectorcall(passes ? self->original : self->otherwise, args, nargsf, kwnames);
+}
+
+PyDoc_STRVAR(unless_doc,
+"Unless(original, otherwise, classes, /)\n--\n\n"
+"Stands for a method that something else is called for; audit.py has it in Python, and the words.\n");
+
+static int
+unless_init(Unless *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *original, *otherwise, *classes;
+    if (!PyArg_ParseTuple(args, "OOO!:Unless", &original, &otherwise, &PySet_Type, &classes))
+        return -1;
+    Py_XSETREF(self->original, Py_NewRef(original));
+    Py_XSETREF(self->otherwise, Py_NewRef(otherwise));
+    Py_XSETREF(self->classes, Py_NewRef(classes));
+    self->vectorcall = unless_call;
+    return 0;
+}
+
+static int
+unless_traverse(Unless *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->original);
+    Py_VISIT(self->otherwise);
+    Py_VISIT(self->classes);
+    Py_VISIT(self->dict);
+    return 0;
+}
+
+static int
+unless_clear(Unless *self)
+{
+    Py_CLEAR(self->original);
+    Py_CLEAR(self->otherwise);
+    Py_CLEAR(self->classes);
+    Py_CLEAR(self->dict);
+    return 0;
+}
+
+static void
+unless_dealloc(Unless *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    unless_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef unless_members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(Unless, dict), READONLY, NULL},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Unless, vectorcall), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot unless_slots[] = {
+    {Py_tp_doc, (void *)unless_doc},
+    {Py_tp_init, unless_init},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_traverse, unless_traverse},
+    {Py_tp_clear, unless_clear},
+    {Py_tp_dealloc, unless_dealloc},
+    {Py_tp_members, unless_members},
+    {Py_tp_getset, wrapper_getset},
+    {Py_tp_descr_get, noting_get},
+    {0, NULL},
+};
+
+static PyType_Spec unless_spec = {
+    .name = "pytest_resource_hygiene._speedups.Unless",
+    .basicsize = sizeof(Unless),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL
+             | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .slots = unless_slots,
 };
 
 /* ---- What is open ----------------------------------------------------------------------------- */
@@ -1238,6 +1337,7 @@ PyInit__speedups(void)
     if (sites_type == NULL || add_type(module, &openings_spec, "Openings") == NULL
         || add_type(module, &dup2_spec, "Dup2") == NULL
         || add_type(module, &noting_spec, "Noting") == NULL
+        || add_type(module, &unless_spec, "Unless") == NULL
         || PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) {
         Py_DECREF(module);
         return NULL;

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from types import CodeType, FrameType
 
-__all__ = ["Handler", "Noting", "Openings", "Site", "Sites", "Stack", "set_handlers"]
+__all__ = ["Handler", "Noting", "Openings", "Site", "Sites", "Stack", "Unless", "set_handlers"]
 
 Handler = Callable[[tuple[Any, ...]], None]
 Stack = tuple[Any, ...]  # code, offset, code, offset, ... innermost first
@@ -192,6 +192,33 @@ class Noting:
         return result
 
 
+class Unless:
+    """Stands for a method of one argument that something else is called for.
+
+    Args:
+        original: called for an argument of one of ``classes``.
+        otherwise: called for all others, and however else somebody calls it.
+        classes: exact ones; the set may grow.
+    """
+
+    def __init__(
+        self, original: Callable[..., Any], otherwise: Callable[..., Any], classes: set[type], /
+    ) -> None:
+        self._original = original
+        self._otherwise = otherwise
+        self._classes = classes
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Be a method in a class, as a function is."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call one or the other."""
+        if len(args) == 2 and not kwargs and type(args[1]) in self._classes:
+            return self._original(*args)
+        return self._otherwise(*args, **kwargs)
+
+
 if not TYPE_CHECKING and speedups is not None:
     Sites, set_handlers = speedups.Sites, speedups.set_handlers
-    Openings, Noting = speedups.Openings, speedups.Noting
+    Openings, Noting, Unless = speedups.Openings, speedups.Noting, speedups.Unless

@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.audit import Unless
 from pytest_resource_hygiene.tracker import Description
 from pytest_resource_hygiene.trackers._emitters import Listener
 from pytest_resource_hygiene.trackers._names import class_name, name_of
@@ -123,12 +124,16 @@ class LoggingListeners:
             return __init__
 
         def adding_handler(original: Callable[..., Any]) -> Callable[..., Any]:
+            runners: set[type] = set()
+
             def addHandler(self_: Any, hdlr: Any) -> None:  # noqa: N802 - logging's name
-                if hdlr.__class__.__module__ != _RUNNERS_LOGGING and hdlr not in self_.handlers:
+                if type(hdlr).__module__ == _RUNNERS_LOGGING:
+                    runners.add(type(hdlr))
+                elif hdlr not in self_.handlers:
                     self._note(self_, hdlr, "handlers", recorder.creation(None))
                 original(self_, hdlr)
 
-            return addHandler
+            return Unless(original, addHandler, runners)
 
         def adding_filter(original: Callable[..., Any]) -> Callable[..., Any]:
             def addFilter(self_: Any, filter: Any) -> None:  # noqa: A002, N802 - logging's names

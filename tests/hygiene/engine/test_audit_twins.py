@@ -344,3 +344,36 @@ def test_a_stack_ends_at_a_file_however_many_there_are(twin: ModuleType) -> None
             names = [code.co_filename for code in stack[::2]]
             assert (len(names) == 1) is (number == 13), number
             assert names[1:2] == ([] if number == 13 else [f"/stop/{number}.py"])
+
+
+def test_something_else_is_called_unless_the_class_is_known(twin: ModuleType) -> None:
+    """As a method of a class, in whatever way it is called; the set of classes may grow."""
+    known: set[type] = {str}
+
+    def original(self: Any, thing: Any) -> tuple[str, Any]:
+        return "original", thing
+
+    def otherwise(self: Any, thing: Any = None, *, word: str = "") -> tuple[str, Any]:
+        return "otherwise", thing or word
+
+    class Host:
+        method = functools.wraps(original)(twin.Unless(original, otherwise, known))
+
+    class Text(str):
+        """No class that is known, though a kind of one."""
+
+        __slots__ = ()
+
+    host = Host()
+    assert host.method("a") == Host.method(host, "a") == ("original", "a")
+    assert host.method(Text("b")) == ("otherwise", "b")
+    assert host.method(7) == ("otherwise", 7)
+    known.add(int)
+    bound = host.method
+    assert bound(7) == ("original", 7)
+    assert host.method(thing="a") == ("otherwise", "a")
+    assert host.method("a", word="b") == ("otherwise", "a")
+    assert host.method() == ("otherwise", "")
+    assert bound.__name__ == "original"
+    with pytest.raises(TypeError):
+        host.method(1, 2)
