@@ -386,6 +386,29 @@ def test_a_tracker_that_raises_is_named_and_its_leak_is_told_all_the_same(
     ]
 
 
+def test_a_fault_of_our_own_leaves_an_ended_fixture_in_charge_of_nothing(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what later tests keep would be handed to it, and told at nobody."""
+
+    def fails(*_args: object) -> Any:
+        raise RuntimeError("our own fault")
+
+    bench = make(grace=0.0)
+    kept: list[Any] = []
+    fixture = Owner(OwnerInfo("fixture", "wide", "module"), value=lambda: kept)
+    with bench.checker.setting_up(fixture):
+        kept.append(bench.tracker.open())
+    with monkeypatch.context() as patched:
+        patched.setattr(judge.Judge, "judge", fails)
+        with pytest.raises(RuntimeError):
+            bench.checker.close_fixture(fixture)
+    test = bench.begin("test_next")
+    kept.append(bench.tracker.open())
+
+    assert [leak.count for leak in bench.checker.close(test)] == [1]
+
+
 @pytest.mark.parametrize(("kind", "told"), [("threads", 0), ("fds", 1)])
 def test_what_can_end_by_itself_may_have_done_so_in_a_long_collection(
     make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, kind: str, told: int
