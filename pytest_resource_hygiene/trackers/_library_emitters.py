@@ -1,4 +1,4 @@
-"""Listeners on the emitters of libraries: blinker's signals and pyee's emitters.
+"""What the emitters of a library have in common: `_blinker_signals` and `_pyee_emitters` extend it.
 
 Registrations pass through one method each, which is wrapped. A listener gets a serial number there:
 identity without a reference to it, and without trusting ``id()``, which the next object may get.
@@ -8,22 +8,21 @@ limit all the same. The libraries are never imported from here.
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.tracker import Description
 from pytest_resource_hygiene.trackers._emitters import Listener
 from pytest_resource_hygiene.trackers._names import class_name, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
-    from pytest_resource_hygiene.recorder import Creation, Recorder
+    from pytest_resource_hygiene.recorder import Creation
+    from pytest_resource_hygiene.tracker import Description
     from pytest_resource_hygiene.trackers._emitters import Limit
 
-__all__ = ["BlinkerSignals", "PyeeEmitters"]
+__all__ = ["LibraryEmitters"]
 
 
 class _Registered(Listener):
@@ -33,7 +32,7 @@ class _Registered(Listener):
 
     def __init__(
         self,
-        source: _Source,
+        source: LibraryEmitters,
         emitter: weakref.ref[Any],
         slot: Hashable,
         serial: int,
@@ -70,7 +69,7 @@ class _Emitter:
         self.made: dict[Hashable, _Registered] = {}
 
 
-class _Source:
+class LibraryEmitters:
     """Emitters of one library.
 
     A *slot* says where on its emitter a listener sits. It must be hashable and hold no reference.
@@ -154,118 +153,3 @@ class _Source:
                 if event not in newest or newest[event].serial < listener.serial:
                     newest[event] = listener
         return newest
-
-
-class BlinkerSignals(_Source):
-    """Receivers of blinker signals, one for each sender that they are connected to.
-
-    ``Signal.receivers`` alone would accuse the innocent: ``disconnect(receiver, sender)`` leaves
-    the receiver in there, though nothing calls it any more.
-    """
-
-    blind = ""
-
-    def start(self, recorder: Recorder) -> None:
-        """Wrap ``Signal.connect``, through which every connection passes."""
-        recorder.when_imported("blinker", lambda: self._wrap(recorder))
-
-    def _wrap(self, recorder: Recorder) -> None:
-        base: Any = sys.modules.get("blinker.base")
-        id_of, any_id = getattr(base, "make_id", None), getattr(base, "ANY_ID", None)
-        if id_of is None or any_id is None:
-            self.blind = "this release of blinker is unknown: its receivers are not seen"
-            return
-
-        def make(original: Callable[..., Any]) -> Callable[..., Any]:
-            def connect(self_: Any, receiver: Any, sender: Any = base.ANY, weak: Any = True) -> Any:
-                slot = id_of(receiver), any_id if sender is base.ANY else id_of(sender)
-                known = slot[1] in _senders(self_).get(slot[0], ())
-                result = original(self_, receiver, sender, weak)
-                if not known:
-                    self.note(self_, slot, recorder.creation(None))
-                return result
-
-            return connect
-
-        recorder.wrap(base.Signal, "connect", make)
-
-    def live(self, emitter: Any) -> dict[Hashable, tuple[Any, str]]:
-        """Return receivers by their own and their sender's id."""
-        event = self._event(emitter)
-        found: dict[Hashable, tuple[Any, str]] = {}
-        for number, senders in list(_senders(emitter).items()):
-            receiver = _alive(emitter.receivers.get(number))
-            if receiver is not None:
-                found.update({(number, sender): (receiver, event) for sender in list(senders)})
-        return found
-
-    def counts(self, emitter: Any) -> Mapping[str, int]:
-        """Count receivers, whatever number of senders they listen to."""
-        return {self._event(emitter): len({key[0] for key in self.live(emitter)})}  # type: ignore[index]
-
-    def _event(self, emitter: Any) -> str:
-        return str(getattr(emitter, "name", "anonymous"))
-
-    def describe(self, emitter: Any, event: str, name: str) -> Description:
-        """Say receiver and signal."""
-        signal = f"blinker signal {event!r}" if hasattr(emitter, "name") else "a blinker signal"
-        return Description(
-            summary=f"listener {name} on {signal}",
-            target=name,
-            details={"emitter": signal, "event": event, "listener": name},
-            hint="call signal.disconnect(receiver), or connect in a "
-            "`with signal.connected_to(receiver):` block",
-        )
-
-
-class PyeeEmitters(_Source):
-    """Listeners of pyee emitters of every class, those for one time included."""
-
-    def start(self, recorder: Recorder) -> None:
-        """Wrap the one method through which on, once, add_listener and listens_to pass."""
-        recorder.when_imported("pyee.base", lambda: self._wrap(recorder))
-
-    def _wrap(self, recorder: Recorder) -> None:
-        def make(original: Callable[..., Any]) -> Callable[..., Any]:
-            def _add_event_handler(self_: Any, event: Any, k: Any, v: Any) -> None:
-                known = k in _events(self_).get(event, ())
-                original(self_, event, k, v)
-                if not known:
-                    self.note(self_, (hash(event), id(k)), recorder.creation(None))
-
-            return _add_event_handler
-
-        emitter = getattr(sys.modules.get("pyee.base"), "EventEmitter", None)
-        recorder.wrap(emitter, "_add_event_handler", make)
-
-    def live(self, emitter: Any) -> dict[Hashable, tuple[Any, str]]:
-        """Return listeners by event and id; the emitter keeps them, so that the id is theirs."""
-        return {
-            (hash(event), id(listener)): (listener, str(event))
-            for event, listeners in list(_events(emitter).items())
-            for listener in list(listeners)
-        }
-
-    def describe(self, emitter: Any, event: str, name: str) -> Description:
-        """Say listener, event and the class of the emitter."""
-        return Description(
-            summary=f"listener {name} for {event!r} on pyee {type(emitter).__qualname__}",
-            target=name,
-            details={"emitter": class_name(emitter), "event": event, "listener": name},
-            hint=f"call emitter.remove_listener({event!r}, listener) when done",
-        )
-
-
-def _senders(signal: Any) -> Mapping[Any, Any]:
-    """Return receivers' ids with those of the senders that they are connected to now."""
-    senders: Mapping[Any, Any] = signal._by_receiver  # noqa: SLF001 - nothing public has it
-    return senders
-
-
-def _events(emitter: Any) -> Mapping[Any, Any]:
-    events: Mapping[Any, Any] = emitter._events  # noqa: SLF001 - `listeners` asks event by event
-    return events
-
-
-def _alive(receiver: Any) -> Any:
-    return receiver() if isinstance(receiver, weakref.ref) else receiver

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import addresses, code_of
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._blinker_signals import BlinkerSignals
 from pytest_resource_hygiene.trackers._declared_emitters import (
     Declared,
     emitter_from,
@@ -27,13 +28,13 @@ from pytest_resource_hygiene.trackers._declared_emitters import (
 )
 from pytest_resource_hygiene.trackers._emitters import Listener
 from pytest_resource_hygiene.trackers._hooks import Hook, describe_hook, list_hooks, put_back_hook
-from pytest_resource_hygiene.trackers._library_emitters import BlinkerSignals, PyeeEmitters
 from pytest_resource_hygiene.trackers._logging_listeners import (
     LoggingListener,
     LoggingListeners,
     all_handlers,
     handler_on_a_logger,
 )
+from pytest_resource_hygiene.trackers._pyee_emitters import PyeeEmitters
 from pytest_resource_hygiene.trackers._warning_filters import (
     FILTERS,
     describe_filters,
