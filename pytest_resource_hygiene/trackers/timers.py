@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.kernel import is_armed
 from pytest_resource_hygiene.objects import attribute_of, code_of
 from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
+from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._names import function_name
 from pytest_resource_hygiene.trackers._thread_table import ThreadTable
+from pytest_resource_hygiene.trackers._timer_chains import TimerChains
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
@@ -53,6 +54,7 @@ class TimerTracker(Tracker):
         """Wait for `start`."""
         self._threads: ThreadTable | None = None
         self._loops: AsyncioTable | None = None
+        self._chains = TimerChains()
         self._recorder: Recorder | None = None
         self._armed: dict[Hashable, Creation] = {}
         self._other_clocks = 0  # how often a clock but the real one was set; hardly ever
@@ -68,6 +70,7 @@ class TimerTracker(Tracker):
         self._threads = recorder.service(ThreadTable)
         self._loops = recorder.service(AsyncioTable)
         self._loops.describers[self.kind] = self.describe
+        self._loops.creators[self.kind] = self._creation_of_caught
         recorder.wrap(signal, "setitimer", self._arming(lambda which, *_: ("clock", int(which))))
         recorder.wrap(signal, "alarm", self._arming(lambda *_: ("clock", int(signal.ITIMER_REAL))))
         recorder.on("ctypes.dlsym", self._note_symbol)
@@ -164,7 +167,10 @@ class TimerTracker(Tracker):
             return self._posix_creation if key[0] == "posix" else self._armed.get(key)
         if isinstance(value, System.Thread):
             return self._recorder.threads.get(value) if self._recorder else None
-        return self._loops.creation_of(value) if self._loops else None
+        return self._chains.creation(value, self._loops.creation_of(value)) if self._loops else None
+
+    def _creation_of_caught(self, key: Hashable) -> Creation | None:
+        return self.creation(key, key.ref()) if isinstance(key, IdentityKey) else None
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the timer object."""
@@ -185,7 +191,7 @@ class TimerTracker(Tracker):
         """Return the timers of loops that a runner was about to close."""
         assert self._loops is not None
         caught, self._loops.caught_timers = self._loops.caught_timers, []
-        return caught
+        return [one for one in caught if not self._chains.goes_on(one.creation)]
 
     def pause(self, keys: Collection[Hashable], seconds: float) -> bool:
         """Let the timers' own loops run."""

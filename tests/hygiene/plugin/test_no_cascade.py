@@ -320,6 +320,43 @@ def test_a_leaked_task_that_another_thread_runs_raises_nothing_in_a_later_test(
     assert run.outcomes == {"passed": 2, "leaked": 2}, run.text
 
 
+def test_a_timer_that_sets_itself_again_on_a_shared_loop_is_told_once(project: Project) -> None:
+    """It goes on in later tests, in a context that is the same for all of them; so does a clean one."""
+    write_suite(
+        project,
+        """
+        import pytest_asyncio
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        class Heart:
+            def __init__(self): self.has_beaten = asyncio.Event()
+            def beat(self):
+                self.has_beaten.set()
+                self.timer = asyncio.get_running_loop().call_later(0.01, self.beat)
+            async def wait(self):
+                self.has_beaten.clear(); await self.has_beaten.wait()
+        @pytest_asyncio.fixture(scope="module", loop_scope="module")
+        async def heart():
+            heart = Heart(); heart.beat()
+            yield heart
+            heart.timer.cancel()
+        async def test_first(heart): await heart.wait()
+        async def test_leaks():
+            KEEP.append(Heart()); KEEP[0].beat(); await KEEP[0].wait()
+        async def test_later(): await KEEP[0].wait()
+        async def test_of_its_own():
+            heart = Heart(); heart.beat(); await KEEP[0].wait(); heart.timer.cancel()
+        async def test_leaks_again():
+            KEEP.append(Heart()); KEEP[1].beat(); await KEEP[0].wait()
+        async def test_last(heart): await KEEP[0].wait(); await KEEP[1].wait()
+        """,
+    )
+    run = project.run(plugins=["asyncio"])
+
+    told = [one["nodeid"].partition("::")[2] for one in run.failing]
+    assert told == ["test_leaks", "test_leaks_again"]
+    assert run.outcomes == {"passed": 4, "leaked": 2}, run.text
+
+
 # --- the server's side of a connection that a test leaves open ---
 
 SERVER = """
