@@ -7,6 +7,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, place_words, relative
+from pytest_resource_hygiene.engine.hints import hint_of_maker
 from pytest_resource_hygiene.engine.holders import find_holder
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.leak import Leak
@@ -87,7 +88,7 @@ class FindingWriter:
             held_by=self._held_by(group, mark),
             present_stack=tuple(relative(line, self._root) for line in words.present_stack),
             waited_seconds=primary.waited,
-            hint=_HINT_OF_C if _is_made_in_c(primary) else words.hint,
+            hint=_HINT_OF_C if _is_made_in_c(primary) else hint_of_maker(group) or words.hint,
             fingerprint=mark,
             parts=self._parts(group),
         )

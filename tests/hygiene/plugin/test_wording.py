@@ -137,3 +137,33 @@ def test_a_summary_is_shortened_by_the_folder_we_are_in_and_by_nothing_else(
     )
 
     assert Viewpoint(config)._shortened(text) == (shown or text)
+
+
+def test_what_the_standard_library_made_for_an_object_is_ended_by_that_object(
+    project: Project,
+) -> None:
+    """A pool's pipes are not closed with ``os.close()``; what a user opens is."""
+    write_suite(
+        project,
+        """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        FORK = multiprocessing.get_context("fork")
+        def keep(thing): KEEP.append(thing); return thing
+        def test_executor(): keep(ProcessPoolExecutor(1, mp_context=FORK))
+        def test_queue(): keep(FORK.Queue())
+        def test_process(): keep(FORK.Process(target=time.sleep, args=(60,), daemon=True)).start()
+        def test_handler(tmp_path): keep(logging.FileHandler(tmp_path / "log"))
+        def test_child(): keep(subprocess.Popen(["sleep", "60"]))
+        def test_file(): keep(open(__file__))
+        """,
+    )
+    run = project.run()
+
+    hints = {one["nodeid"].partition("::")[2]: one["hint"] for one in run.failing}
+    assert "executor.shutdown()" in hints["test_executor"]
+    assert "queue.join_thread()" in hints["test_queue"]
+    assert "join() the process" in hints["test_process"]
+    assert "close() the handler" in hints["test_handler"]
+    assert "wait() for it" in hints["test_child"]
+    assert hints["test_file"] == "close it, or open it in a `with` block"
