@@ -195,12 +195,25 @@ class ProcessTracker(Tracker):
             self._has_children = any_child() is not None
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
-        """Return who forked it."""
+        """Return who forked it; of an orphan, who started the process that most likely has."""
         made = self._made.get(value.pid)
-        if made is not None or value.orphan or not self._forks:
+        if made is None and value.orphan:
+            return self._start_of_parent(value.pid)
+        if made is not None or not self._forks:
             return made
         certain = are_one_place([fork.stack for fork in self._forks])
         return self._forks[-1]._replace(certain=certain)
+
+    def _start_of_parent(self, pid: int) -> Creation | None:
+        """Return how the leader of an orphan's group or session was started, or all that were."""
+        for leader_of in (os.getpgid, os.getsid):
+            with contextlib.suppress(OSError):
+                if (made := self._made.get(leader_of(pid))) is not None:
+                    return made
+        starts = list(self._made.values())
+        if not starts or not are_one_place([start.stack for start in starts]):
+            return None
+        return starts[-1]._replace(certain=False)
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the object that has this process id."""

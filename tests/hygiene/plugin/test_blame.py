@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -477,3 +478,32 @@ def test_a_loop_of_uvloop_is_one_finding_with_all_it_opened(project: Project) ->
     assert "fds" not in others, run.text
     assert loop["origin"]["function"] == "test_runs_in_a_thread"
     assert run.outcomes == {"passed": 1, "leaked": 3}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans come on Linux")
+def test_an_orphan_is_made_where_its_parent_was_started(project: Project) -> None:
+    """By its group or session; else at the only place at which anything was; else nobody knows."""
+    write_suite(
+        project,
+        """
+        def start(command, **how): subprocess.run(["sh", "-c", command], check=True, **how)
+        def test_in_its_group():
+            subprocess.run(["true"], check=True)
+            start("sleep 5 &", start_new_session=True)  # group
+        def test_alone():
+            start("sleep 5 &")  # alone
+        def test_beside_another():
+            subprocess.run(["true"], check=True)
+            start("sleep 5 &")
+        """,
+    )
+    run = project.run()
+
+    places = {one["nodeid"].partition("::")[2]: one["origin"] for one in run.failing}
+    assert {name: place["source"] for name, place in places.items()} == {
+        "test_in_its_group": "recorded", "test_alone": "inferred", "test_beside_another": "inferred",
+    }  # fmt: skip
+    assert {name: place["function"] for name, place in places.items()} == {
+        "test_in_its_group": "start", "test_alone": "start",
+        "test_beside_another": "test_beside_another",
+    }  # fmt: skip
