@@ -65,10 +65,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if mode == "off":
         plain_import.remove()
     else:
-        from pytest_resource_hygiene.pytest_plugin.activation import activate
+        from pytest_resource_hygiene.objects import collector_paused
 
         refuse_misspelt_variables()
-        activate(config, mode)
+        with collector_paused():  # nothing of what is loaded could be freed
+            from pytest_resource_hygiene.pytest_plugin.activation import activate
+
+            activate(config, mode)
 
 
 def pytest_unconfigure() -> None:
