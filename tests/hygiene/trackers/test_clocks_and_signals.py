@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.tracker import Moment
-from pytest_resource_hygiene.trackers import _signal_slots, signals, timers
+from pytest_resource_hygiene.trackers import _clocks, _signal_slots, signals
 from pytest_resource_hygiene.trackers._signal_slots import caught_signals
 from pytest_resource_hygiene.trackers.signals import SignalTracker
 from pytest_resource_hygiene.trackers.timers import TimerTracker
@@ -63,7 +63,7 @@ def test_posix_timers_are_read_once_somebody_may_make_them(
 ) -> None:
     """Only a look-up of ``timer_create`` by ctypes says so; who did that is who made them."""
     listing = b"ID: 4\nsignal: 14/0000\nnotify: signal/pid.7\nID: 5\n"
-    monkeypatch.setattr(timers, "System", _system(listing))
+    monkeypatch.setattr(_clocks, "System", _system(listing))
     recorder.events["ctypes.dlsym"]((None, "getpid"))
     assert len(clocks.probes()) == 1
 
@@ -87,7 +87,7 @@ def test_a_list_of_posix_timers_that_cannot_be_read_is_empty(
     recorder: Recorder, clocks: TimerTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kernel without checkpoints has no such file."""
-    monkeypatch.setattr(timers, "System", _system(b""))
+    monkeypatch.setattr(_clocks, "System", _system(b""))
     recorder.events["ctypes.dlsym"]((None, "timer_create"))
 
     assert not [key for key in clocks.list_resources(Moment()) if "posix" in str(key)]
@@ -97,9 +97,9 @@ def test_a_kernel_that_does_not_list_posix_timers_is_a_blind_spot(
     clocks: TimerTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The summary says so, there and on other systems."""
-    monkeypatch.setattr(timers, "_POSIX_TIMERS", SimpleNamespace(exists=lambda: True))
+    monkeypatch.setattr(_clocks, "_POSIX_TIMERS", SimpleNamespace(exists=lambda: True))
     assert (clocks.blind_spot() is None) == (sys.platform == "linux")
-    monkeypatch.setattr(timers, "_POSIX_TIMERS", SimpleNamespace(exists=lambda: False))
+    monkeypatch.setattr(_clocks, "_POSIX_TIMERS", SimpleNamespace(exists=lambda: False))
     assert "POSIX" in str(clocks.blind_spot())
 
 
@@ -134,7 +134,7 @@ def test_a_watchdog_that_has_rung_is_gone(
     faulthandler.dump_traceback_later(3600)
     try:
         later = time.monotonic() + 3601
-        monkeypatch.setattr(timers.System, "monotonic", staticmethod(lambda: later))
+        monkeypatch.setattr(_clocks.System, "monotonic", staticmethod(lambda: later))
         assert not [key for key in _clock_keys(clocks) if key[0] == "watchdog"]
     finally:
         faulthandler.cancel_dump_traceback_later()
