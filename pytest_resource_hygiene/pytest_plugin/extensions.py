@@ -14,7 +14,6 @@ from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.tracker import Tracker
 from pytest_resource_hygiene.trackers import kind_names
-from pytest_resource_hygiene.trackers.listeners import emitter_from, load_emitter
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.trackers.listeners import ListenerTracker
@@ -70,16 +69,22 @@ def declare_emitters(tracker: ListenerTracker, config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: a declared emitter cannot be used.
     """
+    lines = value_of(config, "emitters")
+    declared = config.hook.pytest_resource_hygiene_emitters()
+    if not lines and not declared:
+        return
+    from pytest_resource_hygiene.trackers._emitter_specs import emitter_from, load_emitter
+
     try:
-        for line, source in value_of(config, "emitters"):
+        for line, source in lines:
             try:
                 name, emitter = load_emitter(line)
             except SettingsError as error:
                 raise SettingsError(f"{source}: {error}") from None
             _require_package(line, source)
             tracker.declare(name, emitter)
-        for declared in config.hook.pytest_resource_hygiene_emitters():
-            for key, registry in _by_name(declared).items():
+        for batch in declared:
+            for key, registry in _by_name(batch).items():
                 tracker.declare(str(key), emitter_from(registry))
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None

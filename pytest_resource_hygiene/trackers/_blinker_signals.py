@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.tracker import Description
+from pytest_resource_hygiene.trackers._emitters import strong
 from pytest_resource_hygiene.trackers._library_emitters import LibraryEmitters
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class BlinkerSignals(LibraryEmitters):
         event = self._event(emitter)
         found: dict[Hashable, tuple[Any, str]] = {}
         for number, senders in list(_senders(emitter).items()):
-            receiver = _alive(emitter.receivers.get(number))
+            receiver = strong(emitter.receivers.get(number))
             if receiver is not None:
                 found.update({(number, sender): (receiver, event) for sender in list(senders)})
         return found
@@ -83,7 +83,3 @@ def _senders(signal: Any) -> Mapping[Any, Any]:
     """Return receivers' ids with those of the senders that they are connected to now."""
     senders: Mapping[Any, Any] = signal._by_receiver  # noqa: SLF001 - nothing public has it
     return senders
-
-
-def _alive(receiver: Any) -> Any:
-    return receiver() if isinstance(receiver, weakref.ref) else receiver

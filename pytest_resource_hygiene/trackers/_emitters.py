@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.objects import is_a
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.recorder import Creation
     from pytest_resource_hygiene.tracker import Description
 
-__all__ = ["Limit", "Listener"]
+__all__ = ["Limit", "Listener", "strong"]
 
 # Emitter, event, number of listeners, and how the newest of them was registered, if that was seen.
 Limit = tuple[str, str, int, "Creation | None"]
@@ -40,3 +43,8 @@ class Listener:
     def describe(self) -> Description:
         """Put it in words."""
         raise NotImplementedError
+
+
+def strong(listener: Any) -> Any:
+    """Return what a weak reference refers to, None if that is gone; all else as it is."""
+    return listener() if is_a(listener, weakref.ref) else listener

@@ -21,11 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.objects import addresses, code_of
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._blinker_signals import BlinkerSignals
-from pytest_resource_hygiene.trackers._declared_emitters import (
-    Declared,
-    emitter_from,
-    load_emitter,
-)
+from pytest_resource_hygiene.trackers._declared_emitters import Declared
 from pytest_resource_hygiene.trackers._emitters import Listener
 from pytest_resource_hygiene.trackers._hooks import Hook, describe_hook, list_hooks, put_back_hook
 from pytest_resource_hygiene.trackers._logging_listeners import (
@@ -50,7 +46,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.recorder import Creation, Recorder
     from pytest_resource_hygiene.trackers._emitters import Limit
 
-__all__ = ["ListenerTracker", "emitter_from", "load_emitter", "make_tracker"]
+__all__ = ["ListenerTracker", "make_tracker"]
 
 
 class ListenerTracker(Tracker):
@@ -97,7 +93,7 @@ class ListenerTracker(Tracker):
         Args:
             name: what reports call it.
             listeners: yields a pair of event and listener for each that is registered now; see
-                `emitter_from` and `load_emitter`. It is called once a test.
+                `_emitter_specs`. It is called once a test.
 
         Returns:
             A function that undoes the declaration.

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.errors import SettingsError
-from pytest_resource_hygiene.trackers.listeners import (
-    emitter_from,
-    load_emitter,
-)
+from pytest_resource_hygiene.trackers._emitter_specs import emitter_from, load_emitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
