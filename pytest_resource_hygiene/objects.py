@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "addresses",
     "all_of_type",
+    "answer_of",
     "attribute_of",
     "attributes_of",
     "code_of",
@@ -105,6 +106,14 @@ def attribute_of(obj: Any, name: str, default: Any = None) -> Any:
     try:
         return getattr(obj, name, default)
     except Exception:  # noqa: BLE001 - the user's ``__getattr__`` may do anything
+        return default
+
+
+def answer_of(obj: Any, method: str, default: Any = None) -> Any:
+    """Return what a method without arguments returns; the default if it raises, or is not there."""
+    try:
+        return getattr(obj, method)()
+    except Exception:  # noqa: BLE001 - a class derived from Python's own may do anything
         return default
 
 

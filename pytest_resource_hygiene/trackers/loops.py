@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import answer_of
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._names import class_name
@@ -61,7 +62,7 @@ class LoopTracker(Tracker):
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say class and state."""
         name = class_name(value)
-        running = value.is_running()
+        running = answer_of(value, "is_running", False) is True
         return Description(
             summary=f"event loop {type(value).__name__}, {'running' if running else 'not closed'}",
             target=name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import attribute_of
+from pytest_resource_hygiene.objects import answer_of, attribute_of
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
@@ -81,17 +81,17 @@ class TaskTracker(Tracker):
                 target=value.__qualname__,
                 hint="await its aclose(), or use contextlib.aclosing()",
             )
-        coroutine = value.get_coro()
-        name = attribute_of(coroutine, "__qualname__") or type(coroutine).__qualname__
+        coroutine, loop = answer_of(value, "get_coro"), answer_of(value, "get_loop")
+        is_closed = answer_of(loop, "is_closed", False) is True
+        name = _qualname(coroutine)
         waiting = _awaits(coroutine)
-        loop = value.get_loop()
-        where = " on a closed loop" if loop.is_closed() else ""
+        where = " on a closed loop" if is_closed else ""
         awaiting = f", awaits {waiting}" if waiting else ""
         return Description(
             summary=f"task {name}{awaiting}{where}",
             target=name,
-            details={"name": value.get_name(), "coroutine": name, "awaits": waiting,
-                     "loop": type(loop).__name__, "loop_closed": loop.is_closed()},
+            details={"name": str(answer_of(value, "get_name", "?")), "coroutine": name, "awaits": waiting,
+                     "loop": type(loop).__name__, "loop_closed": is_closed},
             hint="await it, or cancel() it and await that; or start it in an asyncio.TaskGroup",
             present_stack=_task_stack(value),
         )  # fmt: skip
@@ -120,15 +120,22 @@ class TaskTracker(Tracker):
         return None
 
 
+def _qualname(coroutine: Any) -> str:
+    """Return the name of a coroutine; any object may be one, by its methods, and then has none."""
+    return str(attribute_of(coroutine, "__qualname__") or type(coroutine).__qualname__)
+
+
 def _awaits(coroutine: Any) -> str:
     """Name the innermost function that the chain of awaits has reached."""
     name, inner = "", coroutine
     while inner is not None:
         code = getattr(inner, "cr_code", None) or getattr(inner, "gi_code", None)
+        if code is None and inner is coroutine:
+            return ""  # an object that merely has the methods: it does not tell where it is
         if (code is not None and inner is not coroutine) or not name:
             frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
             module = frame.f_globals.get("__name__", "") if frame is not None else ""
-            name = f"{module.removesuffix('.tasks').removesuffix('.locks')}.{inner.__qualname__}"
+            name = f"{module.removesuffix('.tasks').removesuffix('.locks')}.{_qualname(inner)}"
         inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
         if inner is not None and not hasattr(inner, "__qualname__"):
             return name if code is not None and name else "a future"
@@ -138,7 +145,7 @@ def _awaits(coroutine: Any) -> str:
 def _task_stack(task: Any) -> tuple[str, ...]:
     return tuple(
         f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-        for frame in task.get_stack()
+        for frame in answer_of(task, "get_stack", ())
     )
 
 

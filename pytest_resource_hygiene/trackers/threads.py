@@ -100,22 +100,23 @@ class ThreadTracker(Tracker):
                 hint="tell its function to return and wait for that, "
                 "or use threading.Thread and join() it",
             )
-        target = target_name(value)
+        target, name = target_name(value), str(attribute_of(value, "name", "?"))
+        daemon = attribute_of(value, "daemon", False) is True
+        ident = attribute_of(value, "ident")
         details = {
-            "name": value.name,
+            "name": name,
             "target": target,
             "class": type(value).__qualname__,
-            "daemon": value.daemon,
-            "ident": value.ident,
-            "native_id": value.native_id,
+            "daemon": daemon,
+            "ident": ident,
+            "native_id": attribute_of(value, "native_id"),
         }
-        daemon = ", daemon" if value.daemon else ""
         return Description(
-            summary=f"thread {value.name!r} running {target}{daemon}",
+            summary=f"thread {name!r} running {target}{', daemon' if daemon else ''}",
             target=target,
             details=details,
-            hint=_hint(target, value),
-            present_stack=present_stack(value.ident),
+            hint=_hint(target, name),
+            present_stack=present_stack(ident),
         )
 
     def specimen(self) -> AbstractContextManager[object]:
@@ -143,14 +144,14 @@ def target_name(thread: threading.Thread) -> str:
     return f"{class_name(thread)}.run"
 
 
-def _hint(target: str, thread: threading.Thread) -> str:
+def _hint(target: str, name: str) -> str:
     if target.startswith("concurrent.futures.thread"):
         return "call executor.shutdown(), or use the executor in a `with` block"
     if "serve_forever" in target:
         return "call server.shutdown() and join() the thread, then server_close()"
     if target.startswith("multiprocessing.pool"):
         return "call pool.close() or terminate(), then pool.join(), or use it in a `with` block"
-    if "QueueFeederThread" in thread.name:
+    if "QueueFeederThread" in name:
         return "call queue.close() and queue.join_thread()"
     return "tell it to stop (e.g. by an Event) and join() it"
 

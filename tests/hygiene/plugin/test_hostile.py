@@ -257,6 +257,52 @@ def test_objects_that_answer_no_question_at_all_are_seen_like_any_other(project:
     assert run.code == 1, run.text
 
 
+def test_what_derives_from_pythons_own_and_raises_is_put_in_words(project: Project) -> None:
+    """A thread without a name, a loop and a task that tell nothing, an object that is a coroutine."""
+    write_suite(
+        project,
+        """
+        from collections.abc import Coroutine
+        def refuse(self, *_): raise RuntimeError("asked")
+        class Nameless(threading.Thread):
+            name = property(refuse, lambda self, name: None)
+            def run(self): STOP.wait()
+        class Loop(asyncio.SelectorEventLoop):
+            asked = False
+            def is_running(self):
+                if self.asked: raise RuntimeError("asked")
+                return super().is_running()
+        class Task(asyncio.Task):
+            get_name = __repr__ = refuse
+        class Plain(Coroutine):
+            def __await__(self): yield
+            def send(self, value): return None
+            def throw(self, error, *_): raise error
+        STOP = threading.Event()
+        @pytest.fixture(scope="module")
+        def loop():
+            loop = asyncio.new_event_loop(); yield loop; loop.close()
+        def run(loop, make):
+            async def main(): KEEP.append(make()); await asyncio.sleep(0)
+            loop.run_until_complete(main())
+        def test_thread(): Nameless(daemon=True).start()
+        def test_loop(): KEEP.append(Loop()); KEEP[-1].asked = True
+        def test_task(loop): run(loop, lambda: Task(asyncio.sleep(1000), loop=loop))
+        def test_plain(loop): run(loop, lambda: loop.create_task(Plain()))
+        def test_next(): STOP.set()
+        """,
+    )
+    run = project.run(grace=0.05)
+
+    assert {one["nodeid"].partition("::test_")[2]: one["summary"] for one in run.failing} == {
+        "thread": "thread '?' running test_it.Nameless.run, daemon",
+        "loop": "event loop Loop, not closed",
+        "task": "task sleep, awaits asyncio.sleep",
+        "plain": "task Plain",
+    }, run.text
+    assert run.code == 1, run.text
+
+
 def test_a_fixtures_value_that_refuses_to_be_gone_through_is_no_obstacle(project: Project) -> None:
     """A list or a dictionary may have methods that raise; what it has is still known."""
     write_suite(
