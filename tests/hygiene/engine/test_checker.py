@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.engine import judge
+from pytest_resource_hygiene.engine import judge, keepers
 from pytest_resource_hygiene.engine.allowances import Allowance
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.owners import Owner
@@ -495,13 +495,13 @@ def test_who_keeps_what_ends_late_is_looked_for_once_for_each_call(
 ) -> None:
     """To look for it is dear, and a hundred tests may call the same helper that closes late."""
     asked = []
-    look = judge.find_holder
+    look = keepers.find_holder
 
     def find_holder(*args: Any) -> Holder | None:
         asked.append(args)
         return look(*args)
 
-    monkeypatch.setattr(judge, "find_holder", find_holder)
+    monkeypatch.setattr(keepers, "find_holder", find_holder)
     for n in range(3):
         test = bench.begin(f"test_{n}")
         handle = library.make(bench.tracker)
