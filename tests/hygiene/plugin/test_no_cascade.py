@@ -303,9 +303,9 @@ def test_a_leaked_task_that_another_thread_runs_raises_nothing_in_a_later_test(
         @pytest.mark.parametrize("new_loop", [None, "uvloop"])
         def test_a(new_loop):
             begun = threading.Event()
+            factory = pytest.importorskip(new_loop).new_event_loop if new_loop else None
             async def forever(): begun.set(); await asyncio.sleep(1000)
             def run():
-                factory = getattr(pytest.importorskip(new_loop), "new_event_loop") if new_loop else None
                 with asyncio.Runner(loop_factory=factory) as runner:
                     KEEP.append(runner); runner.run(forever())
             KEEP.append(threading.Thread(target=run, daemon=True)); KEEP[-1].start(); begun.wait()
@@ -317,7 +317,8 @@ def test_a_leaked_task_that_another_thread_runs_raises_nothing_in_a_later_test(
     )
     run = project.run("-Werror")
 
-    assert run.outcomes == {"passed": 2, "leaked": 2}, run.text
+    assert run.outcomes["passed"] == 2, run.text
+    assert run.outcomes["leaked"] == 2 - run.outcomes.get("skipped", 0)
 
 
 def test_a_timer_that_sets_itself_again_on_a_shared_loop_is_told_once(project: Project) -> None:
