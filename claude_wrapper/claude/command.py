@@ -70,6 +70,8 @@ QUIET = {
     # Tools keep the client's plain names, and are all sent, not searched for.
     "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
     "ENABLE_TOOL_SEARCH": "false",
+    # Whole, too: the CLI cuts descriptions at 4096 characters, in the middle of how a tool is used.
+    "CLAUDE_CODE_MAX_MCP_DESCRIPTION_LENGTH": "100000000",
     # A parked call waits for the client, who may be a person: a day, in milliseconds.
     "MCP_TOOL_TIMEOUT": "86400000",
 }

@@ -207,6 +207,23 @@ def test_a_tool_called_like_one_of_the_cli_is_the_clients(
         ]
 
 
+def test_what_a_tool_says_of_itself_reaches_the_api_whole(
+    client: openai.OpenAI, api: FakeApi
+) -> None:
+    """Agents explain their tools on many pages; the CLI would cut them at 4096 characters."""
+    said = "how it is used. " * 4000 + "The end."
+    parameters = {
+        "type": "object",
+        "description": said,
+        "properties": {"a": {"type": "string", "description": said}},
+    }
+    function = {"name": "f", "description": said, "parameters": parameters}
+    ask(client, "x", tools=[{"type": "function", "function": function}])
+    [tool] = api.last()["tools"]
+    assert tool["description"] == said
+    assert tool["input_schema"] == parameters
+
+
 def test_a_forced_tool_reaches_the_api(client: openai.OpenAI, api: FakeApi) -> None:
     choice = {"type": "function", "function": {"name": "weather"}}
     ask(client, "x", tools=TOOLS, tool_choice=choice)
