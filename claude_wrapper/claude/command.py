@@ -72,6 +72,8 @@ QUIET = {
     "ENABLE_TOOL_SEARCH": "false",
     # Whole, too: the CLI cuts descriptions at 4096 characters, in the middle of how a tool is used.
     "CLAUDE_CODE_MAX_MCP_DESCRIPTION_LENGTH": "100000000",
+    # A result is for the model; the CLI would put one of 25,000 tokens into a file and say where.
+    "MAX_MCP_OUTPUT_TOKENS": "100000000",
     # A parked call waits for the client, who may be a person: a day, in milliseconds.
     "MCP_TOOL_TIMEOUT": "86400000",
 }

@@ -141,12 +141,16 @@ class Crew:
         now = self._clock()
         old = [worker for worker, since in self.roster.parked.items() if now - since >= older_than]
         for worker in old[:most]:
-            self.roster.take(worker)
-            self.roster.recalling.add(worker)
-            self._tracker.spawn(self._recall(worker), name=f"pool-recall {worker.child.pid}")
+            self.recall(worker)
         return len(old[:most])
 
-    async def _recall(self, worker: Worker) -> None:
+    def recall(self, worker: Worker) -> None:
+        """Begin to take back a parked turn; the worker is free then, or ended."""
+        self.roster.take(worker)
+        self.roster.recalling.add(worker)
+        self._tracker.spawn(self._take_back(worker), name=f"pool-recall {worker.child.pid}")
+
+    async def _take_back(self, worker: Worker) -> None:
         is_sound = await worker.interrupt() and await worker.rewind()
         self.roster.recalling.discard(worker)
         self.release(worker) if is_sound else self.discard(worker)

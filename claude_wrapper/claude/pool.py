@@ -108,10 +108,12 @@ class Pool:
         if self._is_closed:
             raise ShuttingDownError("the server is shutting down; try another one", retry_after=5)
         ticket = Ticket(wanted)
+        self._take_back_what_waits_in_vain(wanted)
         self._queue.appendleft(ticket) if first else self._queue.append(ticket)
         self._dispatch()
-        # Those for whom a process is starting have their place already.
-        overfull = len(self._waiting()) - self.roster.starting > self.limits.queue
+        # Those for whom a process is starting, or taken back, have their place already.
+        coming = self.roster.starting + len(self.roster.recalling)
+        overfull = len(self._waiting()) - coming > self.limits.queue
         if ticket.is_waiting and not first and overfull:
             self._queue.remove(ticket)
             self.rejected_total += 1
@@ -131,6 +133,12 @@ class Pool:
         self.crew.retire(worker)
         self._tracker.spawn(self._start_with(ticket, past, worker.child), name="pool-exchange")
         return ticket
+
+    def _take_back_what_waits_in_vain(self, wanted: Wanted) -> None:
+        """The results of its calls have come, and not so that its turn could go on."""
+        for worker in tuple(self.roster.parked):
+            if worker.waits_in_vain(wanted):
+                self.crew.recall(worker)
 
     def _send_away(self, ticket: Ticket) -> None:
         if ticket.is_waiting:
@@ -167,7 +175,8 @@ class Pool:
         if self.crew.starter.rest:
             self._do_without_a_start(waiting)
             return
-        for ticket in waiting[self.roster.starting :]:
+        # Who starts, or is taken back, will be there sooner than one that is started now.
+        for ticket in waiting[self.roster.starting + len(self.roster.recalling) :]:
             if self.size >= self.limits.most:
                 break
             self.roster.starting += 1

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["ToolBridge"]
 
 CALL_ID = "claudecode/toolUseId"
+# Of a result that the CLI gives to the model; it takes no higher figure. What is longer it puts into
+# a file of its own, and tells the model where: see `wanted.LONGEST_RESULT`.
+MOST_CHARACTERS = 500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,4 +114,5 @@ def _describe(tool: ToolSpec) -> dict[str, Any]:
         "description": tool.description,
         "inputSchema": tool.parameters,
         "annotations": {"readOnlyHint": True},
+        "_meta": {"anthropic/maxResultSizeChars": MOST_CHARACTERS},
     }

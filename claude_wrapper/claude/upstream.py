@@ -27,6 +27,8 @@ RETRY_AFTER = {429: 30.0, 529: 10.0, 503: 10.0}
 TOO_LONG = re.compile(
     r"prompt is too long|exceeds? (?:the )?context (?:limit|window)", re.IGNORECASE
 )
+# The CLI looks at images before it asks: there is no answer of the API to pass on.
+TOO_LARGE = re.compile(r"\bimage\b.*\b(?:exceeds?|too large)\b", re.IGNORECASE)
 PREFIX = re.compile(r"^API Error:\s*(?:\d{3}\s*)?")
 
 
@@ -46,6 +48,8 @@ def upstream_error(result: ResultEvent, resets_at: float | None) -> WrapperError
         )
     if status in (None, 400, 413) and TOO_LONG.search(text):
         return InvalidRequestError(text, param="messages", code=CONTEXT_LENGTH)
+    if status is None and TOO_LARGE.search(text):
+        return InvalidRequestError(text, param="messages")
     if status is None:
         return CliFailedError(f"the CLI gave up: {text}")
     return UpstreamError(

@@ -7,11 +7,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from claude_wrapper.claude.messages import fingerprint, has_remote_image, prompt_start
+from claude_wrapper.model import TextPart
 
 if TYPE_CHECKING:
     from claude_wrapper.model import Message, TurnRequest
 
-__all__ = ["Wanted"]
+__all__ = ["LONGEST_RESULT", "Wanted"]
+
+# Characters of a result that is given to a parked call. The CLI counts in UTF-16 and stops at half a
+# million; in a history that it is told, results may be as long as the model takes.
+LONGEST_RESULT = 200_000
 
 
 class Wanted:
@@ -39,8 +44,20 @@ class Wanted:
 
     @cached_property
     def result_ids(self) -> frozenset[str]:
-        """The calls whose results the prompt brings; none where it brings anything else."""
-        ids = frozenset(message.tool_call_id for message in self.prompt if message.role == "tool")
-        if len(ids) != len(self.prompt) or any(map(has_remote_image, self.prompt)):
-            return frozenset()
-        return ids
+        """The calls whose results the prompt brings.
+
+        None where it brings anything else, or what could not be given to a parked call.
+        """
+        ids = self.answered_ids
+        is_fit = not any(has_remote_image(m) or _is_long(m) for m in self.prompt)
+        return ids if is_fit and len(ids) == len(self.prompt) else frozenset()
+
+    @property
+    def answered_ids(self) -> frozenset[str]:
+        """The calls that the prompt answers, whatever else it brings."""
+        return frozenset(message.tool_call_id for message in self.prompt if message.role == "tool")
+
+
+def _is_long(message: Message) -> bool:
+    texts = (part.text for part in message.parts if isinstance(part, TextPart))
+    return sum(map(len, texts)) > LONGEST_RESULT

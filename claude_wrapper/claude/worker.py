@@ -216,6 +216,14 @@ class Worker:
             and self.context.fingerprints == wanted.fingerprints
         )
 
+    def waits_in_vain(self, wanted: Wanted) -> bool:
+        """Whether the request answers calls that are parked here, but not so that they could go on."""
+        return (
+            self.owner == wanted.request.owner
+            and bool(self.parked_calls & wanted.answered_ids)
+            and not self.waits_for(wanted)
+        )
+
     def _is_set_for(self, request: TurnRequest) -> bool:
         """Whether model and system prompt are those of the request.
 

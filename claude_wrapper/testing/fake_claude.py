@@ -306,10 +306,19 @@ class _FakeClaude:
                 "_meta": {"claudecode/toolUseId": block["id"]},
             }
             result = await self.wire.rpc(self.servers[0], "tools/call", params)
-            content = result.get("content", [])
+            content = _as_kept(result.get("content", []), self.tools)
             if result.get("isError"):
                 content = [{"type": "text", "text": "failed: "}, *content]
         return {"type": "tool_result", "tool_use_id": block["id"], "content": content}
+
+
+def _as_kept(content: list[dict[str, Any]], tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the model is shown of a result: of one that is too long only where it was put."""
+    asked = [tool.get("_meta", {}).get("anthropic/maxResultSizeChars", 50_000) for tool in tools]
+    most = min([500_000, *asked])
+    if sum(len(part.get("text", "")) for part in content) <= most:
+        return content
+    return [{"type": "text", "text": "<persisted-output>"}]
 
 
 def _as_offered(call: str, known: set[str]) -> str:

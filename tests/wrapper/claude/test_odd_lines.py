@@ -50,11 +50,12 @@ def test_a_result_tells_a_status_only_where_it_is_a_number(status: Any) -> None:
         ("API Error: 400 input length and `max_tokens` exceed context limit: 1 + 2 > 2", 400,
          "context_length_exceeded"),
         ("API Error: 400 something else", 400, "upstream_error"),
+        ("Image base64 size (5.5MB) exceeds API limit (5MB). Please resize it.", None, None),
         ("API Error: 500 prompt is too long", 500, "upstream_error"),
     ],
 )  # fmt: skip
-def test_a_conversation_that_is_too_long_has_the_code_that_agents_know(
-    text: str, status: int | None, code: str
+def test_what_is_too_long_or_too_large_has_the_code_that_agents_know(
+    text: str, status: int | None, code: str | None
 ) -> None:
     line = {"type": "result", "is_error": True, "result": text, "api_error_status": status}
     result = parse_line(json.dumps(line).encode())

@@ -107,9 +107,13 @@ async def test_results_under_another_system_prompt_do_not_resume(tmp_path: Path)
         await read(turn)
         assert turn.answer is not None
         results = [result(call.id, "rain") for call in turn.answer.tool_calls]
-        before = cli.table.started_total
-        await cli.text(user(TWO_CALLS), turn.answer, *results, tools=(WEATHER,), system="two")
-        assert cli.table.started_total == before + 1
+        history = (user(TWO_CALLS), turn.answer, *results)
+        answer = await cli.text(*history, tools=(WEATHER,), system="two")
+        # The fake CLI tells results only in the turn that made the calls.
+        assert "rain" not in answer
+        # Nobody will answer the parked calls any more: their process is taken back, not replaced.
+        assert cli.table.started_total == 1
+        assert cli.pool.counts()["parked"] == 0
 
 
 async def test_history_is_loaded_in_order_when_no_process_holds_it(tmp_path: Path) -> None:
@@ -467,11 +471,32 @@ async def test_many_turns_share_few_processes(tmp_path: Path) -> None:
 async def test_a_turn_that_is_over_is_freed_without_the_collector(tmp_path: Path) -> None:
     """It holds a conversation, which may be tens of megabytes, and the collector comes seldom."""
     async with engine(tmp_path, ONE) as cli:
+        gc.collect()
+        before = sum(isinstance(one, Run) for one in gc.get_objects())
         gc.disable()
         try:
             assert await cli.text(user("[[text:x]]")) == "x"
             # The task that ran it is let go at the next turn of the loop.
             await asyncio.sleep(0)
-            assert [one for one in gc.get_objects() if isinstance(one, Run)] == []
+            assert sum(isinstance(one, Run) for one in gc.get_objects()) == before
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize("length", [150_000, 600_000])
+async def test_a_long_result_reaches_the_model_whole(tmp_path: Path, length: int) -> None:
+    """The CLI puts one away that is longer than it was told, and in any case beyond half a million."""
+    tools = (ToolSpec(name="f", description="", parameters={"type": "object"}),)
+    async with engine(tmp_path, ONE) as cli:
+        asked = user("[[tool:f]]")
+        turn = cli.start(asked, tools=tools)
+        await read(turn)
+        assert turn.answer is not None
+        [call] = turn.answer.tool_calls
+        found = result(call.id, "x" * length)
+        history = (asked, turn.answer, found)
+        answer = await cli.text(*history, tools=tools)
+        seen = await cli.text(*history, assistant(answer), user("[[context]]"), tools=tools)
+        assert found.text in seen
+        # Also where it cannot be given to the call that waits: that turn is taken back at once.
+        assert cli.table.started_total == 1

@@ -11,6 +11,8 @@ import openai
 import pytest
 from wrapper.support.servers import is_alive, running_server, suspend, wait_until
 
+from claude_wrapper.claude.wanted import LONGEST_RESULT
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -222,6 +224,23 @@ def test_what_a_tool_says_of_itself_reaches_the_api_whole(
     [tool] = api.last()["tools"]
     assert tool["description"] == said
     assert tool["input_schema"] == parameters
+
+
+@pytest.mark.parametrize("length", [150_000, LONGEST_RESULT, 600_000])
+def test_a_long_result_reaches_the_model(client: openai.OpenAI, api: FakeApi, length: int) -> None:
+    """A file that an agent has read; the CLI would put it into a file and tell the model where."""
+    message = ask(client, "[[tool:weather {}]]", tools=TOOLS).choices[0].message
+    [call] = message.tool_calls
+    found = ("a line of the file\n" * (length // 18))[:length]
+    history: Any = [
+        {"role": "user", "content": "[[tool:weather {}]]"},
+        message.model_dump(exclude_none=True),
+        {"role": "tool", "tool_call_id": call.id, "content": found},
+    ]
+    client.chat.completions.create(model=MODEL, messages=history, tools=TOOLS)
+    [block] = api.last()["messages"][-1]["content"]
+    content = block["content"]
+    assert (content if isinstance(content, str) else content[0]["text"]) == found
 
 
 def test_a_forced_tool_reaches_the_api(client: openai.OpenAI, api: FakeApi) -> None:
