@@ -20,6 +20,10 @@ __all__ = [
 ]
 
 
+# What a tool is said to have said that has said nothing: the API refuses blank texts.
+NO_OUTPUT = TextPart(text="(no output)")
+
+
 def user_line(messages: tuple[Message, ...], uuid: str, *, ask: bool) -> dict[str, Any]:
     """One user turn (user messages, or the tool results before them) as an input line.
 
@@ -44,7 +48,8 @@ def user_line(messages: tuple[Message, ...], uuid: str, *, ask: bool) -> dict[st
 def assistant_line(message: Message) -> dict[str, Any]:
     """An earlier answer of the model as an input line."""
     content: list[dict[str, Any]] = []
-    if message.text:
+    # Many clients send a blank text beside calls; the API refuses blank texts.
+    if message.text.strip() or (message.text and not message.tool_calls):
         content.append({"type": "text", "text": message.text})
     for call in message.tool_calls:
         arguments = _arguments(call.arguments)
@@ -64,7 +69,7 @@ def result_content(message: Message) -> list[dict[str, Any]]:
         {"type": "text", "text": part.text}
         if isinstance(part, TextPart)
         else {"type": "image", "data": part.data, "mimeType": part.media_type}
-        for part in message.parts
+        for part in _told(message)
     ]
 
 
@@ -101,10 +106,16 @@ def fingerprint(message: Message) -> bytes:
 
 def _user_blocks(message: Message) -> list[dict[str, Any]]:
     if message.role == "tool":
-        content = [_block(part) for part in message.parts]
+        content = [_block(part) for part in _told(message)]
         result = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
         return [{**result, "is_error": True} if message.is_error else result]
-    return [_block(part) for part in message.parts]
+    return [_block(part) for part in _told(message)]
+
+
+def _told(message: Message) -> tuple[TextPart | ImagePart, ...]:
+    """Its parts without the blank texts, where anything else is left or it is a tool's."""
+    parts = tuple(p for p in message.parts if not isinstance(p, TextPart) or p.text.strip())
+    return parts or ((NO_OUTPUT,) if message.role == "tool" else message.parts)
 
 
 def _block(part: TextPart | ImagePart) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import pytest
 from claude_wrapper.claude.answer import AnswerReader
 from claude_wrapper.claude.control import ControlChannel, encode
 from claude_wrapper.claude.events import ControlRequest, ResultEvent, TurnBegan, parse_line
-from claude_wrapper.claude.messages import assistant_line
+from claude_wrapper.claude.messages import assistant_line, result_content, user_line
 from claude_wrapper.claude.tools import ToolBridge
 from claude_wrapper.claude.upstream import upstream_error
 from claude_wrapper.errors import CliFailedError
-from claude_wrapper.model import Message, ToolCall
+from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall
 
 
 @pytest.mark.parametrize(
@@ -119,3 +119,38 @@ def test_a_tool_message_of_another_shape_does_not_end_the_reading(message: Any) 
 def test_the_tools_of_a_turn_are_compared_only_where_they_are_told(tools: Any, told: Any) -> None:
     line = {"type": "system", "subtype": "init", "tools": tools}
     assert parse_line(json.dumps(line).encode()) == TurnBegan(tools=told)
+
+
+BLANK, IMAGE = TextPart(text=" \n"), ImagePart(media_type="image/png", data="aGk=", url="")
+NO_OUTPUT: Any = {"type": "text", "text": "(no output)"}
+
+
+@pytest.mark.parametrize("parts", [(), (TextPart(text=""),), (BLANK, BLANK)])
+def test_a_tool_that_says_nothing_is_told_as_such(parts: tuple[TextPart, ...]) -> None:
+    """The API refuses blank texts, and many commands print nothing."""
+    message = Message(role="tool", tool_call_id="t", parts=parts)
+    assert result_content(message) == [NO_OUTPUT]
+    [block] = user_line((message,), "u", ask=True)["message"]["content"]
+    assert block["content"] == [NO_OUTPUT]
+
+
+@pytest.mark.parametrize("role", ["user", "tool"])
+def test_blank_texts_beside_anything_else_are_left_out(role: Any) -> None:
+    message = Message(role=role, tool_call_id="t", parts=(BLANK, IMAGE, TextPart(text=" x\n")))
+    [*_, block] = user_line((message,), "u", ask=True)["message"]["content"]
+    texts = [block] if role == "user" else block["content"][1:]
+    assert texts == [{"type": "text", "text": " x\n"}]
+
+
+@pytest.mark.parametrize(("text", "kinds"), [(" \n", ["tool_use"]), ("x", ["text", "tool_use"])])
+def test_a_blank_text_beside_calls_is_left_out(text: str, kinds: list[str]) -> None:
+    call = ToolCall(id="t", name="f", arguments="{}")
+    message = Message(role="assistant", parts=(TextPart(text=text),), tool_calls=(call,))
+    content = assistant_line(message)["message"]["content"]
+    assert [block["type"] for block in content] == kinds
+
+
+def test_a_user_who_says_nothing_is_told_so_by_the_api() -> None:
+    message = Message(role="user", parts=(BLANK,))
+    content = user_line((message,), "u", ask=True)["message"]["content"]
+    assert content == [{"type": "text", "text": " \n"}]
