@@ -8,6 +8,7 @@ silence: the model is asked all the same.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from claude_wrapper.errors import InvalidRequestError
@@ -45,6 +46,9 @@ UNCHECKABLE = frozenset(
     ["$dynamicRef", "$recursiveRef", "maxContains", "minContains", "unevaluatedItems",
      "unevaluatedProperties"]
 )  # fmt: skip
+
+# The API's own rule; the CLI drops a tool that does not keep it, and says nothing.
+PROPERTY_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 
 def tool_schema(given: Schema | None, param: str) -> Schema:
@@ -113,7 +117,20 @@ def _of_an_object(given: Schema, param: str) -> Schema:
         for name, value in given.items()
         if value is not None or name not in ("properties", "required")
     }
+    _check_property_names(said.get("properties"), f"{param}.properties")
     return {**said, "type": "object"}
+
+
+def _check_property_names(properties: object, param: str) -> None:
+    """Those of the object itself; the API takes any name further in."""
+    names = properties if isinstance(properties, dict) else ()
+    wrong = next((name for name in names if not PROPERTY_NAME.fullmatch(str(name))), None)
+    if wrong is not None:
+        raise InvalidRequestError(
+            f"{param}: the API takes no property called {wrong[:100]!r}; valid are names of "
+            "A-Z a-z 0-9 _ . -, up to 64",
+            param=param,
+        )
 
 
 def _in_draft_7(schema: Any, param: str) -> Any:

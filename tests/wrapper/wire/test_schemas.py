@@ -128,6 +128,22 @@ def test_what_could_not_be_checked_is_refused(given: Any, param: str) -> None:
     assert caught.value.param == param
 
 
+@pytest.mark.parametrize("fit", [tool_schema, answer_schema])
+@pytest.mark.parametrize("name", ["größe", "two words", "$x", "@type", "", "a" * 65])
+def test_a_property_that_the_api_does_not_take_is_named(fit: Any, name: str) -> None:
+    """The CLI would drop the tool, and we should have to guess why."""
+    with pytest.raises(InvalidRequestError, match="takes no property called") as caught:
+        fit({"properties": {"a": {}, name: {}}}, "p")
+    assert caught.value.param == "p.properties"
+    inside = {"properties": {"a": {"type": "object", "properties": {name: {"type": "string"}}}}}
+    assert fit(inside, "p")["properties"] == inside["properties"]
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", "A-b_9", "constructor", "a" * 64])
+def test_a_property_that_the_api_takes_is_carried(name: str) -> None:
+    assert name in tool_schema({"properties": {name: {}}}, "p")["properties"]
+
+
 def test_two_tools_of_one_name_are_refused() -> None:
     one = ToolSpec(name="f", description="", parameters={})
     with pytest.raises(InvalidRequestError, match="'f' is there twice"):
