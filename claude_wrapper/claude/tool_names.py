@@ -9,7 +9,12 @@ of the CLI's tools (`Bash`, `Read`, …) were tried and do no harm: models know 
 
 from __future__ import annotations
 
-__all__ = ["cli_name", "client_name"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["cli_name", "client_name", "with_cli_names"]
 
 MARK = "_"
 TAKEN = frozenset(["Agent", "ExitPlanMode", "StructuredOutput", "ToolSearch"])
@@ -23,6 +28,14 @@ def cli_name(name: str) -> str:
 def client_name(name: str) -> str:
     """What the client calls it; the inverse of `cli_name`, whatever the client's names are."""
     return name.removesuffix(MARK) if _is_taken(name) else name
+
+
+def with_cli_names(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields for the API, where one of them forces a tool by its name."""
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict) or "name" not in choice:
+        return dict(body)
+    return {**body, "tool_choice": {**choice, "name": cli_name(choice["name"])}}
 
 
 def _is_taken(name: str) -> bool:

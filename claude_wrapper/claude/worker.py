@@ -16,13 +16,11 @@ from claude_wrapper.claude.messages import (
     result_content,
     user_line,
 )
-from claude_wrapper.claude.tool_names import cli_name
+from claude_wrapper.claude.tool_names import with_cli_names
 from claude_wrapper.claude.transcript import PROBE, turns_of
 from claude_wrapper.errors import CliFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from claude_wrapper.claude.child import Child
     from claude_wrapper.claude.events import CliEvent
     from claude_wrapper.claude.transcript import Past
@@ -248,7 +246,7 @@ class Worker:
         limit = "" if request.max_tokens is None else str(request.max_tokens)
         env = {
             "CLAUDE_CODE_MAX_OUTPUT_TOKENS": limit,
-            "CLAUDE_CODE_EXTRA_BODY": json.dumps(_named_for_the_cli(request.body)),
+            "CLAUDE_CODE_EXTRA_BODY": json.dumps(with_cli_names(request.body)),
         }
         flags = {"model": request.model, "env": env}
         if flags != self._flags:
@@ -308,11 +306,3 @@ class Worker:
             keep = min(keep, len(self.context.points) - 2) if splits else keep
             self.context.undo()
         return True
-
-
-def _named_for_the_cli(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields for the API, where they force a tool by the name under which it is offered."""
-    choice = body.get("tool_choice")
-    if not isinstance(choice, dict) or "name" not in choice:
-        return dict(body)
-    return {**body, "tool_choice": {**choice, "name": cli_name(choice["name"])}}
