@@ -16,6 +16,7 @@ from claude_wrapper.claude.messages import (
     result_content,
     user_line,
 )
+from claude_wrapper.claude.thinking import must_not_think
 from claude_wrapper.claude.tool_names import with_cli_names
 from claude_wrapper.claude.transcript import PROBE, turns_of
 from claude_wrapper.errors import CliFailedError
@@ -247,6 +248,7 @@ class Worker:
         env = {
             "CLAUDE_CODE_MAX_OUTPUT_TOKENS": limit,
             "CLAUDE_CODE_EXTRA_BODY": json.dumps(with_cli_names(request.body)),
+            "CLAUDE_CODE_DISABLE_THINKING": "1" if must_not_think(request) else "",
         }
         flags = {"model": request.model, "env": env}
         if flags != self._flags:

@@ -11,10 +11,11 @@ from claude_wrapper.claude.answer import AnswerReader
 from claude_wrapper.claude.control import ControlChannel, encode
 from claude_wrapper.claude.events import ControlRequest, ResultEvent, TurnBegan, parse_line
 from claude_wrapper.claude.messages import assistant_line, result_content, user_line
+from claude_wrapper.claude.thinking import must_not_think
 from claude_wrapper.claude.tools import ToolBridge
 from claude_wrapper.claude.upstream import upstream_error
 from claude_wrapper.errors import CliFailedError
-from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall
+from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall, TurnRequest
 
 
 @pytest.mark.parametrize(
@@ -154,3 +155,24 @@ def test_a_user_who_says_nothing_is_told_so_by_the_api() -> None:
     message = Message(role="user", parts=(BLANK,))
     content = user_line((message,), "u", ask=True)["message"]["content"]
     assert content == [{"type": "text", "text": " \n"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "most", "expected"),
+    [
+        ({}, None, False),
+        ({"temperature": 1, "top_p": 1.0, "stop_sequences": ["x"]}, None, False),
+        ({"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}, 32_000, False),
+        ({"temperature": 0}, None, True),
+        ({"top_p": 0.9}, None, True),
+        ({"top_k": 5}, None, True),
+        ({"tool_choice": {"type": "any"}}, None, True),
+        ({"tool_choice": {"type": "tool", "name": "f"}}, None, True),
+        ({}, 31_999, True),
+    ],
+)
+def test_a_model_thinks_only_where_the_api_and_the_limit_let_it(
+    body: dict[str, Any], most: int | None, expected: bool
+) -> None:
+    request = TurnRequest(model="sonnet", messages=(), body=body, max_tokens=most)
+    assert must_not_think(request) is expected

@@ -297,6 +297,25 @@ def test_an_image_arrives(client: openai.OpenAI, api: FakeApi) -> None:
     assert '"media_type": "image/png"' in json.dumps(api.last())
 
 
+@pytest.mark.parametrize("model", [MODEL, "sonnet", "claude-opus-4-1"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"temperature": 0.3}, {"top_p": 0.5}, {"max_tokens": 100}, {"max_tokens": 8000},
+        {"tools": TOOLS, "tool_choice": "required"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_the_api_takes_only_without_thinking_is_asked_without(
+    client: openai.OpenAI, api: FakeApi, model: str, more: Any
+) -> None:
+    """The CLI has the model think by itself, and the API answers 400 to both together."""
+    messages: Any = [{"role": "user", "content": "x"}]
+    for extra in (more, {}):
+        client.chat.completions.create(model=model, messages=messages, **extra)
+        assert ("thinking" in api.last()) == (not extra)
+
+
 def test_the_token_limit_ends_the_answer(client: openai.OpenAI, api: FakeApi) -> None:
     reply = ask(client, "[[maxtok]] [[text:cut]]")
     assert (reply.choices[0].message.content, reply.choices[0].finish_reason) == ("cut", "length")

@@ -144,6 +144,28 @@ def whole_message(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def refusal(body: dict[str, Any]) -> str:
+    """What the real API would refuse in a request, or ""."""
+    if body.get("thinking", {}).get("type") in ("enabled", "adaptive"):
+        if body.get("temperature", 1) != 1 or body.get("top_p", 1) < 0.95 or "top_k" in body:
+            return "no other sampling than the default beside thinking"
+        if body.get("tool_choice", {}).get("type") in ("any", "tool"):
+            return "no forced tool beside thinking"
+        if body["thinking"].get("budget_tokens", 0) >= body["max_tokens"]:
+            return "more tokens to think for than to answer in"
+    contents = [m["content"] for m in body["messages"] if isinstance(m["content"], list)]
+    blocks = [block for content in contents for block in content]
+    blocks += [
+        inner
+        for block in blocks
+        if isinstance(block.get("content"), list)
+        for inner in block["content"]
+    ]
+    if any(block["type"] == "text" and not block["text"].strip() for block in blocks):
+        return "no blank texts"
+    return ""
+
+
 class FakeApi:
     """The application and what it recorded."""
 
@@ -159,6 +181,9 @@ class FakeApi:
             error = {"type": "fake_error", "message": f"fake {flags['status']}"}
             headers = {"retry-after": "7"} if flags["status"] in ("429", "529") else {}
             return JSONResponse({"type": "error", "error": error}, int(flags["status"]), headers)
+        if wrong := refusal(body):
+            error = {"type": "invalid_request_error", "message": wrong}
+            return JSONResponse({"type": "error", "error": error}, 400)
         if "hang" in flags:
             await asyncio.Event().wait()
         if not body.get("stream"):
