@@ -17,7 +17,7 @@ from claude_wrapper.openai.schema import (
     UserMessage,
 )
 from claude_wrapper.wire.images import image_part
-from claude_wrapper.wire.rules import check_model, may_answer_in_text, not_honoured
+from claude_wrapper.wire.rules import check_model, may_answer_in_text, not_honoured, sampling
 from claude_wrapper.wire.schemas import answer_schema, check_tool_names, tool_schema
 
 if TYPE_CHECKING:
@@ -141,11 +141,7 @@ def _tools(request: ChatRequest) -> tuple[ToolSpec, ...]:
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    if request.temperature is not None:
-        body["temperature"] = min(1.0, request.temperature)
-    if request.top_p is not None:
-        body["top_p"] = request.top_p
+    body: dict[str, Any] = dict(sampling(request.temperature, request.top_p)[0])
     if request.stop:
         body["stop_sequences"] = [request.stop] if isinstance(request.stop, str) else request.stop
     choice = _tool_choice(request)
@@ -188,6 +184,5 @@ def _schema(request: ChatRequest) -> dict[str, Any] | None:
 
 def _ignored(request: ChatRequest) -> tuple[str, ...]:
     names = not_honoured(request.model_extra, HARMLESS)
-    if request.temperature is not None and request.temperature > 1:
-        names.append("temperature")
+    names += sampling(request.temperature, request.top_p)[1]
     return tuple(sorted(names))

@@ -8,7 +8,7 @@ from claude_wrapper.errors import InvalidRequestError
 from claude_wrapper.model import ChatTurn, ToolSpec
 from claude_wrapper.responses.items import CUSTOM_INPUT, instructions_of, placed_messages
 from claude_wrapper.responses.schema import AllowedTools, NamedTool
-from claude_wrapper.wire.rules import check_model, may_answer_in_text, not_honoured
+from claude_wrapper.wire.rules import check_model, may_answer_in_text, not_honoured, sampling
 from claude_wrapper.wire.schemas import answer_schema, check_tool_names, tool_schema
 
 if TYPE_CHECKING:
@@ -103,10 +103,8 @@ def _tool(tool: Tool, param: str) -> ToolSpec:
 
 
 def _body(request: ResponsesRequest) -> dict[str, Any]:
-    temperature = request.temperature
-    fields = {
-        "temperature": None if temperature is None else min(1.0, temperature),
-        "top_p": request.top_p,
+    fields: dict[str, Any] = {
+        **sampling(request.temperature, request.top_p)[0],
         "tool_choice": _tool_choice(request),
     }
     return {name: value for name, value in fields.items() if value is not None}
@@ -158,8 +156,7 @@ def _ignored(request: ResponsesRequest) -> tuple[str, ...]:
     names += [f"tools.{kind}" for kind in hosted]
     if request.text is not None:
         names += [f"text.{name}" for name in not_honoured(request.text.model_extra, frozenset())]
-    if request.temperature is not None and request.temperature > 1:
-        names.append("temperature")
+    names += sampling(request.temperature, request.top_p)[1]
     if request.truncation == "auto":
         names.append("truncation")
     return tuple(sorted(names))

@@ -19,6 +19,7 @@ __all__ = [
     "check_session_id",
     "may_answer_in_text",
     "not_honoured",
+    "sampling",
 ]
 
 ALIASES = ("sonnet", "opus", "haiku", "default", "opusplan", "sonnet[1m]")
@@ -98,6 +99,22 @@ def may_answer_in_text(body: dict[str, Any]) -> bool:
     """Whether the model is free to answer without a tool call; a JSON schema is for that answer."""
     choice: dict[str, Any] = body.get("tool_choice") or {}
     return choice.get("type") in (None, "auto")
+
+
+def sampling(temperature: float | None, top_p: float | None) -> tuple[dict[str, float], list[str]]:
+    """The two as the API takes them, and the names of those that are not what was asked for.
+
+    Its temperatures end at 1, and newer models take only one of the two: of OpenAI's clients many
+    send both, with 1 for the one that they do not mean.
+    """
+    given = {"temperature": temperature, "top_p": top_p}
+    body = {name: min(1.0, value) for name, value in given.items() if value is not None}
+    unmet = ["temperature"] if temperature is not None and temperature > 1 else []
+    if len(body) == 2:
+        left_out = "temperature" if body["temperature"] == 1 and body["top_p"] != 1 else "top_p"
+        if body.pop(left_out) != 1:
+            unmet.append(left_out)
+    return body, unmet
 
 
 def not_honoured(extra: dict[str, Any] | None, harmless: frozenset[str]) -> list[str]:

@@ -116,7 +116,7 @@ def test_parameters_reach_the_api(client: openai.OpenAI) -> None:
     seen = json.loads(reply.choices[0].message.content)
     assert seen["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "77"
     assert json.loads(seen["env"]["CLAUDE_CODE_EXTRA_BODY"]) == {
-        "temperature": 0.3, "top_p": 0.9, "stop_sequences": ["END"],
+        "temperature": 0.3, "stop_sequences": ["END"],
         "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
     }  # fmt: skip
     assert seen["tools"][0]["name"] == "weather"

@@ -177,7 +177,7 @@ def test_parameters_reach_the_api(client: openai.OpenAI) -> None:
     )  # fmt: skip
     assert seen["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "77"
     assert json.loads(seen["env"]["CLAUDE_CODE_EXTRA_BODY"]) == {
-        "temperature": 0.3, "top_p": 0.9,
+        "temperature": 0.3,
         "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
     }  # fmt: skip
     assert [tool["name"] for tool in seen["tools"]] == ["weather"]

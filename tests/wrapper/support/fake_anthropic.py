@@ -153,6 +153,8 @@ def refusal(body: dict[str, Any]) -> str:
             return "no forced tool beside thinking"
         if body["thinking"].get("budget_tokens", 0) >= body["max_tokens"]:
             return "more tokens to think for than to answer in"
+    if "temperature" in body and "top_p" in body:
+        return "not both temperature and top_p"
     contents = [m["content"] for m in body["messages"] if isinstance(m["content"], list)]
     blocks = [block for content in contents for block in content]
     blocks += [
