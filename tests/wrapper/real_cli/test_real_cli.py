@@ -310,6 +310,8 @@ def test_what_the_api_takes_only_without_thinking_is_asked_without(
     client: openai.OpenAI, api: FakeApi, model: str, more: Any
 ) -> None:
     """The CLI has the model think by itself, and the API answers 400 to both together."""
+    if "top_p" in more and model != "sonnet":
+        pytest.skip("the CLI adds a temperature for older models: see docs/known-issues.md")
     messages: Any = [{"role": "user", "content": "x"}]
     for extra in (more, {}):
         client.chat.completions.create(model=model, messages=messages, **extra)
