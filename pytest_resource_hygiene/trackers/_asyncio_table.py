@@ -17,12 +17,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Noting
-from pytest_resource_hygiene.objects import pending
+from pytest_resource_hygiene.objects import attribute_of, pending
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
 from pytest_resource_hygiene.trackers._descriptors import fileno
-from pytest_resource_hygiene.trackers._idle_loops import can_change
 from pytest_resource_hygiene.trackers._posted_calls import PostedCalls
 
 if TYPE_CHECKING:
@@ -348,6 +347,8 @@ class AsyncioTable:
         creations = [self.creation_of(thing) for thing in self._unsettled(loop)]
         if not creations:
             return 0.0
+        from pytest_resource_hygiene.trackers._idle_loops import can_change
+
         patience = self._recorder.patience(creations)
         if not can_change(loop, patience):
             return 0.0
@@ -400,11 +401,12 @@ class AsyncioTable:
 
 def is_sleep(timer: Any) -> bool:
     """Return whether a timer only wakes a task: then the task is the finding."""
-    callback = getattr(timer, "_callback", None)
-    if type(getattr(callback, "__self__", None)).__module__ == "asyncio.timeouts":
+    callback = getattr(timer, "_callback", None)  # anybody's, which may refuse to be asked
+    if type(attribute_of(callback, "__self__")).__module__ == "asyncio.timeouts":
         return True
     for arg in getattr(timer, "_args", None) or ():
-        if getattr(arg, "_asyncio_future_blocking", None) is not None and arg._callbacks:  # noqa: SLF001
+        # By its class, as asyncio itself looks for futures: a mock has every attribute.
+        if hasattr(type(arg), "_asyncio_future_blocking") and attribute_of(arg, "_callbacks"):
             return True
     return False
 
