@@ -15,7 +15,6 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.kept_unseen import kept_in_c
 from pytest_resource_hygiene.model import Holder
 from pytest_resource_hygiene.objects import is_a, module_name
 
@@ -82,6 +81,8 @@ class SingletonsInC:
         self._of_setups[owner] = new
 
     def _iter_singletons(self) -> Iterator[tuple[Holder, Any]]:
+        from pytest_resource_hygiene.engine.kept_unseen import kept_in_c  # only when all is asked
+
         packages = self._packages_with_c()
         classes: set[int] = set()
         may_own = _OwnerClasses()

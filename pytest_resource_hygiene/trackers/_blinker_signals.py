@@ -24,13 +24,8 @@ class BlinkerSignals(LibraryEmitters):
     the receiver in there, though nothing calls it any more.
     """
 
-    blind = ""
-
     def start(self, recorder: Recorder) -> None:
         """Wrap ``Signal.connect``, through which every connection passes."""
-        recorder.when_imported("blinker", lambda: self._wrap(recorder))
-
-    def _wrap(self, recorder: Recorder) -> None:
         base: Any = sys.modules.get("blinker.base")
         id_of, any_id = getattr(base, "make_id", None), getattr(base, "ANY_ID", None)
         if id_of is None or any_id is None:

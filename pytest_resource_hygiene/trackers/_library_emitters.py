@@ -18,7 +18,7 @@ from pytest_resource_hygiene.trackers._names import class_name, name_of
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
-    from pytest_resource_hygiene.recorder import Creation
+    from pytest_resource_hygiene.recorder import Creation, Recorder
     from pytest_resource_hygiene.tracker import Description
     from pytest_resource_hygiene.trackers._emitters import Limit
 
@@ -73,12 +73,21 @@ class LibraryEmitters:
     """Emitters of one library.
 
     A *slot* says where on its emitter a listener sits. It must be hashable and hold no reference.
+
+    Attributes:
+        blind: why its listeners are not seen; empty if they are.
     """
+
+    blind = ""
 
     def __init__(self) -> None:
         """Know no emitter."""
         self.events = 0
         self._emitters: dict[int, _Emitter] = {}
+
+    def start(self, recorder: Recorder) -> None:
+        """Hear of registrations; the library has been imported."""
+        raise NotImplementedError
 
     def live(self, emitter: Any) -> dict[Hashable, tuple[Any, str]]:
         """Return what is registered now: slot to listener and event."""

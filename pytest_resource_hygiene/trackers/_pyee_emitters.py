@@ -22,9 +22,7 @@ class PyeeEmitters(LibraryEmitters):
 
     def start(self, recorder: Recorder) -> None:
         """Wrap the one method through which on, once, add_listener and listens_to pass."""
-        recorder.when_imported("pyee.base", lambda: self._wrap(recorder))
 
-    def _wrap(self, recorder: Recorder) -> None:
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def _add_event_handler(self_: Any, event: Any, k: Any, v: Any) -> None:
                 known = k in _events(self_).get(event, ())

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import addresses, code_of
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
-from pytest_resource_hygiene.trackers._blinker_signals import BlinkerSignals
 from pytest_resource_hygiene.trackers._declared_emitters import Declared
 from pytest_resource_hygiene.trackers._emitters import Listener
 from pytest_resource_hygiene.trackers._hooks import Hook, describe_hook, list_hooks, put_back_hook
@@ -30,7 +29,6 @@ from pytest_resource_hygiene.trackers._logging_listeners import (
     all_handlers,
     handler_on_a_logger,
 )
-from pytest_resource_hygiene.trackers._pyee_emitters import PyeeEmitters
 from pytest_resource_hygiene.trackers._warning_filters import (
     FILTERS,
     describe_filters,
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
     from pytest_resource_hygiene.trackers._emitters import Limit
+    from pytest_resource_hygiene.trackers._library_emitters import LibraryEmitters
 
 __all__ = ["ListenerTracker", "make_tracker"]
 
@@ -67,20 +66,39 @@ class ListenerTracker(Tracker):
         self.watch_warnings = watch_warnings
         self._recorder: Recorder | None = None
         self._filters_changed: Creation | None = None
-        self._signals = BlinkerSignals()
-        self._emitters = PyeeEmitters()
+        self._libraries: list[LibraryEmitters] = []
         self._logging = LoggingListeners()
         self._declared = Declared()
 
     def start(self, recorder: Recorder) -> None:
         """Wrap the methods through which listeners are registered."""
         self._recorder = recorder
-        self._signals.start(recorder)
-        self._emitters.start(recorder)
+        recorder.when_imported("blinker", self._watch_blinker)
+        recorder.when_imported("pyee.base", self._watch_pyee)
         self._logging.start(recorder)
         if self.watch_warnings:
             # Both filterwarnings() and simplefilter() call it, however they were imported.
             recorder.wrap_result(warnings, "_add_filter", self._note_filter)
+
+    def _watch_blinker(self) -> None:
+        from pytest_resource_hygiene.trackers._blinker_signals import BlinkerSignals
+
+        self._watch(BlinkerSignals())
+
+    def _watch_pyee(self) -> None:
+        from pytest_resource_hygiene.trackers._pyee_emitters import PyeeEmitters
+
+        self._watch(PyeeEmitters())
+
+    def _watch(self, library: LibraryEmitters) -> None:
+        assert self._recorder is not None, "start() comes first"
+        self._libraries.append(library)
+        library.start(self._recorder)
+
+    def _sources(self) -> Iterator[LibraryEmitters | LoggingListeners | Declared]:
+        yield from self._libraries
+        yield self._logging
+        yield self._declared
 
     def _note_filter(self, result: object, creation: Creation) -> None:
         self._filters_changed = creation
@@ -102,10 +120,10 @@ class ListenerTracker(Tracker):
 
     def reading(self) -> object:
         """Return registrations seen, handlers alive, and the hooks themselves."""
-        return (
-            self._signals.events + self._emitters.events + self._logging.events,
-            self._set_in_silence(),
-        )
+        registered = self._logging.events
+        for library in self._libraries:
+            registered += library.events
+        return registered, self._set_in_silence()
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask for what is set by mere assignment, and for declared registries."""
@@ -135,7 +153,7 @@ class ListenerTracker(Tracker):
         found: dict[Hashable, Any] = {**list_hooks(warnings_too=self.watch_warnings)}
         if self.watch_warnings:
             found[FILTERS] = list_filters()
-        for source in (self._signals, self._emitters, self._logging, self._declared):
+        for source in self._sources():
             found.update(source.list_listeners())
         return found
 
@@ -189,7 +207,7 @@ class ListenerTracker(Tracker):
         Emitters of one class cannot be told apart by their name, so the second gets a number.
         """
         seen: Counter[tuple[str, str]] = Counter()
-        for source in (self._signals, self._emitters, self._logging, self._declared):
+        for source in self._sources():
             for emitter, event, count, creation in source.iter_limits():
                 seen[emitter, event] += 1
                 number = seen[emitter, event]
@@ -197,7 +215,7 @@ class ListenerTracker(Tracker):
 
     def blind_spot(self) -> str | None:
         """Name a library in a release that is unknown here."""
-        return self._signals.blind or None
+        return next((one.blind for one in self._libraries if one.blind), None)
 
     def specimen(self) -> AbstractContextManager[object]:
         """Give a logger of our own a handler."""

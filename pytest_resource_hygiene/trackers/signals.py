@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import signal
+from functools import cached_property
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
-from pytest_resource_hygiene.trackers._handler_chains import HandlerChains
 from pytest_resource_hygiene.trackers._signal_calls import SignalCalls
 from pytest_resource_hygiene.trackers._signal_slots import (
     COMMON,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Recorder
+    from pytest_resource_hygiene.trackers._handler_chains import HandlerChains
 
 _C_HANDLER = None  # what `signal.getsignal` says of a handler that Python did not set
 _C_FUNCTIONS = frozenset({"signal", "sigaction", "bsd_signal", "sysv_signal"})
@@ -59,7 +60,6 @@ class SignalTracker(Tracker):
         self._numbers = tuple(sorted(int(number) for number in signal.valid_signals()))
         self._calls: SignalCalls | None = None
         self._changes = 0
-        self._chains: HandlerChains | None = None
         self._recorder: Recorder | None = None
         self._loops: AsyncioTable | None = None
         # Handlers set past `signal.signal`: by faulthandler, or by C functions that ctypes calls.
@@ -72,7 +72,6 @@ class SignalTracker(Tracker):
         """Wrap the functions that change a slot; none of them raises an audit event."""
         self._recorder = recorder
         self._calls = SignalCalls(recorder, COMMON)
-        self._chains = HandlerChains(self._calls)
         self._loops = recorder.service(AsyncioTable)
         self._loops.describers[self.kind] = self.describe
         self._loops.creators[self.kind] = lambda key: self.creation(key, None)
@@ -87,6 +86,7 @@ class SignalTracker(Tracker):
     def stop(self) -> None:
         """Forget the tests that installed what is still there."""
         self._known_calls().close()
+        vars(self).pop("_chains", None)
 
     def _known_calls(self) -> SignalCalls:
         assert self._calls is not None, "start() comes first"
@@ -192,8 +192,14 @@ class SignalTracker(Tracker):
         return words.describe_handler(key, value, old, self._depth(key, value))
 
     def _depth(self, number: int, handler: Any) -> int:
-        assert self._chains is not None, "start() comes first"
         return self._chains.depth(number, handler)
+
+    @cached_property
+    def _chains(self) -> HandlerChains:
+        # Loaded with the first handler that is put in words: a clean run never needs it.
+        from pytest_resource_hygiene.trackers._handler_chains import HandlerChains
+
+        return HandlerChains(self._known_calls())
 
     def is_default(self, key: Hashable, value: Any) -> bool:
         """Return whether no code of anybody's answers to the signal."""

@@ -18,7 +18,6 @@ from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._clocks import REAL, Armed, Clocks, posix_timers
 from pytest_resource_hygiene.trackers._names import function_name
 from pytest_resource_hygiene.trackers._thread_table import ThreadTable
-from pytest_resource_hygiene.trackers._timer_chains import TimerChains
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
+    from pytest_resource_hygiene.trackers._timer_chains import TimerChains
 
 _getsignal = signal.getsignal  # before any test has patched it
 
@@ -41,7 +41,6 @@ class TimerTracker(Tracker):
         """Wait for `start`."""
         self._threads: ThreadTable | None = None
         self._loops: AsyncioTable | None = None
-        self._chains = TimerChains()
         self._recorder: Recorder | None = None
         self._clocks: Clocks | None = None
 
@@ -103,6 +102,13 @@ class TimerTracker(Tracker):
             return self._recorder.threads.get(value) if self._recorder else None
         return self._chains.creation(value, self._loops.creation_of(value)) if self._loops else None
 
+    @functools.cached_property
+    def _chains(self) -> TimerChains:
+        # Loaded with the first timer that anything is asked about: most tests have none.
+        from pytest_resource_hygiene.trackers._timer_chains import TimerChains
+
+        return TimerChains()
+
     def _creation_of_caught(self, key: Hashable) -> Creation | None:
         return self.creation(key, key.ref()) if isinstance(key, IdentityKey) else None
 
@@ -125,7 +131,7 @@ class TimerTracker(Tracker):
         """Return the timers of loops that a runner was about to close."""
         assert self._loops is not None
         caught, self._loops.caught_timers = self._loops.caught_timers, []
-        return [one for one in caught if not self._chains.goes_on(one.creation)]
+        return [one for one in caught if not self._chains.goes_on(one.creation)] if caught else []
 
     def pause(self, keys: Collection[Hashable], seconds: float) -> bool:
         """Let the timers' own loops run."""
