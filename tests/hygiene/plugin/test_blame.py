@@ -483,18 +483,31 @@ def test_a_loop_of_uvloop_is_one_finding_with_all_it_opened(project: Project) ->
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans come on Linux")
 def test_an_orphan_is_made_where_its_parent_was_started(project: Project) -> None:
     """By its group or session; else at the only place at which anything was; else nobody knows."""
+    project.write(
+        "conftest.py",
+        """
+        import os, signal
+        ORPHANS = []
+        def pytest_unconfigure():
+            for pid in ORPHANS:
+                os.kill(int(pid), signal.SIGKILL)
+        """,
+    )
     write_suite(
         project,
         """
-        def start(command, **how): subprocess.run(["sh", "-c", command], check=True, **how)
+        from conftest import ORPHANS
+        def start(command, **how):
+            told = subprocess.run(["sh", "-c", command], check=True, stdout=subprocess.PIPE, **how)
+            ORPHANS.append(told.stdout)
         def test_in_its_group():
             subprocess.run(["true"], check=True)
-            start("sleep 5 &", start_new_session=True)  # group
+            start("sleep 60 >&2 & echo $!", start_new_session=True)  # group
         def test_alone():
-            start("sleep 5 &")  # alone
+            start("sleep 60 >&2 & echo $!")  # alone
         def test_beside_another():
             subprocess.run(["true"], check=True)
-            start("sleep 5 &")
+            start("sleep 60 >&2 & echo $!")
         """,
     )
     run = project.run()

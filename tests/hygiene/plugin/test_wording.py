@@ -143,6 +143,16 @@ def test_what_the_standard_library_made_for_an_object_is_ended_by_that_object(
     project: Project,
 ) -> None:
     """A pool's pipes are not closed with ``os.close()``; what a user opens is."""
+    project.write(
+        "conftest.py",
+        """
+        import subprocess, sys
+        def pytest_unconfigure():
+            for one in sys.modules["test_it"].KEEP:
+                if isinstance(one, subprocess.Popen):
+                    one.kill()
+        """,
+    )
     write_suite(
         project,
         """
@@ -154,7 +164,7 @@ def test_what_the_standard_library_made_for_an_object_is_ended_by_that_object(
         def test_queue(): keep(FORK.Queue())
         def test_process(): keep(FORK.Process(target=time.sleep, args=(60,), daemon=True)).start()
         def test_handler(tmp_path): keep(logging.FileHandler(tmp_path / "log"))
-        def test_child(): keep(subprocess.Popen(["sleep", "5"]))
+        def test_child(): keep(subprocess.Popen(["sleep", "60"]))
         def test_file(): keep(open(__file__))
         """,
     )
