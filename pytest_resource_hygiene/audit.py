@@ -162,6 +162,12 @@ class Noting:
         is_quiet: whether nothing is noted at present; to be set, as ``limit`` is.
     """
 
+    # Not in the dictionary, which `functools.wraps` fills with that of what is wrapped: perhaps
+    # another of these, of a recorder that was there before.
+    __slots__ = (
+        "__dict__", "_original", "_overflow", "_records", "_site", "is_quiet", "limit",
+    )  # fmt: skip
+
     def __init__(
         self,
         original: Callable[..., Any],
@@ -200,6 +206,8 @@ class Unless:
         otherwise: called for all others, and however else somebody calls it.
         classes: exact ones; the set may grow.
     """
+
+    __slots__ = ("__dict__", "_classes", "_original", "_otherwise")  # as above
 
     def __init__(
         self, original: Callable[..., Any], otherwise: Callable[..., Any], classes: set[type], /

@@ -377,3 +377,27 @@ def test_something_else_is_called_unless_the_class_is_known(twin: ModuleType) ->
     assert bound.__name__ == "original"
     with pytest.raises(TypeError):
         host.method(1, 2)
+
+
+def test_what_wraps_another_of_its_sort_stays_itself(twin: ModuleType) -> None:
+    """Of two recorders the second wraps what the first has put there; names and words go over."""
+
+    def original(thing: Any, word: str = "") -> str:
+        """Say it."""
+        return "original"
+
+    noted: dict[str, list[Any]] = {"first": [], "second": []}
+    called: list[str] = []
+    noting: Any = original
+    unless: Any = original
+    for name, records in noted.items():
+        noting = functools.wraps(noting)(twin.Noting(noting, _sites(twin), records, _refuse, 10))
+        call = functools.partial(lambda name, *_: called.append(name), name)
+        unless = functools.wraps(unless)(twin.Unless(unless, call, set()))
+    thing = _Thing()
+
+    assert noting(thing) == "original"
+    assert [ref() for records in noted.values() for ref, _ in records] == [thing, thing]
+    assert (noting.__name__, noting.__doc__) == ("original", "Say it.")
+    unless(thing, "")
+    assert called == ["second"]
