@@ -63,7 +63,11 @@ async def test_unrelated_requests_share_a_process_but_nothing_else(tmp_path: Pat
     assert "secret" not in json.dumps(seen)
     assert seen["tools"] == []
     assert seen["system"] != "first"
-    assert seen["env"] == {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": "", "CLAUDE_CODE_EXTRA_BODY": "{}"}
+    assert seen["env"] == {
+        "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "",
+        "CLAUDE_CODE_EXTRA_BODY": "{}",
+        "CLAUDE_CODE_DISABLE_THINKING": "",
+    }
 
 
 async def test_the_same_words_of_another_owner_are_not_continued(tmp_path: Path) -> None:
