@@ -42,7 +42,7 @@
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 8
+#define INTERFACE 9
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -1200,22 +1200,37 @@ instances(PyObject *module, PyObject *args)
 
 PyDoc_STRVAR(addresses_doc,
 "addresses(things, /)\n--\n\n"
-"Return the ids of what is iterated, without the audit event that each call of id() is.\n");
+"Return the ids of what is iterated, as bytes, without the audit event that each call of id() is.\n");
 
 static PyObject *
 addresses(PyObject *module, PyObject *things)
 {
-    PyObject *all = PySequence_Fast(things, "things must be iterable");
-    PyObject *found = all == NULL ? NULL : PyTuple_New(PySequence_Fast_GET_SIZE(all));
-    for (Py_ssize_t i = 0; found != NULL && i < PyTuple_GET_SIZE(found); i++) {
-        PyObject *address = PyLong_FromVoidPtr(PySequence_Fast_GET_ITEM(all, i));
-        if (address == NULL)
-            Py_CLEAR(found);
-        else
-            PyTuple_SET_ITEM(found, i, address);
+    PyObject *few[32], **found = few, *thing, *result = NULL;
+    Py_ssize_t count = 0, room = Py_ARRAY_LENGTH(few);
+    PyObject *iterator = PyObject_GetIter(things);
+    while (iterator != NULL && (thing = PyIter_Next(iterator)) != NULL) {
+        if (count == room) {
+            PyObject **more = PyMem_Realloc(found == few ? NULL : found, 2 * room * sizeof(*found));
+            if (more == NULL) {
+                Py_DECREF(thing);
+                PyErr_NoMemory();
+                break;
+            }
+            if (found == few)
+                memcpy(more, few, sizeof(few));
+            found = more;
+            room *= 2;
+        }
+        found[count++] = thing;
     }
-    Py_XDECREF(all);
-    return found;
+    if (iterator != NULL && !PyErr_Occurred())
+        result = PyBytes_FromStringAndSize((const char *)found, count * sizeof(*found));
+    while (count > 0) /* each has kept its address until here */
+        Py_DECREF(found[--count]);
+    if (found != few)
+        PyMem_Free(found);
+    Py_XDECREF(iterator);
+    return result;
 }
 
 /* Whether the object of a record is there, and its method says that it is not over; -1 with an

@@ -71,8 +71,8 @@ def pass_by(things: Iterable[object]) -> None:
             speedups.untrack(thing)
 
 
-def addresses(things: Iterable[object]) -> tuple[int, ...]:
-    """Return the ids of all: what to compare where a comparison may run anybody's code."""
+def addresses(things: Iterable[object]) -> object:
+    """Return what stands for the ids of all: to compare where that may run anybody's code."""
     return tuple(map(id, things))
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.engine.allowances import parse_allowance
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.kind_choice import choose_kinds
@@ -20,6 +19,7 @@ from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 from pytest_resource_hygiene.trackers.processes import ProcessTracker
 
 if TYPE_CHECKING:
+    from pytest_resource_hygiene.engine.allowances import Allowance
     from pytest_resource_hygiene.tracker import Tracker
 
 __all__ = [
@@ -164,12 +164,6 @@ def engine_settings(config: pytest.Config, trackers: list[Tracker]) -> EngineSet
         pytest.UsageError: says which setting, which value, and what is valid.
     """
     kinds = [*kind_names(), *(tracker.kind for tracker in trackers)]
-    try:
-        allowances = tuple(
-            parse_allowance(line, kinds, source) for line, source in value_of(config, "allow")
-        )
-    except SettingsError as error:
-        raise pytest.UsageError(str(error)) from None
     severity: dict[str, str] = {
         tracker.kind: "fail" for tracker in trackers if tracker.severity == "off"
     }
@@ -180,10 +174,22 @@ def engine_settings(config: pytest.Config, trackers: list[Tracker]) -> EngineSet
         strict=value_of(config, "strict"),
         restore=value_of(config, "restore"),
         max_listeners=value_of(config, "max-listeners"),
-        allowances=allowances,
+        allowances=_allowances(config, kinds),
         root=str(config.rootpath),
         scratch=lambda: _folder_of_tests(config),
     )
+
+
+def _allowances(config: pytest.Config, kinds: list[str]) -> tuple[Allowance, ...]:
+    lines = value_of(config, "allow")
+    if not lines:
+        return ()
+    from pytest_resource_hygiene.engine.allowances import parse_allowance  # few suites have any
+
+    try:
+        return tuple(parse_allowance(line, kinds, source) for line, source in lines)
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _folder_of_tests(config: pytest.Config) -> str:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from pytest_resource_hygiene.engine.allowances import Allowance
 from pytest_resource_hygiene.engine.fingerprint import relative
 from pytest_resource_hygiene.grace import VALID_GRACE, is_grace
 from pytest_resource_hygiene.pytest_plugin.options import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+    from pytest_resource_hygiene.engine.allowances import Allowance
 
 __all__ = ["ItemRules", "has_late_markers", "read_markers"]
 
@@ -63,14 +64,15 @@ def read_markers(
 
 def has_late_markers(item: pytest.Item, rules: ItemRules | None) -> bool:
     """Return whether the item has been given a marker of ours since its markers were read."""
-    return _count(item) > (rules.own if rules is not None else 0)
+    known = rules.own if rules is not None else 0
+    for mark in item.own_markers:  # in each test that has a marker of anybody's
+        if mark.name in _OURS:
+            known -= 1
+    return known < 0
 
 
 def _count(item: pytest.Item) -> int:
-    count = 0
-    for mark in item.own_markers:  # in each test that has a marker of anybody's
-        count += mark.name in _OURS
-    return count
+    return sum(mark.name in _OURS for mark in item.own_markers)
 
 
 class _Reader:
@@ -127,6 +129,8 @@ class _Reader:
         match, issue = mark.kwargs.get("match", ""), mark.kwargs.get("issue")
         if not isinstance(match, str):
             raise ValueError(f"match must be a glob, not {match!r}.")  # noqa: TRY004
+        from pytest_resource_hygiene.engine.allowances import Allowance  # few suites have any
+
         return Allowance(
             kinds=frozenset(mark.args),
             match=match,

@@ -11,8 +11,6 @@ import weakref
 from types import BuiltinFunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import is_a
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, ItemsView
 
@@ -122,9 +120,10 @@ class SignalCalls:
 
 def _refer(handler: Any) -> weakref.ref[Any] | None:
     """Return a reference to a handler that can be followed: no constant, nothing built in."""
-    if is_a(handler, (BuiltinFunctionType, int)):  # no question that a handler can answer itself
+    kind = type(handler)  # a question that a handler cannot answer itself
+    if kind is BuiltinFunctionType or issubclass(kind, int):
         return None
     try:
-        return weakref.WeakMethod(handler) if type(handler) is MethodType else weakref.ref(handler)
+        return weakref.WeakMethod(handler) if kind is MethodType else weakref.ref(handler)
     except TypeError:  # a callable without weak references
         return None
