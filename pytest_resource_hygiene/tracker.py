@@ -113,7 +113,7 @@ class Tracker:
         senses: False if the kind is not worth asking once a test; its reading is then asked for
             whenever another kind has changed, and it is listed at the end of the run.
         lists_anew: True if `list_resources` returns the same object again only where nothing has
-            changed, so that it need not be gone through.
+            changed, so that it need not be gone through; and makes nothing that is recorded.
         collectable: False if the garbage collector can never be what ends one.
         rank: in a group of things made by one call, the highest rank names the finding.
     """
@@ -125,7 +125,7 @@ class Tracker:
     removals: ClassVar[bool] = False
     senses: bool = True
     settles: ClassVar[bool] = True
-    lists_anew: ClassVar[bool] = False
+    lists_anew: bool = False
     collectable: ClassVar[bool] = True
     rank: ClassVar[int] = 0
 

@@ -157,9 +157,12 @@ class LeakChecker:
             self._window = self.recorder.window = outer
 
     def _look(self, window: Owner) -> None:
-        if not self.ledger.is_quiet():
+        if not self._is_quiet():
             self._make_room()
             self.look_at(self.ledger.changed, window)
+
+    def _is_quiet(self) -> bool:
+        return self.ledger.is_quiet() or self.ledger.is_as_listed()
 
     def look_at(self, shelves: Collection[Shelf], window: Owner) -> list[Entry]:
         """Bring shelves up to date; return what is new, each with its owner."""
@@ -200,7 +203,7 @@ class LeakChecker:
             everything: look at all kinds, whatever their readings say: at the end of a module.
         """
         # Asked in any case: what has changed since the last answer is listed below.
-        quiet = self.ledger.is_quiet()
+        quiet = self._is_quiet()
         if quiet and not everything and not owner.held and not owner.caught:
             self._end(owner)
             return []  # what follows is for those who changed something
@@ -226,7 +229,7 @@ class LeakChecker:
 
     def close_fixture(self, owner: Owner) -> list[Leak]:
         """End a wider fixture: what its teardown made is its own as well."""
-        if not self.ledger.is_quiet():
+        if not self._is_quiet():
             self._make_room()
             for entry in self.look_at(self.ledger.changed, owner):
                 if entry.owner is self.session:

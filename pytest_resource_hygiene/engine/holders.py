@@ -12,17 +12,14 @@ from contextvars import Context
 from types import FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_resource_hygiene.engine.kept_unseen import (
-    is_node_of_context,
-    kept_in_c,
-    variable_with,
-)
+from pytest_resource_hygiene.engine.context_variables import is_node_of_context, variable_with
 from pytest_resource_hygiene.engine.landmarks import (
     is_executor,
     is_listed_logger,
     is_runners,
     modules,
 )
+from pytest_resource_hygiene.engine.made_in_c import kept_in_c
 from pytest_resource_hygiene.model import Holder
 from pytest_resource_hygiene.objects import attributes_of, is_a, items_of, module_name, referents
 from pytest_resource_hygiene.system import System

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.engine.places import Places
 
-__all__ = ["MADE_IN_C", "SingletonsInC", "is_unseen"]
+__all__ = ["MADE_IN_C", "SingletonsInC", "is_unseen", "kept_in_c"]
 
 MADE_IN_C = frozenset({"fds", "sockets", "native_threads"})
 
@@ -33,6 +33,8 @@ _OWN = __name__.partition(".")[0]
 _SUFFIXES = tuple(EXTENSION_SUFFIXES)
 _PLAIN = frozenset({str, int, float, bytes, bool, dict, list, tuple, set, frozenset, type(None)})
 _PLAIN |= {FunctionType, BuiltinFunctionType, ModuleType}
+# Singletons that no global of Python's refers to, and the function that returns them, or None.
+_ACCESSORS = (("gevent._hub_local", "get_hub_if_exists"),)
 _WAYS_TO_END = ("close", "term", "terminate", "destroy", "shutdown", "stop", "release", "quit")
 
 
@@ -81,8 +83,6 @@ class SingletonsInC:
         self._of_setups[owner] = new
 
     def _iter_singletons(self) -> Iterator[tuple[Holder, Any]]:
-        from pytest_resource_hygiene.engine.kept_unseen import kept_in_c  # only when all is asked
-
         packages = self._packages_with_c()
         classes: set[int] = set()
         may_own = _OwnerClasses()
@@ -108,6 +108,21 @@ class SingletonsInC:
                 if not skipped and self._places.is_library_module(name):
                     found.add(top)
         return found
+
+
+def kept_in_c() -> Iterator[tuple[Holder, Any]]:
+    """Yield the singletons of this thread that libraries keep in variables of C."""
+    for module, function in _ACCESSORS:
+        found = _call(module, function)
+        if found is not None:
+            yield Holder(module, (f"module {module}", f"{module}.{function}()")), found
+
+
+def _call(module: str, function: str) -> Any:
+    try:
+        return getattr(sys.modules.get(module), function, lambda: None)()
+    except Exception:  # noqa: BLE001 - another release may want arguments
+        return None
 
 
 def is_unseen(entry: Entry) -> bool:

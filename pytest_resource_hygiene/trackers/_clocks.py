@@ -108,8 +108,9 @@ class Clocks:
 
     def forget(self) -> None:
         """Keep only who armed the clocks that still run."""
-        armed = {("clock", number) for number in _armed_clocks()}
-        self._armed = {key: how for key, how in self._armed.items() if key in armed}
+        if self._armed:
+            armed = {("clock", number) for number in _armed_clocks()}
+            self._armed = {key: how for key, how in self._armed.items() if key in armed}
 
     def creation(self, key: tuple[Any, ...], value: Any) -> Creation | None:
         """Return who armed a clock that was listed so."""

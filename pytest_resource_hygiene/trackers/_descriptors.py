@@ -10,7 +10,7 @@ import os
 import stat
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Openings
 from pytest_resource_hygiene.compiled import speedups
@@ -37,10 +37,15 @@ _Listing = tuple[dict["Hashable", int], dict["Hashable", int]]  # no sockets, an
 _UNAUDITED = ("pipe", "pipe2", "dup", "openpty", "eventfd", "memfd_create", "pidfd_open")
 
 
-class _Before(NamedTuple):
-    how_many: int | None
-    listed: _Listing
-    made: dict[int, tuple[Creation, int]]
+class _Before:
+    __slots__ = ("how_many", "listed", "made")
+
+    def __init__(
+        self, how_many: int | None, listed: _Listing, made: dict[int, tuple[Creation, int]]
+    ) -> None:
+        self.how_many = how_many
+        self.listed = listed
+        self.made = made
 
 
 class Descriptors:
@@ -263,6 +268,8 @@ class Descriptors:
                 files[*one[:4], target_of(fd)] = fd
                 has_anonymous = True
         self._found_open = [] if has_anonymous else found
+        if has_anonymous and (files, sockets) == self._listed:
+            return self._listed  # the very same, as its kinds promise
         self._listed_before, self._listed = self._listed, (files, sockets)
         self._fresh = None
         self._count_listed = self._directory.measure()

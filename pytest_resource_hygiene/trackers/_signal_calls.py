@@ -1,7 +1,8 @@
 """What `signal.signal` was called with, and where: for blame, and for chains of handlers.
 
-asyncio's runner calls it twice in each test, so a call is only put down; what it means is asked
-when a slot has changed.
+asyncio's runner sets a handler in each test and puts back the interpreter's own. So a call is only
+put down, and taken out again when the same function undoes it; what those that are left mean is
+asked when a slot has changed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ __all__ = ["Installed", "SignalCalls"]
 Installed = tuple["weakref.ref[Any]", "Site"]
 
 _MAX_CALLS = 1_000
-_WINDOW = 2  # of a `Site`
+_STACK, _WINDOW = 0, 2  # of a `Site`
+_UNDOES_NOTHING = object()
+
+# Number, reference to the handler, what has to be put back to undo it, and where.
+_Call = tuple[int, "weakref.ref[Any] | None", object, "Site"]
 
 
 class SignalCalls:
@@ -41,7 +46,7 @@ class SignalCalls:
         self.others = 0
         self._recorder = recorder
         self._often = often
-        self._calls: list[tuple[int, weakref.ref[Any] | None, Site]] = []
+        self._calls: list[_Call] = []
         self._last: dict[Hashable, Site] = {}
         self._installed: dict[int, list[Installed]] = {}
         recorder.wrap(signal, "signal", self._recording)
@@ -83,8 +88,13 @@ class SignalCalls:
             result = original(signalnum, handler)
             if signalnum not in often:
                 self.others += 1
-            self._calls.append((signalnum, _refer(handler), recorder.site(None, 1)))
-            if len(self._calls) > _MAX_CALLS:
+            calls, site = self._calls, recorder.site(None, 1)
+            if calls and _undoes(calls[-1], signalnum, handler, site):
+                calls.pop()
+                return result
+            before = result if _is_first(result) else _UNDOES_NOTHING
+            calls.append((signalnum, _refer(handler), before, site))
+            if len(calls) > _MAX_CALLS:
                 self._understand()
             return result
 
@@ -93,7 +103,7 @@ class SignalCalls:
     def _understand(self) -> None:
         """Go through the calls that were put down."""
         calls, self._calls = self._calls, []
-        for signalnum, reference, site in calls:
+        for signalnum, reference, _, site in calls:
             number = int(signalnum)
             self._last[number] = site
             handler = reference() if reference is not None else None
@@ -118,9 +128,23 @@ class SignalCalls:
         self._installed[number] = [*others, (reference, site)]
 
 
+def _undoes(call: _Call, signalnum: int, handler: object, site: Site) -> bool:
+    """Return whether a function puts back what it has found in its call before."""
+    if call[2] is not handler or call[0] != signalnum:
+        return False
+    then, now = call[3][_STACK], site[_STACK]
+    return bool(then and now) and then[0] is now[0]
+
+
+def _is_first(handler: Any) -> bool:
+    """Return whether a slot may hold it before anybody has set one: keeping it keeps nothing alive."""
+    # The type is a question that a handler cannot answer itself.
+    return handler is signal.default_int_handler or issubclass(type(handler), int)
+
+
 def _refer(handler: Any) -> weakref.ref[Any] | None:
     """Return a reference to a handler that can be followed: no constant, nothing built in."""
-    kind = type(handler)  # a question that a handler cannot answer itself
+    kind = type(handler)
     if kind is BuiltinFunctionType or issubclass(kind, int):
         return None
     try:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene import forks
 from pytest_resource_hygiene.compiled import speedups
@@ -40,11 +40,14 @@ if TYPE_CHECKING:
 _STARTS = ("os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen", "os.system")
 
 
-class Child(NamedTuple):
+class Child:
     """A child process: its id, and whether it was handed to us by a parent that ended."""
 
-    pid: int
-    orphan: bool
+    __slots__ = ("orphan", "pid")
+
+    def __init__(self, pid: int, orphan: bool) -> None:
+        self.pid = pid
+        self.orphan = orphan
 
 
 class ProcessTracker(Tracker):

@@ -42,7 +42,6 @@ class SocketTracker(Tracker):
 
     kind = "sockets"
     title = "open socket"
-    lists_anew = True
     rank = 20
 
     def __init__(self) -> None:
@@ -52,6 +51,7 @@ class SocketTracker(Tracker):
         self._asyncio: AsyncioTable | None = None
         self._recorder: Recorder | None = None
         self._by_psutil = not (Path("/proc/self/fd").is_dir() or Path("/dev/fd").is_dir())
+        self.lists_anew = not self._by_psutil
 
     def start(self, recorder: Recorder) -> None:
         """Share the table of descriptors with the kind `fds`."""

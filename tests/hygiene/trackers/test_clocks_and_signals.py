@@ -351,6 +351,58 @@ def test_a_handler_is_not_compared_with_the_method_before_it(
     assert [ref() for ref, _ in slots._known_calls().installed(usr1)][-1] is handler
 
 
+def _numbers(slots: SignalTracker) -> list[int]:
+    """The signals of the calls that are on record, but for that of the fixture."""
+    return [int(call[0]) for call in slots._known_calls()._calls[1:]]
+
+
+def test_a_function_that_undoes_its_call_leaves_no_record(slots: SignalTracker, usr1: int) -> None:
+    """The runner of asyncio does so in each test."""
+    calls = slots._known_calls()
+    pulse = calls._recorder.pulse
+    before = signal.signal(usr1, _of_module)
+    signal.signal(usr1, before)
+
+    assert not _numbers(slots)
+    assert calls._recorder.pulse != pulse
+    assert not calls.installed(usr1)
+
+
+@pytest.mark.parametrize("then", [_of_module, signal.SIG_IGN])
+def test_a_call_that_undoes_more_than_the_last_is_on_record(
+    slots: SignalTracker, usr1: int, then: Any
+) -> None:
+    """What it puts back is not what the last one has found."""
+    before = signal.signal(usr1, _of_module_too)
+    signal.signal(usr1, then)
+    signal.signal(usr1, before)
+
+    assert _numbers(slots) == [usr1] * 3
+    assert slots.creation(usr1, before) is not None
+
+
+def test_what_another_function_puts_back_is_on_record(slots: SignalTracker, usr1: int) -> None:
+    """It may do so for a moment only."""
+
+    def put_back() -> None:
+        signal.signal(usr1, before)
+
+    before = signal.signal(usr1, _of_module)
+    put_back()
+
+    assert _numbers(slots) == [usr1] * 2
+
+
+def test_a_call_for_another_signal_undoes_nothing(slots: SignalTracker, usr1: int) -> None:
+    """Both had the same handler before."""
+    before = signal.signal(usr1, _of_module)
+    assert signal.getsignal(signal.SIGURG) is before
+    signal.signal(signal.SIGURG, before)
+
+    assert _numbers(slots) == [usr1, signal.SIGURG]
+    assert slots.creation(usr1, _of_module) is not None
+
+
 def _named_handlers() -> Iterator[tuple[Any, str]]:
     def in_main(number: int, frame: Any) -> None: ...
     def nowhere(number: int, frame: Any) -> None: ...
@@ -391,21 +443,21 @@ def test_what_is_put_back_within_a_test_was_made_where_it_was_first_set(
 ) -> None:
     """In another test's window, whoever sets it again is the one to ask."""
 
-    def again() -> None:
-        signal.signal(usr1, _of_module)
+    def in_between() -> None:
+        former = signal.signal(usr1, signal.SIG_DFL)
+        signal.signal(usr1, former)
 
     signal.signal(usr1, _of_module)
-    signal.signal(usr1, signal.SIG_DFL)
-    again()
+    in_between()
     here = slots.creation(usr1, _of_module)
     assert here is not None
-    assert here.stack[0].co_name != "again"
+    assert here.stack[0].co_name != "in_between"
 
     recorder.window = object()
-    again()
+    in_between()
     there = slots.creation(usr1, _of_module)
     assert there is not None
-    assert there.stack[0].co_name == "again"
+    assert there.stack[0].co_name == "in_between"
 
 
 @linux_only

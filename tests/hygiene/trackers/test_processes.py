@@ -99,7 +99,7 @@ def test_the_child_of_a_fork_is_found_by_comparing(tracker: ProcessTracker) -> N
         creation = tracker.creation(key, child)
         after: Any = tracker.reading()
 
-    assert child == Child(pid, orphan=False)
+    assert (child.pid, child.orphan) == (pid, False)
     assert "test_the_child_of_a_fork_is_found_by_comparing" in _names(creation)
     assert after[0] > before[0]
     tracker.after_fork()  # a fork that made no event is nobody's
@@ -151,12 +151,12 @@ def test_a_child_that_the_kernel_leaves_out_of_its_list_is_not_lost(
     """The list is not reliable while children end; one left out came back as somebody's orphan."""
     whole = processes.children
     with subprocess.Popen(_CAT, stdin=subprocess.PIPE) as child:
-        before = _listed(tracker)[child.pid]
+        before = _listed(tracker)[child.pid][0]
         tracker.forget()
         monkeypatch.setattr(processes, "children", list)
-        assert _listed(tracker)[child.pid] == before
+        assert _listed(tracker)[child.pid][0] == before
         monkeypatch.setattr(processes, "children", whole)
-        assert _listed(tracker)[child.pid] == before
+        assert _listed(tracker)[child.pid][0] == before
         assert not before[1].orphan
     assert child.pid not in _listed(tracker)
 

@@ -85,14 +85,14 @@ def test_a_thread_is_known_by_what_it_runs(
 
 def test_a_raw_thread_is_held_by_the_object_whose_method_it_runs(tracker: ThreadTracker) -> None:
     """It has no object of its own; a plain thread is that object itself."""
-    raw = RawThread(7, [].append, None)
+    raw, unknown = RawThread(7, [].append, None), RawThread(7, None, None)
     thread = threading.Thread(target=print)
 
     assert tracker.anchor(0, raw) == []
-    assert tracker.anchor(0, raw._replace(function=None)) is None
+    assert tracker.anchor(0, unknown) is None
     assert tracker.anchor(0, thread) is thread
     assert tracker.describe(0, raw).summary == "raw thread running list.append"
-    assert tracker.describe(0, raw._replace(function=None)).target == "unknown target"
+    assert tracker.describe(0, unknown).target == "unknown target"
 
 
 def test_each_sort_of_thread_has_its_own_way_to_end(

@@ -1,39 +1,20 @@
-"""What a library keeps where no global of Python's leads to: in C, or in a context variable.
+"""What a library keeps in a context variable: no global of Python's leads to it.
 
 A thread-local needs nothing of this: the collector shows the dictionaries of all its threads.
 """
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.model import Holder
 from pytest_resource_hygiene.objects import is_a
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from contextvars import Context
 
-__all__ = ["is_node_of_context", "kept_in_c", "variable_with"]
-
-# Singletons that no global of Python's refers to, and the function that returns them, or None.
-_ACCESSORS = (("gevent._hub_local", "get_hub_if_exists"),)
-
-
-def kept_in_c() -> Iterator[tuple[Holder, Any]]:
-    """Yield the singletons of this thread that libraries keep in variables of C."""
-    for module, function in _ACCESSORS:
-        found = _call(module, function)
-        if found is not None:
-            yield Holder(module, (f"module {module}", f"{module}.{function}()")), found
-
-
-def _call(module: str, function: str) -> Any:
-    try:
-        return getattr(sys.modules.get(module), function, lambda: None)()
-    except Exception:  # noqa: BLE001 - another release may want arguments
-        return None
+__all__ = ["is_node_of_context", "variable_with"]
 
 
 def variable_with(
