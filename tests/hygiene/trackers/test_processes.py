@@ -157,7 +157,7 @@ def test_a_child_that_the_kernel_leaves_out_of_its_list_is_not_lost(
         assert _listed(tracker)[child.pid][0] == before
         monkeypatch.setattr(processes, "children", whole)
         assert _listed(tracker)[child.pid][0] == before
-        assert not before[1].orphan
+        assert not _listed(tracker)[child.pid][1].orphan
     assert child.pid not in _listed(tracker)
 
 
