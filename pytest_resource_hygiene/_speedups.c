@@ -51,6 +51,7 @@ typedef struct {
     PyObject *name; /* keeps `text` */
     const char *text;
     PyObject *handler;
+    unsigned char letters; /* of `text` */
 } Entry;
 
 /* One per process, as the hook itself. Changed and read with the lock of the main interpreter held:
@@ -87,12 +88,13 @@ call(PyObject *handler, PyObject *args)
 static int
 hook(const char *event, PyObject *args, void *unused)
 {
-    if (!may_begin[letters(event)])
+    unsigned char begins = letters(event);
+    if (!may_begin[begins])
         return 0;
     if (Py_IsFinalizing() || PyInterpreterState_Get() != interpreter)
         return 0;
     for (Py_ssize_t i = 0; i < entry_count; i++) {
-        if (strcmp(entries[i].text, event) == 0)
+        if (entries[i].letters == begins && strcmp(entries[i].text, event) == 0)
             return call(entries[i].handler, args);
     }
     return 0;
@@ -123,7 +125,7 @@ set_handlers(PyObject *module, PyObject *handlers)
         const char *text = PyUnicode_AsUTF8(name);
         if (text == NULL)
             return NULL;
-        fresh[count++] = (Entry){name, text, handler};
+        fresh[count++] = (Entry){name, text, handler, letters(text)};
     }
     /* From here on nothing fails, and nothing runs that could ask for the table. */
     memcpy(old, entries, sizeof(old));
@@ -132,7 +134,7 @@ set_handlers(PyObject *module, PyObject *handlers)
         Py_INCREF(fresh[i].name);
         Py_INCREF(fresh[i].handler);
         entries[i] = fresh[i];
-        may_begin[letters(fresh[i].text)] = 1;
+        may_begin[fresh[i].letters] = 1;
     }
     entry_count = count;
     interpreter = PyInterpreterState_Get();
@@ -746,7 +748,7 @@ PyDoc_STRVAR(noting_doc,
 
 /* As a function does: in a class it is a method. */
 static PyObject *
-noting_get(PyObject *self, PyObject *instance, PyObject *owner)
+as_method(PyObject *self, PyObject *instance, PyObject *owner)
 {
     return instance == NULL ? Py_NewRef(self) : PyMethod_New(self, instance);
 }
@@ -816,7 +818,7 @@ static PyType_Slot noting_slots[] = {
     {Py_tp_dealloc, noting_dealloc},
     {Py_tp_members, noting_members},
     {Py_tp_getset, wrapper_getset},
-    {Py_tp_descr_get, noting_get},
+    {Py_tp_descr_get, as_method},
     {0, NULL},
 };
 
@@ -914,7 +916,7 @@ static PyType_Slot unless_slots[] = {
     {Py_tp_dealloc, unless_dealloc},
     {Py_tp_members, unless_members},
     {Py_tp_getset, wrapper_getset},
-    {Py_tp_descr_get, noting_get},
+    {Py_tp_descr_get, as_method},
     {0, NULL},
 };
 

@@ -16,7 +16,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.model import Holder
-from pytest_resource_hygiene.objects import is_a, module_name
+from pytest_resource_hygiene.objects import attributes_of, is_a, module_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,10 @@ class SingletonsInC:
     def _packages_with_c(self) -> set[str]:
         found = set()
         for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None) if is_a(module, ModuleType) else None
+            # Not by the attribute: a lazy module is loaded when it is asked for any.
+            is_plain = type(module) is ModuleType  # nearly always, and the cheaper question
+            facts = vars(module) if is_plain else attributes_of(module)
+            file = facts.get("__file__")
             if isinstance(file, str) and file.endswith(_SUFFIXES):
                 top = name.partition(".")[0]
                 skipped = top == _OWN or top in sys.stdlib_module_names or top in found

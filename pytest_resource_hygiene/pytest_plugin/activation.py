@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -200,13 +200,10 @@ def _folder_of_tests(config: pytest.Config) -> str:
 
 def stop_files() -> list[str]:
     """Return the files at whose first frame a creation stack ends: the runner of tests."""
-    names = ("_pytest.python", "_pytest.fixtures", "_pytest.runner", "_pytest.unittest",
-             "_pytest.main", "_pytest.doctest")  # fmt: skip
-    found: list[Any] = [
-        module
-        for name, module in list(sys.modules.items())
-        if name in names or name.startswith("pluggy.")
-    ]
+    names = ["_pytest.python", "_pytest.fixtures", "_pytest.runner", "_pytest.unittest",
+             "_pytest.main", "_pytest.doctest"]  # fmt: skip
+    names += [name for name in list(sys.modules) if name.startswith("pluggy.")]
+    found = [sys.modules[name] for name in names if name in sys.modules]
     return [str(module.__file__) for module in found if getattr(module, "__file__", None)]
 
 

@@ -89,7 +89,7 @@ class SignalCalls:
             if signalnum not in often:
                 self.others += 1
             calls, site = self._calls, recorder.site(None, 1)
-            if calls and _undoes(calls[-1], signalnum, handler, site):
+            if calls and calls[-1][2] is handler and _undoes(calls[-1], signalnum, site):
                 calls.pop()
                 return result
             before = result if _is_first(result) else _UNDOES_NOTHING
@@ -128,12 +128,10 @@ class SignalCalls:
         self._installed[number] = [*others, (reference, site)]
 
 
-def _undoes(call: _Call, signalnum: int, handler: object, site: Site) -> bool:
-    """Return whether a function puts back what it has found in its call before."""
-    if call[2] is not handler or call[0] != signalnum:
-        return False
+def _undoes(call: _Call, signalnum: int, site: Site) -> bool:
+    """Return whether the function that has made a call before is now at work on the same signal."""
     then, now = call[3][_STACK], site[_STACK]
-    return bool(then and now) and then[0] is now[0]
+    return call[0] == signalnum and bool(then and now) and then[0] is now[0]
 
 
 def _is_first(handler: Any) -> bool:
