@@ -77,8 +77,14 @@ class FallbackStore:
 
     async def delete(self, session_id: str) -> bool:
         """Remove a session; False when there was none."""
-        was_below = await self._below.delete(session_id)
+        # Out of here first: else a sweep could hand it down after it was removed below.
         held = self._held.pop(session_id, None)
+        try:
+            was_below = await self._below.delete(session_id)
+        except BaseException:
+            if held is not None:
+                self._held.setdefault(session_id, held)
+            raise
         if held is not None and not was_below:
             self._on_removed(held)
         return was_below or held is not None
@@ -118,6 +124,9 @@ class FallbackStore:
 
     async def _hand_down(self) -> None:
         for session in tuple(self._held.values()):
+            if self._held.get(session.id) is not session:
+                # Deleted, or stored in a newer version, while another was handed down.
+                continue
             if self._clock() - session.last_used_at >= self._limits.ttl:
                 self._held.pop(session.id, None)
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,38 @@ class Disk(MemoryStore):
         if self.is_full:
             raise WrapperError("the session store failed: disk I/O error")
         await super().put(session)
+
+
+class SlowDisk(Disk):
+    """Takes and removes in the order asked for, as the thread of the file does, once let go."""
+
+    def __init__(self) -> None:
+        super().__init__(LIMITS)
+        self.is_running = asyncio.Event()
+        self.is_running.set()
+        self.order = asyncio.Lock()
+
+    async def put(self, session: Session) -> None:
+        async with self.order:
+            await self.is_running.wait()
+            await super().put(session)
+
+    async def delete(self, session_id: str) -> bool:
+        async with self.order:
+            await self.is_running.wait()
+            return await super().delete(session_id)
+
+
+async def holding(disk: SlowDisk, *sessions: Session) -> FallbackStore:
+    """A store that holds these, above a disk that has room again and stands still."""
+    store = FallbackStore(disk, LIMITS, lambda: 1000.0)
+    disk.is_full = True
+    for one in sessions:
+        with pytest.raises(NotStoredError):
+            await store.put(one)
+    disk.is_full = False
+    disk.is_running.clear()
+    return store
 
 
 def session(name: str, text: str, *, at: float = 1000.0) -> Session:
@@ -83,6 +116,48 @@ async def test_what_is_held_is_bounded_and_expires(caplog: pytest.LogCaptureFixt
     clock.now += 100
     await store.sweep(100)
     assert await store.get("e") is None
+
+
+@pytest.mark.anyio
+async def test_handing_down_overwrites_nothing_that_was_stored_meanwhile() -> None:
+    store = await holding(disk := SlowDisk(), session("a", "a"), session("b", "old"))
+    sweep = asyncio.ensure_future(store.sweep(100))
+    await asyncio.sleep(0)  # it waits for the disk with "a"
+    newer = session("b", "new")
+    put = asyncio.ensure_future(store.put(newer))
+    await asyncio.sleep(0)
+    disk.is_running.set()
+    await asyncio.gather(sweep, put)
+    assert await store.get("b") == newer
+
+
+@pytest.mark.anyio
+async def test_handing_down_brings_back_nothing_that_was_deleted_meanwhile() -> None:
+    store = await holding(disk := SlowDisk(), session("a", "a"), session("b", "b"))
+    sweep = asyncio.ensure_future(store.sweep(100))
+    await asyncio.sleep(0)
+    deletions = [asyncio.ensure_future(store.delete(name)) for name in "ba"]
+    await asyncio.sleep(0)
+    disk.is_running.set()
+    await asyncio.gather(sweep, *deletions)
+    assert [await store.get(name) for name in "ab"] == [None, None]
+    assert all([await one for one in deletions])
+
+
+@pytest.mark.anyio
+async def test_what_cannot_be_deleted_is_still_held() -> None:
+    class Broken(Disk):
+        async def delete(self, session_id: str) -> bool:
+            raise WrapperError(f"cannot delete {session_id}")
+
+    disk = Broken(LIMITS)
+    disk.is_full = True
+    store = FallbackStore(disk, LIMITS, lambda: 1000.0)
+    with pytest.raises(NotStoredError):
+        await store.put(one := session("a", "a"))
+    with pytest.raises(WrapperError, match="cannot delete a"):
+        await store.delete("a")
+    assert await store.get("a") is one
 
 
 def ask(http: httpx.Client, text: str, **more: Any) -> httpx.Response:
