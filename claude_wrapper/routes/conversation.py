@@ -67,6 +67,7 @@ class Conversation:
         self._turn = turn
         self._new = new
         self._session = session
+        self._last: TurnEnd | None = None
         self.end: TurnEnd | None = None
         self.is_stored = True
         self.meter: Callable[[TurnEvent | None], None] = lambda _event: None
@@ -96,14 +97,20 @@ class Conversation:
     async def next_event(self) -> TurnEvent | None:
         """The next event; before the last one is given out, the session has been saved.
 
+        Whoever is interrupted, by a heartbeat that is due, may ask again.
+
         Raises:
             WrapperError: The turn failed; the session is as it was.
         """
-        event = await self._turn.next_event()
-        self.meter(event)
+        event: TurnEvent | None = self._last
+        if event is None:
+            event = await self._turn.next_event()
+            self.meter(event)
         if isinstance(event, TurnEnd):
-            self.end = event
+            # The turn tells its end once, and a slow disk may take longer than the next heartbeat.
+            self._last = event
             await self._commit()
+            self.end = event
         return event
 
     def close(self) -> None:
