@@ -37,11 +37,19 @@ class SweepStats:
 
 
 class SessionTurn:
-    """The right to one turn on a session; `release` it in any case."""
+    """The right to one turn on a session; `release` it in any case.
+
+    Attributes:
+        session: As it is stored; before that was looked up an empty one of whoever asked.
+        is_open: It was looked up, so its owner is the one who asked.
+        is_deleted: It was deleted during the turn, so nothing of that is kept.
+        stop: Ends the turn.
+    """
 
     def __init__(self, service: SessionService, session: Session) -> None:
         self._service = service
         self.session = session
+        self.is_open = False
         self.stop: Callable[[], None] = lambda: None
         self.is_deleted = False
 
@@ -127,7 +135,7 @@ class SessionService:
             NotFoundError: Somebody else is using it.
         """
         current = self._lines.current(session_id)
-        if current is not None and current.session.owner != owner:
+        if current is not None and current.is_open and current.session.owner != owner:
             raise _unknown(session_id)
 
         def turn() -> SessionTurn:
@@ -148,6 +156,7 @@ class SessionService:
         if stored is not None and stored.owner != turn.session.owner:
             raise _unknown(turn.session.id)
         turn.session = stored or turn.session
+        turn.is_open = True
 
     async def get(self, session_id: str, owner: str) -> Session:
         """Look at a session.
@@ -166,16 +175,24 @@ class SessionService:
         Raises:
             NotFoundError: It is unknown, expired, or somebody else's.
         """
+        await self._check_owner(session_id, owner)
         turn = self._lines.current(session_id)
         if turn is not None and turn.session.owner == owner:
             turn.is_deleted = True
             turn.stop()
             gone = f"session {session_id!r} was deleted while this request waited for its turn"
             self._lines.send_away(session_id, ConflictError(gone))
-            await self.store.delete(session_id)
-            return
-        await self.get(session_id, owner)
         await self.store.delete(session_id)
+
+    async def _check_owner(self, session_id: str, owner: str) -> None:
+        turn = self._lines.current(session_id)
+        if turn is None or turn.session.owner != owner:
+            await self.get(session_id, owner)
+        elif not turn.is_open:
+            # Whoever asks has the line; whether the session is theirs is just being looked up.
+            stored = await self.store.get(session_id)
+            if stored is not None and stored.owner != owner:
+                raise _unknown(session_id)
 
     async def save(
         self, session: Session, messages: tuple[Message, ...], *, model: str, system: str
