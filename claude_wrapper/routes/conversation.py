@@ -192,17 +192,22 @@ async def _session_turn(
     watch.on_leave = place.cancel
     try:
         return await asyncio.wait_for(place, limit)
-    except TimeoutError:
-        raise RequestTimeoutError(
-            f"session {session_id!r} was busy with other turns for {limit:g} s; "
-            "ask for one after the other, or raise --request-timeout"
-        ) from None
-    except asyncio.CancelledError:
-        if watch.has_left:
+    except BaseException as error:
+        _give_back(place)
+        if isinstance(error, TimeoutError):
+            raise RequestTimeoutError(
+                f"session {session_id!r} was busy with other turns for {limit:g} s; "
+                "ask for one after the other, or raise --request-timeout"
+            ) from None
+        if isinstance(error, asyncio.CancelledError) and watch.has_left:
             raise ClientLeftError("the client left while it waited for its session") from None
-        if place.done() and not place.cancelled():
-            place.result().release()
         raise
+
+
+def _give_back(place: asyncio.Future[SessionTurn]) -> None:
+    """Free what came in the very moment in which the waiting was over."""
+    if place.done() and not place.cancelled() and place.exception() is None:
+        place.result().release()
 
 
 def _may_wait(services: Services, request: Request) -> bool:

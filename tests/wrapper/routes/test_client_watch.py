@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import time
 import weakref
-from typing import TYPE_CHECKING, Any, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pytest
 
+from claude_wrapper.errors import RequestTimeoutError
 from claude_wrapper.lifecycle import ResourceTracker
 from claude_wrapper.routes.client_watch import ClientWatch
+from claude_wrapper.routes.conversation import _session_turn
+from claude_wrapper.sessions import MemoryStore, SessionLimits
+from claude_wrapper.sessions.service import SessionService
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 pytestmark = pytest.mark.anyio
+
+LIMITS = SessionLimits(sessions=9, size=100_000, messages=100, ttl=100)
 
 
 class Client:
@@ -67,3 +76,31 @@ async def test_a_conversation_that_is_over_needs_no_garbage_collector() -> None:
     finally:
         gc.enable()
     assert tracker.list() == ()
+
+
+class Asked:
+    """Stands for a request."""
+
+    headers: ClassVar[dict[str, str]] = {}
+    state = SimpleNamespace(owner="")
+
+    async def receive(self) -> dict[str, str]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_session_that_is_free_in_the_moment_the_waiting_ends_is_not_lost() -> None:
+    sessions = SessionService(MemoryStore(LIMITS), LIMITS, tracker := ResourceTracker())
+    settings = SimpleNamespace(request_timeout=0.02, session_busy="wait")
+    services = cast("Any", SimpleNamespace(sessions=sessions, settings=settings))
+    before = await sessions.ask("s", "", may_wait=False)
+    watch = ClientWatch(cast("Any", Asked()), tracker)
+    waiting = asyncio.ensure_future(_session_turn(services, cast("Any", Asked()), "s", watch))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0.01, before.release)
+    # Both are due when the loop looks again, and happen in this order.
+    time.sleep(0.03)
+    with contextlib.suppress(RequestTimeoutError):
+        (await waiting).release()
+    watch.close()
+    assert await sessions.ask("s", "", may_wait=False)
