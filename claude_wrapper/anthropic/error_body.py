@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from claude_wrapper.errors import WrapperError
 
-__all__ = ["anthropic_error_body"]
+__all__ = ["NO_THREADS", "anthropic_error_body"]
+
+# Anthropic's clients send the whole conversation when they see this code.
+NO_THREADS = "thread_unsupported_request"
 
 TYPES = {
     400: "invalid_request_error",
@@ -29,8 +32,9 @@ TYPES = {
 def anthropic_error_body(error: WrapperError, request_id: str) -> dict[str, Any]:
     """The body of an error answer, or the data of an error event in a stream."""
     kind = TYPES.get(error.http_status, "api_error")
+    details = {"details": {"error_code": NO_THREADS}} if error.code == NO_THREADS else {}
     return {
         "type": "error",
-        "error": {"type": kind, "message": error.message},
+        "error": {"type": kind, "message": error.message, **details},
         "request_id": request_id,
     }

@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from claude_wrapper.anthropic.error_body import NO_THREADS
 from claude_wrapper.anthropic.schema import (
     AssistantTurn,
     ImageBlock,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from claude_wrapper.anthropic.schema import CountRequest, MessagesRequest, ToolChoice
 
-__all__ = ["messages_of", "system_of", "tools_of", "translate"]
+__all__ = ["messages_of", "refuse_threads", "system_of", "tools_of", "translate"]
 
 # Books, billing and caching: nothing in the answer depends on them.
 HARMLESS = frozenset(["metadata", "cache_control", "service_tier", "betas"])
@@ -54,6 +55,7 @@ def translate(request: MessagesRequest) -> ChatTurn:
         NotFoundError: The model's name is none of Claude's.
     """
     check_model(request.model)
+    refuse_threads(request)
     _refuse_what_changes_the_answer(request)
     body, schema = _body(request), _schema(request)
     placed = tuple(_placed(request))
@@ -68,6 +70,21 @@ def translate(request: MessagesRequest) -> ChatTurn:
         ignored=_ignored(request),
         places=tuple(place for place, _ in placed),
     )
+
+
+def refuse_threads(request: CountRequest) -> None:
+    """Refuse a request that leaves the history to the server, or means to from its next turn on.
+
+    Raises:
+        InvalidRequestError: With the code by which Anthropic's clients then send the history.
+    """
+    if (request.model_extra or {}).get("thread") is not None:
+        raise InvalidRequestError(
+            "thread: conversations are not held under the ids of messages here; send the whole "
+            "history, or name a session_id",
+            param="thread",
+            code=NO_THREADS,
+        )
 
 
 def system_of(request: CountRequest) -> str:

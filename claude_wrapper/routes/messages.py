@@ -10,7 +10,13 @@ from claude_wrapper.anthropic.error_body import anthropic_error_body
 from claude_wrapper.anthropic.estimate import estimate_tokens
 from claude_wrapper.anthropic.message import EventWriter, whole_message
 from claude_wrapper.anthropic.schema import parse_count_request, parse_messages_request
-from claude_wrapper.anthropic.translate import messages_of, system_of, tools_of, translate
+from claude_wrapper.anthropic.translate import (
+    messages_of,
+    refuse_threads,
+    system_of,
+    tools_of,
+    translate,
+)
 from claude_wrapper.routes.answer import answer_turn
 from claude_wrapper.routes.conversation import Conversation, read_json
 from claude_wrapper.wire.rules import check_model
@@ -80,5 +86,6 @@ async def count_tokens(request: Request) -> Response:
     """About how many tokens a request has; a header says that this is an estimate."""
     body = parse_count_request(await read_json(request))
     check_model(body.model)
+    refuse_threads(body)
     count = estimate_tokens(system_of(body), messages_of(body), tools_of(body))
     return JSONResponse({"input_tokens": count}, headers={ESTIMATED: "input_tokens"})

@@ -380,3 +380,37 @@ async def test_the_async_client_streams_many_at_once(server: RunningServer) -> N
                 return "".join([text async for text in stream.text_stream])
 
         assert await asyncio.gather(*map(one, range(12))) == [str(n) for n in range(12)]
+
+
+def test_the_clients_tool_runner_goes_on_without_threads(claude: anthropic.Anthropic) -> None:
+    @anthropic.beta_tool
+    def weather(city: str) -> str:
+        """Tell the weather.
+
+        Args:
+            city: Where.
+        """
+        return f"rain in {city}"
+
+    runner = claude.beta.messages.tool_runner(
+        model="sonnet", max_tokens=500, tools=[weather],
+        messages=[{"role": "user", "content": TWO_CALLS}],
+    )  # fmt: skip
+    assert runner.until_done().content[0].text == "results: rain in Oslo | rain in Rome"
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize(
+    "thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}]
+)
+def test_a_thread_is_refused_so_that_its_client_sends_the_history(
+    http: httpx.Client, path: str, thread: dict[str, str]
+) -> None:
+    messages = [{"role": "user", "content": "[[text:a]]"}]
+    body = {"model": "sonnet", "max_tokens": 9, "messages": messages}
+    reply = http.post(path, json={**body, "thread": thread})
+    assert reply.status_code == 400
+    error = reply.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert error["details"] == {"error_code": "thread_unsupported_request"}
+    assert http.post(path, json={**body, "thread": None}).status_code == 200
