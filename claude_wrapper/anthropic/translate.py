@@ -129,7 +129,7 @@ def tools_of(request: CountRequest) -> tuple[ToolSpec, ...]:
         if not tool.name or tool.input_schema is None:
             missing = "input_schema" if tool.name else "name"
             param = f"tools.{index}.{missing}"
-            raise InvalidRequestError(f"{param}: Field required", param=param)
+            raise InvalidRequestError(f"{param} is missing", param=param)
         specs.append(
             ToolSpec(
                 name=tool.name,

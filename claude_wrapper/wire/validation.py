@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from claude_wrapper.errors import InvalidRequestError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 __all__ = ["MOST_TOKENS", "Lenient", "validate"]
 
 # Far beyond every model, and still a number that every program along the way can hold.
 MOST_TOKENS = 2**31 - 1
+
+# Of what the client sent, in an error.
+SHOWN = 100
+WITHOUT_VALUE = frozenset(["missing", "union_tag_not_found"])
 
 
 class Lenient(BaseModel):
@@ -50,11 +59,43 @@ def _explain(error: ValidationError, document: dict[str, Any]) -> InvalidRequest
     ]
     # A variant whose type fits went further than those that wanted another one.
     path, best = max(found, key=lambda pair: (len(pair[0]), not pair[1]["type"].endswith("_type")))
-    messages = [best["msg"]]
+    path += _tag(best)
+    valid = [_valid(best)]
     if best["type"].endswith("_type"):
-        messages = list(dict.fromkeys(one["msg"] for where, one in found if where == path))
+        valid = list(dict.fromkeys(_valid(one) for where, one in found if where == path))
     param = ".".join(str(part) for part in path) or None
-    return InvalidRequestError(f"{param or 'the body'}: {', or: '.join(messages)}", param=param)
+    text = f"{param or 'the body'}{_given(best)}{', or '.join(valid)}"
+    return InvalidRequestError(text, param=param)
+
+
+def _tag(error: ErrorDetails) -> list[int | str]:
+    """The field that says of which kind an object is, where that is what is wrong."""
+    tag = error.get("ctx", {}).get("discriminator")
+    return [] if tag is None else [str(tag).strip("'")]
+
+
+def _given(error: ErrorDetails) -> str:
+    """What the field holds, where that is short and no object."""
+    given = error.get("ctx", {}).get("tag", error["input"])
+    if error["type"] in WITHOUT_VALUE:
+        return " "
+    if not isinstance(given, str | int | float):
+        return ": "
+    shown = repr(given) if isinstance(given, str) else json.dumps(given)
+    return f" is {shown[:SHOWN]}; "
+
+
+def _valid(error: ErrorDetails) -> str:
+    """What it must be, in the words of JSON and not of Python."""
+    if error["type"] == "union_tag_invalid":
+        return f"valid are {error['ctx']['expected_tags']}"
+    if error["type"] in {"model_type", "model_attributes_type", "dict_type"}:
+        return "must be an object"
+    if error["type"] in WITHOUT_VALUE:
+        return "is missing"
+    words = re.sub(r"^[A-Z][a-z]+ should\b", "must", error["msg"])
+    words = words.replace("a valid integer", "an integer").replace("a valid ", "a ")
+    return words.partition(" after validation")[0]
 
 
 def _real_path(

@@ -160,7 +160,7 @@ def test_an_answer_cut_at_the_limit_says_length(client: openai.OpenAI) -> None:
         pytest.param({"stream": "perhaps"}, "stream"),
         pytest.param(
             {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
-            "messages.0.content.0", id="audio",
+            "messages.0.content.0.type", id="audio",
         ),
     ],
 )  # fmt: skip

@@ -335,11 +335,11 @@ def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([], "input: Value should have at least 1 item"),
-        ("", "input: Value should have at least 1 item"),
-        (5, "input: Input should be a valid string, or: Input should be a valid list"),
-        ([5], "input.0: Input should be an object with one of the types message, function_call"),
-        ([{"type": "nope"}], "input.0: Input should be an object with one of the types message"),
+        ([], "input: must have at least 1 item"),
+        ("", "input is ''; must have at least 1 item"),
+        (5, "input is 5; must be a string, or must be a list"),
+        ([5], "input.0 is 5; must be an object with one of the types message, function_call"),
+        ([{"type": "nope"}], "input.0: must be an object with one of the types message"),
     ],
 )
 def test_the_error_is_that_of_the_variant_that_was_meant(

@@ -242,7 +242,7 @@ def test_a_failed_response_is_not_stored(client: openai.OpenAI) -> None:
         pytest.param({"input": [{"type": "item_reference", "id": "x"}]}, "input.0", id="item"),
         pytest.param(
             {"input": [{"role": "user", "content": [{"type": "input_file"}]}]},
-            "input.0.content.0", id="file",
+            "input.0.content.0.type", id="file",
         ),
         pytest.param(
             {"input": [{"role": "user", "content": [
