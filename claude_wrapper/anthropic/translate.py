@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from claude_wrapper.anthropic.error_body import NO_THREADS
@@ -193,7 +192,7 @@ def _part(block: TextBlock | ImageBlock, path: str) -> Part:
         return TextPart(text=block.text)
     if block.source.type == "url":
         return ImagePart(url=block.source.url)
-    data = re.sub(r"\s", "", block.source.data)
+    data = "".join(block.source.data.split())
     check_image(data, f"{path}.source.data")
     return ImagePart(media_type=block.source.media_type, data=data)
 
