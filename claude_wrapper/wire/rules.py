@@ -27,8 +27,8 @@ ALIASES = ("sonnet", "opus", "haiku", "default", "opusplan", "sonnet[1m]")
 MODEL = re.compile(r"claude-[A-Za-z0-9._:@/\[\]-]{1,200}")
 # They stand in headers and in paths, where anything else would become something else.
 SESSION_ID = re.compile(r"[!-.0-~]{1,200}")
-# It is the path of the figures over all sessions.
-RESERVED_SESSION = "stats"
+# The path of the figures over all sessions, and what clients and proxies take for folders.
+RESERVED_SESSIONS = frozenset(["stats", ".", ".."])
 
 
 def check_model(name: str) -> None:
@@ -52,10 +52,10 @@ def check_session_id(session_id: str, param: str) -> None:
     Raises:
         InvalidRequestError: `param` is where the id stood.
     """
-    if SESSION_ID.fullmatch(session_id) is None or session_id == RESERVED_SESSION:
+    if SESSION_ID.fullmatch(session_id) is None or session_id in RESERVED_SESSIONS:
         raise InvalidRequestError(
             f"{param} is {session_id[:100]!r}; valid are 1 to 200 visible ASCII characters without "
-            f"'/', and not {RESERVED_SESSION!r}",
+            "'/', and not 'stats', '.' or '..'",
             param=param,
         )
 
