@@ -159,7 +159,7 @@ def test_a_json_schema_gives_an_object(client: openai.OpenAI) -> None:
     [
         pytest.param({"messages": []}, "messages", id="no messages"),
         pytest.param({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
-        pytest.param({"messages": [{"role": "king", "content": "x"}]}, "messages.0", id="role"),
+        pytest.param({"messages": [{"role": "king", "content": "x"}]}, "messages.0.role", id="role"),
         pytest.param({"n": 2}, "n", id="two answers"),
         pytest.param({"temperature": 3}, "temperature", id="too hot"),
         pytest.param({"tool_choice": "required"}, "tool_choice", id="choice without tools"),
