@@ -189,7 +189,7 @@ def _read_run(folder: Path) -> RunRecord | None:
         )
         if is_running(server):
             return None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         # A folder without a readable run.json is a start that died half-way, or one that is
         # starting at this moment; the latter writes its file within moments, so look at its age.
         return (
@@ -208,16 +208,17 @@ def _is_old(folder: Path) -> bool:
 def _read_children(folder: Path) -> tuple[ChildRecord, ...]:
     living: dict[int, ChildRecord] = {}
     try:
-        lines = (folder / "children.jsonl").read_text(encoding="utf-8").splitlines()
+        # What was damaged is no reason to miss what was not.
+        text = (folder / "children.jsonl").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ()
-    for line in lines:
+    for line in text.splitlines():
         try:
             entry = json.loads(line)
             if entry.pop("event") == "started":
                 living[entry["pid"]] = ChildRecord(**entry)
             else:
                 living.pop(entry["pid"], None)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return tuple(living.values())

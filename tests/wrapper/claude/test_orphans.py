@@ -241,6 +241,28 @@ def test_a_torn_last_line_does_not_hide_the_others(tmp_path: Path) -> None:
         child.wait()
 
 
+@pytest.mark.parametrize(
+    "damage", [b"5\n", b"[]\n", b"null\n", b"\xff\xfe\n", b"\0\0\n", b'{"event": []}\n']
+)
+def test_a_damaged_ledger_keeps_no_server_from_starting(tmp_path: Path, damage: bytes) -> None:
+    """After a power failure files hold anything; what can still be read counts."""
+    ledger = open_ledger(tmp_path)
+    child = sleeper(ledger.run_id)
+    try:
+        (ledger.folder / "children.jsonl").write_bytes(damage)
+        ledger.add(child.pid)
+        disown(tmp_path, ledger.run_id)
+        [run] = abandoned_runs(tmp_path)
+        assert [record.pid for record in run.children] == [child.pid]
+        (ledger.folder / "run.json").write_bytes(damage)
+        os.utime(ledger.folder, (0, 0))
+        [run] = abandoned_runs(tmp_path)
+        assert run.run_id == ledger.run_id
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_the_ledger_of_a_server_that_runs_for_months_stays_short(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     ledger.add(os.getpid())
