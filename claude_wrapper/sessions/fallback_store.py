@@ -85,6 +85,8 @@ class FallbackStore:
             if held is not None:
                 self._held.setdefault(session_id, held)
             raise
+        # And once more: it may have been on its way down, and have come back.
+        held = self._held.pop(session_id, held)
         if held is not None and not was_below:
             self._on_removed(held)
         return was_below or held is not None

@@ -145,6 +145,21 @@ async def test_handing_down_brings_back_nothing_that_was_deleted_meanwhile() -> 
 
 
 @pytest.mark.anyio
+async def test_what_could_not_be_stored_while_it_was_deleted_is_gone() -> None:
+    store = await holding(disk := SlowDisk())
+    disk.is_full = True
+    put = asyncio.ensure_future(store.put(session("a", "a")))
+    await asyncio.sleep(0)
+    deletion = asyncio.ensure_future(store.delete("a"))
+    await asyncio.sleep(0)
+    disk.is_running.set()
+    with pytest.raises(NotStoredError):
+        await put
+    assert await deletion
+    assert await store.get("a") is None
+
+
+@pytest.mark.anyio
 async def test_what_cannot_be_deleted_is_still_held() -> None:
     class Broken(Disk):
         async def delete(self, session_id: str) -> bool:
