@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from claude_wrapper.claude.child_watch import children_watched_by_descriptor
 from claude_wrapper.claude.ledger import open_ledger
 from claude_wrapper.claude.locate import CliBinary, demo_cli, find_cli, read_version
 from claude_wrapper.claude.orphans import reap_orphans
+from claude_wrapper.claude.own_address import check_base_url
 from claude_wrapper.claude.subreaper import become_subreaper, retire_subreaper
 from claude_wrapper.closing import Closing
 from claude_wrapper.errors import SettingsError
@@ -115,12 +117,14 @@ class WrapperServer:
             binary = demo_cli() if self._demo else find_cli(settings.cli_path)
             listener = bind(settings)
             with contextlib.closing(listener):
+                self.port = listener.getsockname()[1]
+                if not self._demo:
+                    check_base_url(os.environ, settings.host, self.port)
                 services = await self._build(binary)
                 services.logs = logs
                 if self._is_subreaper:
                     services.table.adopt_orphans()
                 services.monitoring.auditor.accept(others)
-                self.port = listener.getsockname()[1]
                 record = self._record(services)
                 try:
                     _claim(record, settings)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from claude_wrapper import __version__
 from claude_wrapper.claude.locate import find_cli, read_version
+from claude_wrapper.claude.own_address import check_base_url
 from claude_wrapper.cli.typos import misspelt_variables
 from claude_wrapper.errors import CliMissingError, SettingsError
 from claude_wrapper.lifecycle.folders import private_state_folder
@@ -81,6 +82,7 @@ def credentials_kind(environ: Mapping[str, str]) -> str:
 def _settings() -> Finding:
     try:
         settings = load_settings()
+        check_base_url(os.environ, settings.host, settings.port)
     except SettingsError as error:
         return Finding(name="settings", ok=False, text=str(error))
     misspelt = misspelt_variables(os.environ)
