@@ -32,6 +32,7 @@ __all__ = ["NativeThread", "RawThread", "ThreadTable", "present_stack"]
 _LINUX = bool(sys.platform == "linux")
 _TASKS = "/proc/self/task"
 _START_UP = 50  # milliseconds in which a thread has certainly begun to run
+_MAX_IN_TURN = 8  # threads that start each other in turn
 
 
 # Plain classes: each named tuple takes a fifth of a millisecond at the start of every run.
@@ -108,7 +109,9 @@ class ThreadTable:
         self.starts += 1
         thread = attribute_of(args[0], "__self__")
         if is_a(thread, System.Thread):
-            self._recorder.threads[thread] = Creation(*self._recorder.site(None))
+            self._recorder.threads[thread] = _without_repetition(
+                Creation(*self._recorder.site(None))
+            )
         else:
             self._raw_starts.append(Creation(*self._recorder.site(args[0])))
 
@@ -186,6 +189,20 @@ class ThreadTable:
             key: RawThread(key[0], start.what, start._replace(certain=certain))
             for key, start in zip(keys, starts, strict=True)
         }
+
+
+def _without_repetition(start: Creation) -> Creation:
+    """Leave out the makers since a thread was last started so: they say nothing new.
+
+    A timer that sets itself again does it in a thread that the last one has started, and so on for
+    as long as the process runs. Each record would keep all before it.
+    """
+    maker, links = start.parent, 0
+    while maker is not None and maker.parent is not None and links < _MAX_IN_TURN:
+        if maker.stack == start.stack:
+            return start._replace(parent=maker.parent)
+        maker, links = maker.parent, links + 1
+    return start
 
 
 def _alive(starts: list[Creation]) -> list[Creation]:

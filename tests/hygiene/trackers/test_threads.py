@@ -113,3 +113,29 @@ def test_each_sort_of_thread_has_its_own_way_to_end(
     feeder = threading.Thread(target=print, name="QueueFeederThread")
     assert "queue.join_thread()" in str(_hint(tracker, feeder))
     assert "Event" in str(_hint(tracker, threading.Thread(target=print)))
+
+
+def test_a_timer_that_sets_itself_again_keeps_no_record_of_all_before(
+    tracker: ThreadTracker, recorder: Recorder, done: threading.Event
+) -> None:
+    """Each starts in the thread of the last; a heartbeat does so for as long as the process runs."""
+    timers: list[threading.Timer] = []
+
+    def ring() -> None:
+        timer = threading.Timer(0, ring if len(timers) < 100 else done.set)
+        timers.append(timer)
+        timer.start()
+
+    recorder.start()
+    ring()
+    assert done.wait(30)
+    for timer in timers:
+        timer.join()
+
+    makers = 0
+    creation = tracker.creation(0, timers[-1])
+    while creation is not None:
+        makers, first, creation = makers + 1, creation, creation.parent
+    assert 2 <= makers < 20
+    me = "test_a_timer_that_sets_itself_again_keeps_no_record_of_all_before"
+    assert me in [code.co_name for code in first.stack[::2]]
