@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import answer_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -79,20 +81,14 @@ def _all(shelf: Shelf) -> int:
 
 def _unfinished(shelf: Shelf) -> int:
     """Count tasks that are pending: one that has ended since leaves its entry until the next look."""
-    count = 0
-    for entry in shelf.entries.values():
-        done = getattr(entry.value, "done", None)
-        count += done is not None and not done()
-    return count
+    return sum(1 for entry in shelf.entries.values() if answer_of(entry.value, "done") is False)
 
 
 def _alive(shelf: Shelf) -> int:
-    return sum(1 for entry in shelf.entries.values() if _is_alive(entry.value))
-
-
-def _is_alive(thread: Any) -> bool:
-    ask = getattr(thread, "is_alive", None)
-    return ask is None or bool(ask())
+    """Count threads but those that have ended since; a raw thread has no way to say so."""
+    return sum(
+        1 for entry in shelf.entries.values() if answer_of(entry.value, "is_alive") is not False
+    )
 
 
 _COUNT_OF = {"tasks": _unfinished, "threads": _alive}

@@ -16,7 +16,7 @@ from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._clocks import REAL, Armed, Clocks, posix_timers
-from pytest_resource_hygiene.trackers._names import function_name
+from pytest_resource_hygiene.trackers._names import class_name, function_name
 from pytest_resource_hygiene.trackers._thread_table import ThreadTable
 
 if TYPE_CHECKING:
@@ -144,13 +144,7 @@ class TimerTracker(Tracker):
         if isinstance(key, tuple):
             return Clocks.describe(key, value)
         if isinstance(value, System.Timer):
-            target = function_name(value.function)
-            return Description(
-                summary=f"threading.Timer of {value.interval} s calling {target}",
-                target=target,
-                details={"interval": value.interval, "function": target, "thread": value.name},
-                hint="call cancel() and join() it",
-            )
+            return _describe_thread(value)
         target = function_name(attribute_of(value, "_callback"))
         return Description(
             summary=f"asyncio timer calling {target}",
@@ -170,6 +164,22 @@ class TimerTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object] | None:
         """Arm a clock that only runs while this process computes, for an hour."""
         return Armed.virtual()
+
+
+def _describe_thread(timer: Any) -> Description:
+    """Say when which function is called; a class derived from Python's own need have neither."""
+    function, interval = attribute_of(timer, "function"), attribute_of(timer, "interval", "?")
+    target = function_name(function) if function is not None else f"{class_name(timer)}.run"
+    return Description(
+        summary=f"threading.Timer of {interval} s calling {target}",
+        target=target,
+        details={
+            "interval": interval,
+            "function": target,
+            "thread": str(attribute_of(timer, "name", "?")),
+        },
+        hint="call cancel() and join() it",
+    )
 
 
 def make_tracker() -> Tracker:

@@ -258,7 +258,10 @@ def test_objects_that_answer_no_question_at_all_are_seen_like_any_other(project:
 
 
 def test_what_derives_from_pythons_own_and_raises_is_put_in_words(project: Project) -> None:
-    """A thread without a name, a loop and a task that tell nothing, an object that is a coroutine."""
+    """Threads without a name or an end, a timer without a time, a loop and a task that tell nothing.
+
+    And an object that is a coroutine.
+    """
     write_suite(
         project,
         """
@@ -266,6 +269,12 @@ def test_what_derives_from_pythons_own_and_raises_is_put_in_words(project: Proje
         def refuse(self, *_): raise RuntimeError("asked")
         class Nameless(threading.Thread):
             name = property(refuse, lambda self, name: None)
+            def run(self): STOP.wait()
+        class Endless(threading.Thread):
+            is_alive = refuse
+            def run(self): STOP.wait()
+        class Ticker(threading.Timer):
+            def __init__(self): threading.Thread.__init__(self, daemon=True)
             def run(self): STOP.wait()
         class Loop(asyncio.SelectorEventLoop):
             asked = False
@@ -286,6 +295,8 @@ def test_what_derives_from_pythons_own_and_raises_is_put_in_words(project: Proje
             async def main(): KEEP.append(make()); await asyncio.sleep(0)
             loop.run_until_complete(main())
         def test_thread(): Nameless(daemon=True).start()
+        def test_endless(): Endless(name="E", daemon=True).start()
+        def test_ticker(): Ticker().start()
         def test_loop(): KEEP.append(Loop()); KEEP[-1].asked = True
         def test_task(loop): run(loop, lambda: Task(asyncio.sleep(1000), loop=loop))
         def test_plain(loop): run(loop, lambda: loop.create_task(Plain()))
@@ -296,6 +307,8 @@ def test_what_derives_from_pythons_own_and_raises_is_put_in_words(project: Proje
 
     assert {one["nodeid"].partition("::test_")[2]: one["summary"] for one in run.failing} == {
         "thread": "thread '?' running test_it.Nameless.run, daemon",
+        "endless": "thread 'E' running test_it.Endless.run, daemon",
+        "ticker": "threading.Timer of ? s calling test_it.Ticker.run",
         "loop": "event loop Loop, not closed",
         "task": "task sleep, awaits asyncio.sleep",
         "plain": "task Plain",
