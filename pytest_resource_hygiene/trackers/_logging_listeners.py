@@ -157,7 +157,8 @@ class LoggingListeners:
             self._swept = self.events
             self._made = {key: made for key, made in list(self._made.items()) if made.is_live()}
         if self._born:
-            self._born = {key: born for key, born in list(self._born.items()) if born[0]()}
+            born = list(self._born.items())
+            self._born = {key: one for key, one in born if one[0]() is not None}
 
     def list_listeners(self) -> dict[Hashable, Listener]:
         """List by logger, class and position among those of that class."""

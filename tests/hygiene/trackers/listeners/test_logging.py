@@ -52,6 +52,22 @@ class TestLogging:
 
         assert not [made for made, _ in probe.tracker._logging._born.values() if made() is None]
 
+    def test_a_handler_that_has_nothing_is_not_gone(self, probe: Probe) -> None:
+        """A handler may be a collection, of records, say, and none of them be there yet."""
+
+        class Records(logging.Handler):
+            def __len__(self) -> int:
+                return 0
+
+        handler = Records()
+        probe.tracker.forget()
+        logging.getLogger(LOGGER).handlers.append(handler)
+
+        [(key, value)] = probe.added().items()
+        assert "test_a_handler_that_has_nothing_is_not_gone" in functions_of(
+            probe.tracker.creation(key, value)
+        )
+
     def test_root_handler_is_on_the_root_logger(self, probe: Probe) -> None:
         """The root logger has no name, and is called what it is."""
         handler = logging.NullHandler()
