@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
-from pytest_resource_hygiene.trackers._descriptors import Descriptors
+from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
     from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.recorder import Recorder
@@ -120,8 +120,7 @@ class UnclosedTracker(Tracker):
         name = re.search(_NAME, text)
         if number:
             for record in reversed(list(self._table.sockets)):
-                sock = record[4]()
-                if sock is not None and sock.fileno() == int(number[1]):
+                if fileno(record[4]()) == int(number[1]):
                     return Creation(*record)
             return self._known(int(number[1]), "")
         if name and name[1] is not None:
@@ -171,10 +170,6 @@ class UnclosedTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object] | None:
         """Prove nothing at start: a warning cannot be taken back."""
         return None
-
-    def iter_limits(self) -> Iterator[tuple[str, str, int, Creation | None]]:
-        """Count nothing."""
-        return iter(())
 
 
 def make_tracker() -> Tracker:

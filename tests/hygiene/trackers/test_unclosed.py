@@ -46,6 +46,11 @@ class _Socket:
         return self._number
 
 
+class _Refusing(_Socket):
+    def fileno(self) -> int:
+        raise RuntimeError
+
+
 def _filters() -> list[Any]:
     return list(warnings.filters)
 
@@ -108,7 +113,10 @@ def test_the_filter_stands_once_and_first(tracker: UnclosedTracker) -> None:
 def test_a_socket_is_charged_to_who_made_it(
     tracker: UnclosedTracker, table: Descriptors, recorder: Recorder
 ) -> None:
-    """Of several with a number in their time, the one that has it now; the dead are passed over."""
+    """Of several with a number in their time, the one that has it now; the dead are passed over.
+
+    So is one that refuses to say its number: this is asked within somebody's destructor.
+    """
 
     def opens(number: int, *, dies: bool) -> Any:
         made = _Socket(number)
@@ -118,14 +126,15 @@ def test_a_socket_is_charged_to_who_made_it(
     def this_one() -> Any:
         return opens(7, dies=False)
 
-    kept = [this_one(), opens(8, dies=False), opens(7, dies=True)]
+    kept = [this_one(), opens(8, dies=False), opens(7, dies=True), _Refusing(7)]
+    table.sockets.append(recorder.site(weakref.ref(kept[-1]), 0))
     _warn("unclosed <socket.socket fd=7, family=2>")
 
     (creation,) = _heard(tracker)
     assert creation is not None
     assert creation.certain
     assert "this_one" in {code.co_name for code in creation.stack[::2]}
-    assert len(kept) == 3
+    assert len(kept) == 4
 
 
 def test_a_file_is_charged_to_who_opened_it_and_not_to_who_shows_it(
