@@ -95,12 +95,11 @@ class Growth:
         if not new or not unseen:
             return
         key = ("in C", *new[0].path)
-        earlier = self._made.get(key, [])
-        grown = any(self._ledger.is_live(one) for one in earlier)
+        earlier = [one for one in self._made.get(key, ()) if self._ledger.is_live(one)]
         self._made[key] = [*earlier, *(one for group in unseen for one in group.entries)]
         for group in unseen:
             group.holder = new[0]
-            if grown:
+            if earlier:
                 group.why = "made again for a singleton of a C extension: it grows"
             else:
                 group.severity = "note"

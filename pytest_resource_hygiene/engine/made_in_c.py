@@ -79,8 +79,10 @@ class SingletonsInC:
         """Have what is asked of an owner inside be answered the same way once more."""
         new = self.new_of(owner)
         self._of_setups[owner] = new
-        yield
-        self._of_setups[owner] = new
+        try:
+            yield
+        finally:
+            self._of_setups[owner] = new
 
     def _iter_singletons(self) -> Iterator[tuple[Holder, Any]]:
         packages = self._packages_with_c()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib.machinery import EXTENSION_SUFFIXES
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -168,3 +169,16 @@ def test_what_came_in_a_setup_is_the_fixtures(package: ModuleType) -> None:
     assert _paths(singletons.new_of(other)) == ["fakeq.second"]
     assert _paths(singletons.new_of(fixture)) == ["fakeq.first"]
     assert singletons.new_of(fixture) == []
+
+
+def test_what_is_asked_on_trial_is_answered_again_also_if_that_failed(package: ModuleType) -> None:
+    """The owner is judged once more when the wait is over."""
+    singletons = SingletonsInC(Places())
+    test = Owner(OwnerInfo("test", "a", "function"))
+    vars(package)["first"] = Context()
+
+    with suppress(RuntimeError), singletons.keeping(test):
+        assert _paths(singletons.new_of(test)) == ["fakeq.first"]
+        raise RuntimeError
+
+    assert _paths(singletons.new_of(test)) == ["fakeq.first"]
