@@ -69,7 +69,8 @@ def _serving(
     suspects: Iterable[Entry], sockets: dict[Entry, Owner], ledger: Ledger
 ) -> Iterator[tuple[Entry, Owner]]:
     """Yield the threads, tasks and timers that have one of these sockets at hand."""
-    anchors = {id(anchor): entry for entry in sockets if (anchor := ledger.anchor_of(entry))}
+    found = {entry: ledger.anchor_of(entry) for entry in sockets}  # alive, so that ids stay theirs
+    anchors = {id(anchor): entry for entry, anchor in found.items() if anchor is not None}
     numbers = {entry.value: entry for entry in sockets}
     for entry in suspects:
         if entry.tracker.kind in _SERVING:

@@ -402,6 +402,29 @@ def test_a_connection_that_a_test_has_left_open_is_no_leak_of_the_server(project
     assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
 
 
+def test_the_servers_end_of_a_connection_need_not_be_true(project: Project) -> None:
+    """A class derived from Python's own may say that it has nothing, or refuse to."""
+    write_suite(
+        project,
+        SERVER + """
+        STOPS = True
+        class Odd(socket.socket):
+            def __len__(self): raise RuntimeError("asked")
+        def get_request(server):
+            sock, address = server.socket.accept()
+            return Odd(fileno=sock.detach()), address
+        http.server.ThreadingHTTPServer.get_request = get_request
+        def test_leaks(server): KEEP.append(ask(server))
+        def test_last(server): ask(server).close()
+        """,
+    )  # fmt: skip
+    run = project.run()
+
+    assert run.one()["nodeid"] == "test_it.py::test_leaks"
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+    assert run.code == 1, run.text
+
+
 def test_a_connection_left_open_excuses_nothing_else_of_the_server(project: Project) -> None:
     """Neither its own thread, which leads to all connections, nor what a request has left."""
     write_suite(
