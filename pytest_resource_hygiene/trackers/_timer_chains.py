@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["TimerChains"]
 
 _LOOP_CALLS = ("_run", "/asyncio/events.py")
+_MAX_CHAINS = 1_000  # of one loop, which may serve all tests: each record names one
 _LATER = object()  # what the record of a later link tells
 
 
 class TimerChains:
-    """Remembers the first link of each chain that was ever looked at."""
+    """Remembers the first link of each chain, but for those not looked at for long."""
 
     def __init__(self) -> None:
         """Know of none."""
@@ -42,9 +43,13 @@ class TimerChains:
         owner = attribute_of(callback, "__self__")
         chains = self._first.setdefault(loop, {})
         key = code, id(callback if owner is None else owner)
-        first = chains.get(key)
+        first = chains.pop(key, None)
         if first is None or not _is_set_by_itself(code, creation):
-            chains[key] = creation
+            first = creation
+        chains[key] = first  # the latest comes last
+        if len(chains) > _MAX_CHAINS:
+            del chains[next(iter(chains))]
+        if first is creation:
             return creation
         stack = creation.stack or first.stack
         begun_by = first.window
