@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.fingerprint import relative
 from pytest_resource_hygiene.model import OwnerInfo
+from pytest_resource_hygiene.objects import attribute_of
 from pytest_resource_hygiene.pytest_plugin.user_code import code_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def name_and_functions(fixturedef: pytest.FixtureDef[Any], request: Any) -> tupl
 
 
 def _is_empty(function: Any) -> bool:
-    return getattr(function, "__module__", "").startswith("unittest.")
+    """Return whether it is unittest's own, which does nothing."""
+    return str(attribute_of(function, "__module__")).startswith("unittest.")
 
 
 def function_fixtures(item: Any) -> Mapping[CodeType, OwnerInfo]:

@@ -344,6 +344,22 @@ def test_a_fixtures_value_that_refuses_to_be_gone_through_is_no_obstacle(project
     assert run.code == 1, run.text
 
 
+def test_a_setup_function_of_no_module_is_run(project: Project) -> None:
+    """As a function that was made of code and globals without a name."""
+    write_suite(
+        project,
+        """
+        def setup_module(): KEEP.append(socket.socket())
+        setup_module.__module__ = None
+        def test_it(): pass
+        """,
+    )
+    run = project.run(grace=0.05)
+
+    assert run.one()["owner"]["name"] == "setup_module"
+    assert run.outcomes == {"leaked": 1}, run.text
+
+
 def test_to_ask_whether_descriptors_are_left_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be heard: every test that follows would have to be looked at."""
     spare = SpareDescriptors()
