@@ -24,10 +24,16 @@ class SettingsError(HygieneError):
 
 
 class TrackerError(HygieneError):
-    """A tracker failed: the fault is in the tracker, never in the code under test."""
+    """A tracker failed: the fault is in the tracker, never in the code under test.
+
+    Attributes:
+        kind: that of the tracker.
+        action: what it was asked for, such as ``listing``.
+        cause: what it raised.
+    """
 
     def __init__(self, kind: str, action: str, cause: BaseException) -> None:
-        """Remember which tracker failed (kind), in which action, and why."""
+        """Remember which tracker failed, at what, and why."""
         self.kind = kind
         self.action = action
         self.cause = cause
@@ -35,7 +41,11 @@ class TrackerError(HygieneError):
 
 
 class LeaksFoundError(HygieneError, AssertionError):
-    """``no_leaks(action="raise")`` found something; see `leaks`."""
+    """``no_leaks(action="raise")`` found something.
+
+    Attributes:
+        leaks: what it found.
+    """
 
     def __init__(self, text: str, leaks: Sequence[Leak]) -> None:
         """Keep the rendered text and the leaks behind it."""

@@ -15,7 +15,29 @@ __all__ = ["Leak"]
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """One finding: what was left, where it was made, by whom, and how to close it."""
+    """One finding: what was left, where it was made, by whom, and how to close it.
+
+    Attributes:
+        kind: of the resource, e.g. ``threads``.
+        severity: ``fail``, ``note``, ``allowed``, or ``known`` from a baseline.
+        change: ``added``; ``replaced`` or ``removed`` for slots; ``exceeded`` for too many listeners.
+        count: how many resources of one making.
+        summary: the resource in one clause.
+        details: facts of the kind.
+        nodeid: the test at which it is reported; empty outside of tests.
+        made_during: the test during which it was made.
+        owner: who answers for it.
+        origin: the innermost line of the user's that made it; None if that is not known.
+        stack: of its making, innermost first, without our own frames.
+        held_by: a path of references to it, outermost first; empty if none was found.
+        present_stack: where a thread or task is now, outermost first, as printable lines.
+        waited_seconds: how long it was given to go.
+        hint: how to close it.
+        fingerprint: 16 hexadecimal digits, the same across runs, machines and shifted lines.
+        reason: why it is allowed, or known; None otherwise.
+        issue: where that is tracked; None if nobody has said so.
+        parts: what else the same call has made, in one clause each.
+    """
 
     kind: str
     severity: Severity

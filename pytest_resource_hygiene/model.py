@@ -14,7 +14,7 @@ Change = Literal["added", "replaced", "removed", "exceeded"]
 
 
 class Frame(NamedTuple):
-    """One line of a stack: a file as given by the interpreter, a line from 1, a function."""
+    """One line of a stack: a file as given by the interpreter, a line from 1, a function's name."""
 
     file: str
     line: int
@@ -28,8 +28,13 @@ class Frame(NamedTuple):
 class Origin(NamedTuple):
     """Where a resource was made.
 
-    ``source`` says how this is known: ``recorded`` when the moment of creation was seen,
-    ``inferred`` when the place was concluded afterwards.
+    Attributes:
+        file: relative to the project's folder, or as the interpreter gives it.
+        line: from 1.
+        function: its name.
+        source: ``recorded`` when the moment of creation was seen, ``inferred`` when the place was
+            concluded afterwards.
+        text: of that line, without the blanks around it; empty if it cannot be read.
     """
 
     file: str
@@ -49,14 +54,26 @@ class Origin(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """What keeps an object alive: the module whose global is the root, and the path from it."""
+    """What keeps an object alive.
+
+    Attributes:
+        module: the name of the module whose global is the root; empty for a running function.
+        path: from there to the object, in words, outermost first.
+    """
 
     module: str
     path: tuple[str, ...]
 
 
 class OwnerInfo(NamedTuple):
-    """Who has to answer for a resource, as reports show it."""
+    """Who has to answer for a resource, as reports show it.
+
+    Attributes:
+        type: what it is.
+        name: a node id, or the name of the fixture, module or session.
+        scope: as pytest calls it: ``function``, ``class``, ``module``, ``package``, ``session``.
+        location: file and line at which a fixture is defined; empty if that is not known.
+    """
 
     type: Literal["test", "fixture", "module", "session"]
     name: str

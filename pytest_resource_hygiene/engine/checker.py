@@ -51,6 +51,17 @@ class LeakChecker:
         places: sorts files into the user's, libraries' and tools'.
         recorder: one with which some of the trackers have been started already, if any.
         sleep: lets seconds pass.
+
+    Attributes:
+        fixtures: the wider fixtures that are alive, the first set up first.
+        session: the owner of what belongs to nobody else.
+        nodeid: the test that runs, or ran last.
+        blind_spots: kinds that cannot see everything here, each with the reason.
+        used_allowances: those that have matched something.
+        seconds: what all of this has cost so far, waiting included.
+        told: what was reported and is still there.
+        before_looking: called before anything is listed, for a host to make room for that.
+        ledger: every live resource; from `start` on.
     """
 
     def __init__(
@@ -80,7 +91,7 @@ class LeakChecker:
         self.blind_spots: list[tuple[str, str]] = []
         self.used_allowances: set[Allowance] = set()
         self.seconds = 0.0
-        self.before_looking: Callable[[], None] = _nothing  # for a host to make room for that
+        self.before_looking: Callable[[], None] = _nothing
         self._sleep = sleep
         self.told = Told()
         self._window: Owner = self.session

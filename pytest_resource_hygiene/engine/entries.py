@@ -1,4 +1,4 @@
-"""The ledger: every live resource, one entry each, and who owns it."""
+"""What the ledger is made of: an entry for each live resource, and a shelf for each kind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,21 @@ __all__ = ["Entry", "Shelf", "same"]
 
 
 class Entry:
-    """One resource, or one value of a slot."""
+    """One resource, or one value of a slot.
+
+    Attributes:
+        tracker: of its kind.
+        key: the identity that the tracker gave.
+        owner: who answers for it; None for what was there before anybody.
+        creation: how it was made, if that was seen.
+        change: how it differs from what was there.
+        previous: the entry that this one replaced, for slots.
+        made_during: the test that ran when it was first seen.
+        waited: seconds that it has been given to go.
+        by_collector: whether only the garbage collector ended it.
+        severity: overrides that of its kind; None if nothing does.
+        description: the words for it, once it was asked for them.
+    """
 
     __slots__ = (
         "_value", "by_collector", "change", "creation", "description", "key", "made_during",
@@ -80,7 +94,14 @@ class Entry:
 
 
 class Shelf:
-    """The entries of one kind, and the listing that they are of, where that tells anything."""
+    """The entries of one kind.
+
+    Attributes:
+        tracker: of the kind.
+        listed: the listing that they are of, where the tracker returns the same one again.
+        entries: by the keys that the tracker gave.
+        broken: whether the tracker has raised; it is not asked again.
+    """
 
     def __init__(self, tracker: Tracker) -> None:
         """Begin empty."""

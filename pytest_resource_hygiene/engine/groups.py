@@ -27,7 +27,16 @@ _NEAR = 2_000  # objects within which something counts as part of another
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """Suspects that belong together, the one that names them first."""
+    """Suspects that belong together.
+
+    Attributes:
+        entries: the one that names them first.
+        severity: ``fail`` or ``note``, as far as it is judged.
+        why: the reason for that, in words; empty if the kind says it all.
+        module: the file of the module during whose import they were made, if it was.
+        holder: who keeps them, if that was looked for and found.
+        site: files and functions of libraries that made them, the innermost first.
+    """
 
     entries: list[Entry]
     severity: str = "fail"

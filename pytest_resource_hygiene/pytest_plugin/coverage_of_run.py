@@ -34,7 +34,12 @@ _ENDED = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
 
 
 class RunCoverage:
-    """Listens to a run: in the process that reports, and in xdist's workers for the controller."""
+    """Listens to a run: in the process that reports, and in xdist's workers for the controller.
+
+    Attributes:
+        why_not_full: why the run was not full, in words; empty if it was.
+        trouble: why nothing at all can be concluded from it, in words; empty if something can.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         """Have seen nothing yet."""
