@@ -1,0 +1,117 @@
+"""The server's end of a connection that a test leaves open: a note, and no second leak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hygiene.plugin.suites import write_suite
+
+if TYPE_CHECKING:
+    from support.inner import Project
+
+
+SERVER = """
+        import http.client, http.server
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            def do_GET(self):
+                if self.path == "/keep": KEEP.append(open(__file__))
+                self.send_response(204); self.end_headers()
+            def log_message(self, *args): pass
+        @pytest.fixture(scope="module")
+        def server():
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            thread = threading.Thread(target=server.serve_forever, daemon=True); thread.start()
+            yield server.server_address
+            if STOPS: server.shutdown(); thread.join(); server.server_close()
+        def ask(server, path="/"):
+            client = http.client.HTTPConnection(*server)
+            client.request("GET", path); client.getresponse().read()
+            return client
+"""
+
+
+def test_a_connection_that_a_test_has_left_open_is_no_leak_of_the_server(project: Project) -> None:
+    """Its thread waits for the next request; neither the fixture nor the last test can help it."""
+    write_suite(
+        project,
+        SERVER + """
+        STOPS = True
+        def test_leaks(server): KEEP.append(ask(server))
+        @pytest.mark.allow_leak("sockets", reason="known")
+        def test_may_leak(server): KEEP.append(ask(server))
+        def test_last(server): ask(server).close()
+        """,
+    )  # fmt: skip
+    run = project.run()
+
+    assert run.one("test_leaks")["kind"] == "sockets"
+    (note,) = (one for one in run.findings if one["severity"] == "note")
+    assert (note["nodeid"], note["kind"]) == ("test_it.py::test_last", "threads")
+    assert "has left open" in note["details"]["why"]
+    assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
+
+
+def test_the_servers_end_of_a_connection_need_not_be_true(project: Project) -> None:
+    """A class derived from Python's own may say that it has nothing, or refuse to."""
+    write_suite(
+        project,
+        SERVER + """
+        STOPS = True
+        class Odd(socket.socket):
+            def __len__(self): raise RuntimeError("asked")
+        def get_request(server):
+            sock, address = server.socket.accept()
+            return Odd(fileno=sock.detach()), address
+        http.server.ThreadingHTTPServer.get_request = get_request
+        def test_leaks(server): KEEP.append(ask(server))
+        def test_last(server): ask(server).close()
+        """,
+    )  # fmt: skip
+    run = project.run()
+
+    assert run.one()["nodeid"] == "test_it.py::test_leaks"
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+    assert run.code == 1, run.text
+
+
+def test_a_connection_left_open_excuses_nothing_else_of_the_server(project: Project) -> None:
+    """Neither its own thread, which leads to all connections, nor what a request has left."""
+    write_suite(
+        project,
+        SERVER + """
+        STOPS = False
+        def test_leaks(server): KEEP.append(ask(server, "/keep"))
+        def test_last(server): ask(server).close()
+        """,
+    )  # fmt: skip
+    run = project.run()
+
+    assert run.one("test_leaks")["kind"] == "sockets"
+    left = {one["kind"] for one in run.failing if one["nodeid"].endswith("test_last")}
+    assert left == {"threads", "sockets", "fds"}
+
+
+def test_a_connection_left_open_is_no_leak_of_an_asyncio_server(project: Project) -> None:
+    """Its task waits for the next line."""
+    write_suite(
+        project,
+        """
+        import pytest_asyncio
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        @pytest_asyncio.fixture(scope="module", loop_scope="module")
+        async def server():
+            async def handle(reader, writer): await reader.read(); writer.close()
+            server = await asyncio.start_server(handle, "127.0.0.1", 0)
+            yield server.sockets[0].getsockname()
+            server.close()  # not wait_closed(): from 3.12.1 on that waits for the connections
+        async def test_leaks(server): KEEP.append(await asyncio.open_connection(*server))
+        async def test_last(server):
+            _, writer = await asyncio.open_connection(*server)
+            writer.close(); await writer.wait_closed()
+        """,
+    )
+    run = project.run(plugins=["asyncio"])
+
+    assert run.one()["nodeid"] == "test_it.py::test_leaks"
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text

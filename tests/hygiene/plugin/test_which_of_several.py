@@ -1,0 +1,149 @@
+"""Which of several lines has made what is left, where they have all made the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hygiene.plugin.suites import write_suite
+
+if TYPE_CHECKING:
+    from support.inner import Project, Run
+
+
+def _texts(project: Project, run: Run, name: str) -> list[str]:
+    """Return the source line of each failing finding of a test."""
+    lines = (project.path / "test_it.py").read_text().splitlines()
+    return [lines[one["origin"]["line"] - 1].strip() for one in run.of(name)]
+
+
+def test_a_loop_is_one_place(project: Project) -> None:
+    """Python 3.11 runs the calls of a loop at two instructions; it is one line, and one finding."""
+    write_suite(
+        project,
+        """
+        def test_it():
+            for _ in range(20):
+                KEEP.append(open("/dev/zero"))
+        """,
+    )
+    finding = project.run().one()
+
+    assert finding["count"] == 20
+    assert finding["origin"]["source"] == "recorded"
+
+
+def test_two_openings_of_one_file_have_a_line_each(project: Project) -> None:
+    """A fixture and its test that both leave the same file open are told apart."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture
+        def settings():
+            file = open("/dev/zero")
+            KEEP.append(file)
+        def test_it(settings):
+            KEEP.append(open("/dev/zero"))
+        """,
+    )
+    run = project.run()
+
+    found = {
+        one["owner"]["name"].partition("::")[2] or one["owner"]["name"]: one for one in run.failing
+    }
+    assert sorted(found) == ["settings", "test_it"]
+    assert _texts(project, run, "test_it") == [
+        'file = open("/dev/zero")', 'KEEP.append(open("/dev/zero"))',
+    ]  # fmt: skip
+
+
+def test_files_that_have_another_name_by_now_keep_their_line(project: Project) -> None:
+    """Renamed, opened through a link, by a folder's file, or without a name at all."""
+    write_suite(
+        project,
+        """
+        import tempfile
+        def test_renamed(tmp_path):
+            KEEP.append((tmp_path / "new").open("w"))
+            os.rename(tmp_path / "new", tmp_path / "old")
+        def test_renamed_number(tmp_path):
+            KEEP.append(os.open(tmp_path / "new", os.O_RDWR | os.O_CREAT))
+            os.rename(tmp_path / "new", tmp_path / "old")
+        def test_link(tmp_path):
+            (tmp_path / "link").symlink_to("/dev/zero")
+            KEEP.append((tmp_path / "link").open())
+        def test_folder():
+            KEEP.append(os.open(".", os.O_RDONLY))
+        def test_nameless():
+            KEEP.append(tempfile.TemporaryFile())
+        """,
+    )
+    run = project.run()
+
+    for name, line in {
+        "renamed": 'KEEP.append((tmp_path / "new").open("w"))',
+        "renamed_number": 'KEEP.append(os.open(tmp_path / "new", os.O_RDWR | os.O_CREAT))',
+        "link": 'KEEP.append((tmp_path / "link").open())',
+        "folder": 'KEEP.append(os.open(".", os.O_RDONLY))',
+        "nameless": "KEEP.append(tempfile.TemporaryFile())",
+    }.items():
+        assert _texts(project, run, f"test_{name}") == [line]
+
+
+def test_two_raw_threads_have_a_line_each(project: Project) -> None:
+    """Both wait in C, where nothing tells what they run; one that has ended does not count."""
+    write_suite(
+        project,
+        """
+        import _thread
+        def test_it():
+            first, second, done = (_thread.allocate_lock() for _ in range(3))
+            for lock in (first, second, done): lock.acquire()
+            KEEP.extend([first, second])
+            _thread.start_new_thread(lambda: done.release(), ())
+            done.acquire()
+            _thread.start_new_thread(first.acquire, ())
+            _thread.start_new_thread(second.acquire, ())
+        """,
+    )
+    run = project.run()
+
+    assert sorted(_texts(project, run, "test_it")) == [
+        "_thread.start_new_thread(first.acquire, ())",
+        "_thread.start_new_thread(second.acquire, ())",
+    ]
+
+
+def test_what_a_with_statement_opens_is_not_what_is_left(project: Project) -> None:
+    """The classic: ``mkstemp()`` returns a descriptor, and its file is opened again by its path."""
+    write_suite(
+        project,
+        """
+        import contextlib, pathlib, tempfile
+        def through(path):
+            with open(path, "w") as file: file.write("x")
+            with path.open() as file: return path.read_text()
+        def test_mkstemp(tmp_path):
+            fd, path = tempfile.mkstemp(dir=tmp_path)
+            through(pathlib.Path(path))
+        def test_same_mode(tmp_path):
+            KEEP.append(open(tmp_path / "file", "a"))
+            with contextlib.nullcontext(), open(tmp_path / "file", "a") as file: pass
+        def test_two(tmp_path):
+            KEEP.append(open(tmp_path / "file", "w"))
+            through(tmp_path / "file")
+            KEEP.append(open(tmp_path / "file", "r"))
+        def test_all_in_with(tmp_path):
+            def work():
+                with open(tmp_path / "file", "w"): yield
+            KEEP.append(work()); next(KEEP[-1])
+        """,
+    )
+    run = project.run()
+
+    assert _texts(project, run, "test_mkstemp") == ["fd, path = tempfile.mkstemp(dir=tmp_path)"]
+    assert _texts(project, run, "test_same_mode") == ['KEEP.append(open(tmp_path / "file", "a"))']
+    assert _texts(project, run, "test_two") == [
+        'KEEP.append(open(tmp_path / "file", "w"))', 'KEEP.append(open(tmp_path / "file", "r"))',
+    ]  # fmt: skip
+    assert _texts(project, run, "test_all_in_with") == ['with open(tmp_path / "file", "w"): yield']
+    assert run.one("test_mkstemp")["origin"]["source"] == "inferred", "another line opened it, too"
