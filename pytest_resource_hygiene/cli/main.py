@@ -33,6 +33,7 @@ exit status:
   1  leaks (or, with `run`, tests that fail)
   2  the command line, or a file that it names, cannot be used
   3  trouble of our own
+  130  interrupted with Ctrl-C
 
 examples:
   resource-hygiene run -- pytest tests -n 4
