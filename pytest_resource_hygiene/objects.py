@@ -31,6 +31,8 @@ __all__ = [
     "code_of",
     "collector_paused",
     "defined_in",
+    "file_of",
+    "globals_of",
     "instances_of",
     "is_a",
     "is_within",
@@ -46,6 +48,7 @@ _CHUNK = 20_000
 _get_bases = type.__dict__["__mro__"].__get__
 _get_namespace = type.__dict__["__dict__"].__get__
 _get_module = type.__dict__["__module__"].__get__
+_get_globals = vars(ModuleType)["__dict__"].__get__
 
 
 @contextmanager
@@ -133,6 +136,23 @@ def items_of(mapping: dict[Any, Any]) -> list[tuple[Any, Any]]:
     return list(dict.items(mapping))
 
 
+def globals_of(module: ModuleType) -> dict[str, Any]:
+    """Return the dictionary of a module, though it be one that is loaded when it is first asked.
+
+    `importlib.util.LazyLoader` makes such, and they stand in ``sys.modules``: to ask each for its
+    ``__dict__`` or ``__file__`` would import them all, whether or not they can be.
+    """
+    found: dict[str, Any] = _get_globals(module)
+    return found
+
+
+def file_of(module: object) -> str | None:
+    """Return the file that a module says it is from, or what stands in for a module; None if none."""
+    names = globals_of(module) if is_a(module, ModuleType) else attributes_of(module)  # type: ignore[arg-type]
+    file = names.get("__file__")
+    return file if isinstance(file, str) else None
+
+
 def defined_in(cls: type, name: str) -> Any:
     """Return what a class or the nearest of its bases defines by that name, bound to nothing.
 
@@ -195,7 +215,7 @@ def referents(obj: object) -> list[Any]:
     and dropping it frees it a second time, and the next collection never ends.
     """
     if is_a(obj, ModuleType):
-        return [object.__getattribute__(obj, "__dict__")]
+        return [globals_of(obj)]  # type: ignore[arg-type]
     return System.get_referents(obj)
 
 

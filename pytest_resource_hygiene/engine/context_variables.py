@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.model import Holder
-from pytest_resource_hygiene.objects import is_a
+from pytest_resource_hygiene.objects import globals_of, is_a
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ def variable_with(
     """
     variables = [variable for variable, held in context.items() if held is value]
     for name, module in modules:
-        for attribute, found in list(vars(module).items()):
+        for attribute, found in list(globals_of(module).items()):
             if any(found is one for one in variables) and counts(name):
                 return Holder(name, (f"module {name}", f"{name}.{attribute}"))
     return None

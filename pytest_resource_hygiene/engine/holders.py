@@ -21,7 +21,14 @@ from pytest_resource_hygiene.engine.landmarks import (
 )
 from pytest_resource_hygiene.engine.made_in_c import kept_in_c
 from pytest_resource_hygiene.model import Holder
-from pytest_resource_hygiene.objects import attributes_of, is_a, items_of, module_name, referents
+from pytest_resource_hygiene.objects import (
+    attributes_of,
+    globals_of,
+    is_a,
+    items_of,
+    module_name,
+    referents,
+)
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
@@ -59,7 +66,7 @@ def find_holder(target: Any, counts: Callable[[str], bool] = lambda module: True
     Returns:
         None if nothing but lists of everything refers to it, within the budget.
     """
-    names = {id(vars(module)): name for name, module in modules()}
+    names = {id(globals_of(module)): name for name, module in modules()}
     in_c = {id(obj): holder for holder, obj in kept_in_c()}
     level = [_Node(target, _label(target), None)]
     seen = {id(target), id(level)}
@@ -134,7 +141,7 @@ def has_seat(target: Any) -> bool:
     Such a seat holds one object: two that have seats are two singletons, and no growth. A list or
     a dict in the same place can grow.
     """
-    module_dicts = {id(vars(module)) for _, module in modules()}
+    module_dicts = {id(globals_of(module)) for _, module in modules()}
     for namespace in System.get_referrers(target):
         if not is_a(namespace, dict) or _only_lists(namespace, target):
             continue
@@ -150,7 +157,10 @@ def _is_modules_class(obj: Any) -> bool:
         return False
     found: Any = sys.modules.get(module_name(obj))
     for name in obj.__qualname__.split("."):
-        found = vars(found).get(name) if is_a(found, (ModuleType, type)) else None
+        if is_a(found, ModuleType):
+            found = globals_of(found).get(name)
+        else:
+            found = vars(found).get(name) if is_a(found, type) else None
     return found is obj
 
 

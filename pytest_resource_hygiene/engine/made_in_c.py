@@ -16,7 +16,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.model import Holder
-from pytest_resource_hygiene.objects import attributes_of, is_a, module_name
+from pytest_resource_hygiene.objects import file_of, globals_of, is_a, module_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,9 +89,9 @@ class SingletonsInC:
         classes: set[int] = set()
         may_own = _OwnerClasses()
         for name, module in list(sys.modules.items()):
-            if name.partition(".")[0] not in packages or not is_a(module, ModuleType):
+            if not is_a(module, ModuleType) or name.partition(".")[0] not in packages:
                 continue
-            for attribute, value in list(vars(module).items()):
+            for attribute, value in list(globals_of(module).items()):
                 if is_a(value, type):
                     if id(value) not in classes and _package_of(value) in packages:
                         classes.add(id(value))
@@ -103,10 +103,8 @@ class SingletonsInC:
     def _packages_with_c(self) -> set[str]:
         found = set()
         for name, module in list(sys.modules.items()):
-            # Not by the attribute: a lazy module is loaded when it is asked for any.
             is_plain = type(module) is ModuleType  # nearly always, and the cheaper question
-            facts = vars(module) if is_plain else attributes_of(module)
-            file = facts.get("__file__")
+            file = vars(module).get("__file__") if is_plain else file_of(module)
             if isinstance(file, str) and file.endswith(_SUFFIXES):
                 top = name.partition(".")[0]
                 skipped = top == _OWN or top in sys.stdlib_module_names or top in found
@@ -124,8 +122,11 @@ def kept_in_c() -> Iterator[tuple[Holder, Any]]:
 
 
 def _call(module: str, function: str) -> Any:
+    found = sys.modules.get(module)
+    if not is_a(found, ModuleType):
+        return None
     try:
-        return getattr(sys.modules.get(module), function, lambda: None)()
+        return globals_of(found).get(function, lambda: None)()  # type: ignore[arg-type]
     except Exception:  # noqa: BLE001 - another release may want arguments
         return None
 
@@ -171,5 +172,5 @@ def _may_own(cls: type) -> bool:
 
 
 def _is_written_in_c(cls: type) -> bool:
-    file = getattr(sys.modules.get(module_name(cls)), "__file__", None)
-    return isinstance(file, str) and file.endswith(_SUFFIXES)
+    file = file_of(sys.modules.get(module_name(cls)))
+    return file is not None and file.endswith(_SUFFIXES)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pytest_resource_hygiene.objects import file_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -101,8 +103,7 @@ class Places:
         top = name.partition(".")[0]
         if top in self._project_packages():
             return False
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None)
+        file = file_of(sys.modules.get(name))
         if file is None:
             return top in sys.stdlib_module_names
         return self.of(file) in {"library", "stdlib", "tool"}
@@ -114,8 +115,8 @@ class Places:
         """
         parts = module.split(".")
         for end in range(1, len(parts) + 1):
-            file = getattr(sys.modules.get(".".join(parts[:end])), "__file__", None)
-            if isinstance(file, str):
+            file = file_of(sys.modules.get(".".join(parts[:end])))
+            if file is not None:
                 folder, name = os.path.split(file)
                 prefix = f"{folder}/" if name.startswith("__init__.") else file
                 return any(one.startswith(prefix) for one in files)

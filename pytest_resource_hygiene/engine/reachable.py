@@ -20,7 +20,7 @@ from pytest_resource_hygiene.engine.landmarks import (
     is_runners,
     modules,
 )
-from pytest_resource_hygiene.objects import attributes_of, is_a, module_name, referents
+from pytest_resource_hygiene.objects import attributes_of, globals_of, is_a, module_name, referents
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -56,7 +56,7 @@ def reachable(
     found: set[int] = set()
     held = HeldNumbers(numbers)
     is_loop = LoopClasses()
-    module_dicts = {id(vars(module)) for _, module in modules()}
+    module_dicts = {id(globals_of(module)) for _, module in modules()}
     queue = deque(root for root in roots if root is not None and not _is_machinery(root))
     seen = {id(root) for root in queue}
     while queue and len(seen) < budget:

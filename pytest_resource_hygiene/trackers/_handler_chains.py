@@ -10,7 +10,7 @@ import sys
 from types import MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import is_a, referents
+from pytest_resource_hygiene.objects import globals_of, is_a, referents
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.audit import Site
@@ -64,7 +64,7 @@ def _reached(handler: Any, wanted: set[int]) -> set[int]:
     found: set[int] = set()
     seen = {id(handler)}
     modules: list[Any] = list(sys.modules.values())
-    module_dicts = {id(vars(module)) for module in modules if is_a(module, ModuleType)}
+    module_dicts = {id(globals_of(module)) for module in modules if is_a(module, ModuleType)}
     queue = [handler]
     while queue and len(seen) < _MAX_WALK and len(found) < len(wanted):
         obj = queue.pop()

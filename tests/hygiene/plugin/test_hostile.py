@@ -360,6 +360,42 @@ def test_a_setup_function_of_no_module_is_run(project: Project) -> None:
     assert run.outcomes == {"leaked": 1}, run.text
 
 
+def test_a_module_that_waits_to_be_used_is_not_loaded_to_be_looked_at(project: Project) -> None:
+    """Whether it can be loaded at all is its user's to find out."""
+    project.write("late.py", "raise ImportError('loaded')")
+    project.write(
+        "conftest.py",
+        """
+        import importlib.util, sys
+        def stand_in(name):
+            spec = importlib.util.find_spec(name)
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+            sys.modules[name] = module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        stand_in("late")
+        """,
+    )
+    write_suite(
+        project,
+        """
+        import sys
+        class First:
+            def __init__(self): self.before = signal.signal(signal.SIGUSR1, self.stop)
+            def stop(self, *args): pass
+        @pytest.fixture(scope="module")
+        def pool(): return []
+        def test_keeps(pool): pool.append(socket.socket())
+        def test_leaks(pool): KEEP.append(socket.socket())
+        def test_replaces(): First(); First()
+        def test_last(): assert type(sys.modules["late"]).__name__ == "_LazyModule"
+        """,
+    )
+    run = project.run(grace=0.05, env={"PYTHONPATH": str(project.path)})
+
+    assert run.outcomes == {"passed": 1, "leaked": 3}, run.text
+    assert run.code == 1, run.text
+
+
 def test_to_ask_whether_descriptors_are_left_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be heard: every test that follows would have to be looked at."""
     spare = SpareDescriptors()
