@@ -8,10 +8,10 @@ none of it.
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.reachable import reachable
+from pytest_resource_hygiene.objects import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,9 +83,7 @@ def _serving(
 
 def _locals(thread: Any) -> Iterator[Any]:
     """Yield what the functions have at hand that a thread runs; nothing for what is no thread."""
-    frame = None
-    with suppress(AttributeError):
-        frame = sys._current_frames().get(thread.ident)  # noqa: SLF001
+    frame = sys._current_frames().get(attribute_of(thread, "ident"))  # noqa: SLF001
     while frame is not None:
         yield from list(frame.f_locals.values())
         frame = frame.f_back

@@ -31,6 +31,7 @@ __all__ = ["NativeThread", "RawThread", "ThreadTable", "present_stack"]
 
 _LINUX = bool(sys.platform == "linux")
 _TASKS = "/proc/self/task"
+_native_id: Any = vars(System.Thread).get("native_id")  # whatever a derived class makes of it
 _START_UP = 50  # milliseconds in which a thread has certainly begun to run
 _MAX_IN_TURN = 8  # threads that start each other in turn
 
@@ -138,7 +139,7 @@ class ThreadTable:
         python: dict[Hashable, threading.Thread] = {
             IdentityKey(thread): thread for thread in known if thread is not main
         }
-        ids = {thread.native_id for thread in known} | {main.native_id}
+        ids = {_tid(thread) for thread in known} | {_tid(main)}
         # What was a Python thread a moment ago is ending: it has left `threading`, not the kernel.
         listed = _kernel_threads()
         strangers = self._keys(listed - ids - self._python_ids)
@@ -223,6 +224,11 @@ def _kernel_threads() -> set[int | None]:
     import psutil
 
     return {thread.id for thread in psutil.Process().threads()}
+
+
+def _tid(thread: threading.Thread) -> int | None:
+    found: int | None = _native_id.__get__(thread) if _native_id is not None else None
+    return found
 
 
 def _started(tid: int) -> int:

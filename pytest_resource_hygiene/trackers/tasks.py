@@ -61,7 +61,8 @@ class TaskTracker(Tracker):
 
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the coroutine's code."""
-        return getattr(value.get_coro(), "cr_code", None) if value is not None else None
+        code: CodeType | None = attribute_of(answer_of(value, "get_coro"), "cr_code")
+        return code
 
     def drain(self) -> Collection[Captured]:
         """Return the tasks that a runner was about to cancel."""
@@ -71,7 +72,8 @@ class TaskTracker(Tracker):
     def pause(self, keys: Collection[Hashable], seconds: float) -> bool:
         """Let the tasks' own loops run."""
         tasks = [task for key, task in self._asyncio().tasks().items() if key in keys]
-        return self._asyncio().run_loops({task.get_loop() for task in tasks}, seconds)
+        loops = {answer_of(task, "get_loop") for task in tasks} - {None}
+        return self._asyncio().run_loops(loops, seconds)
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say coroutine, what it awaits, and the state of its loop."""
@@ -102,7 +104,7 @@ class TaskTracker(Tracker):
         Not on a loop that another thread runs: its ``run_until_complete`` would raise there, and
         pytest would tell the next test of it.
         """
-        loop = value.get_loop() if value is not None else None
+        loop = answer_of(value, "get_loop")
         if loop is None or loop.is_closed() or self._asyncio().runs_elsewhere(loop):
             return False
         loop.call_soon_threadsafe(value.cancel)

@@ -272,6 +272,7 @@ def test_what_derives_from_pythons_own_and_raises_is_put_in_words(project: Proje
             def run(self): STOP.wait()
         class Endless(threading.Thread):
             is_alive = refuse
+            ident = native_id = property(refuse)
             def run(self): STOP.wait()
         class Ticker(threading.Timer):
             def __init__(self): threading.Thread.__init__(self, daemon=True)
@@ -282,7 +283,7 @@ def test_what_derives_from_pythons_own_and_raises_is_put_in_words(project: Proje
                 if self.asked: raise RuntimeError("asked")
                 return super().is_running()
         class Task(asyncio.Task):
-            get_name = __repr__ = refuse
+            get_name = get_coro = __repr__ = refuse
         class Plain(Coroutine):
             def __await__(self): yield
             def send(self, value): return None
@@ -310,7 +311,7 @@ def test_what_derives_from_pythons_own_and_raises_is_put_in_words(project: Proje
         "endless": "thread 'E' running test_it.Endless.run, daemon",
         "ticker": "threading.Timer of ? s calling test_it.Ticker.run",
         "loop": "event loop Loop, not closed",
-        "task": "task sleep, awaits asyncio.sleep",
+        "task": "task NoneType",
         "plain": "task Plain",
     }, run.text
     assert run.code == 1, run.text
