@@ -9,28 +9,31 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import MethodType
 
 __all__ = ["after_in_child", "after_in_parent"]
 
 
 class _Listeners:
-    """Bound methods, for as long as their objects live."""
+    """Objects, each with the name of its method, for as long as they live.
+
+    No `weakref.WeakMethod`, which complains on standard error if its object outlives it, as when the
+    interpreter ends.
+    """
 
     def __init__(self) -> None:
-        self._methods: set[weakref.WeakMethod[Callable[[], None]]] = set()
+        self._methods: weakref.WeakKeyDictionary[object, str] = weakref.WeakKeyDictionary()
 
-    def add(self, method: Callable[[], None]) -> None:
-        self._methods.add(weakref.WeakMethod(method, self._methods.discard))
+    def add(self, method: MethodType) -> None:
+        self._methods[method.__self__] = method.__name__
 
     def call(self) -> None:
-        for reference in list(self._methods):
-            method = reference()
-            if method is not None:
-                method()
+        for listener, name in list(self._methods.items()):
+            getattr(listener, name)()
 
 
 _in_child = _Listeners()
@@ -40,10 +43,10 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 def after_in_child(method: Callable[[], None]) -> None:
-    """Call a bound method in each child that is forked, while its object lives."""
-    _in_child.add(method)
+    """Call a bound method in each child that is forked, while its object lives; one for each object."""
+    _in_child.add(cast("MethodType", method))
 
 
 def after_in_parent(method: Callable[[], None]) -> None:
-    """Call a bound method in this process after each fork, while its object lives."""
-    _in_parent.add(method)
+    """Call a bound method in this process after each fork, while its object lives; one for each."""
+    _in_parent.add(cast("MethodType", method))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -74,3 +76,14 @@ def test_checks_leave_nothing_that_listens() -> None:
     gc.collect()
 
     assert (len(forks._in_child._methods), len(forks._in_parent._methods)) == before
+
+
+def test_the_end_of_the_interpreter_is_silent() -> None:
+    """Whatever of a check is still held then, and in whatever order things go."""
+    code = (
+        "from pytest_resource_hygiene import snapshot\n"
+        "before = snapshot(['processes']); trackers = before._checker.trackers; before.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == done.stderr == ""
