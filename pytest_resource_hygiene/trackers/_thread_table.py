@@ -11,6 +11,7 @@ from __future__ import annotations
 import _thread
 import sys
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import attribute_of, code_of, is_a
@@ -21,7 +22,7 @@ from pytest_resource_hygiene.tracker import IdentityKey
 from pytest_resource_hygiene.trackers._proc import LINKS, ProcFolder, start_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
     from types import CodeType, FrameType
 
     from pytest_resource_hygiene.recorder import Recorder
@@ -32,6 +33,7 @@ __all__ = ["NativeThread", "RawThread", "ThreadTable", "present_stack"]
 _LINUX = bool(sys.platform == "linux")
 _TASKS = "/proc/self/task"
 _native_id: Any = vars(System.Thread).get("native_id")  # whatever a derived class makes of it
+_MAX_STARTS = 10_000  # where nobody asks for hours: a snapshot in a server
 _START_UP = 50  # milliseconds in which a thread has certainly begun to run
 _MAX_IN_TURN = 8  # threads that start each other in turn
 
@@ -81,7 +83,7 @@ class ThreadTable:
         """Hook the recorder; one instance serves all kinds, through `Recorder.service`."""
         self.starts = 0
         self._recorder = recorder
-        self._raw_starts: list[Creation] = []
+        self._raw_starts: deque[Creation] = deque(maxlen=_MAX_STARTS)
         self._raw: dict[Hashable, RawThread] = {}
         self._native: set[tuple[int, int]] = set()
         self._python_ids: set[int | None] = set()
@@ -180,7 +182,7 @@ class ThreadTable:
 
     def _started_raw(self, keys: list[tuple[int, int]]) -> dict[Hashable, RawThread]:
         """Find the start of each raw thread: if as many may be alive as are, in their order."""
-        starts = _alive(self._raw_starts) or self._raw_starts
+        starts = _alive(self._raw_starts) or list(self._raw_starts)
         if not starts:
             return {key: RawThread(key[0], None, None) for key in keys}
         certain = are_one_place([start.stack for start in starts])
@@ -206,7 +208,7 @@ def _without_repetition(start: Creation) -> Creation:
     return start
 
 
-def _alive(starts: list[Creation]) -> list[Creation]:
+def _alive(starts: Iterable[Creation]) -> list[Creation]:
     """Leave out the starts whose function, if it is Python's, runs in no thread any more."""
     running: set[CodeType] = set()
     for frame in sys._current_frames().values():  # noqa: SLF001

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
 
+_MAX_TAKEN_OUT = 100  # what is put in again comes soon; all that is kept here is kept alive
+
+
 class ExitTracker(Tracker):
     """Callbacks by registration."""
 
@@ -52,7 +55,9 @@ class ExitTracker(Tracker):
             result = original(func, *args, **kwargs)
             assert self._recorder is not None
             self._serial += 1
-            again = next((one for one in self._taken_out.items() if one[1][0] == func), None)
+            again = next(
+                (one for one in self._taken_out.items() if _is_same(one[1][0], func)), None
+            )
             if again is None:
                 self._registered[self._serial] = func, self._recorder.creation(None)
             else:  # moved to the end, as `multiprocessing.get_logger` does with its own
@@ -65,8 +70,10 @@ class ExitTracker(Tracker):
         def unregister(func: Any, /) -> None:
             original(func)
             for key, (known, _) in list(self._registered.items()):
-                if known == func:  # as atexit itself compares
+                if _is_same(known, func):
                     self._taken_out[key] = self._registered.pop(key)
+            while len(self._taken_out) > _MAX_TAKEN_OUT:
+                del self._taken_out[next(iter(self._taken_out))]
             assert self._recorder is not None
             self._recorder.stir()
 
@@ -149,6 +156,14 @@ class ExitTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object]:
         """Register a callback."""
         return _Registered()
+
+
+def _is_same(known: Any, func: Any) -> bool:
+    """Compare as `atexit` itself does; what refuses to be compared is another."""
+    try:
+        return bool(known == func)
+    except Exception:  # noqa: BLE001 - the user's ``__eq__`` may do anything
+        return False
 
 
 class _Registered:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene import forks
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
+_MAX_STARTS = 10_000  # where nobody asks for hours: a snapshot in a server
 _STARTS = ("os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen", "os.system")
 
 
@@ -67,7 +69,7 @@ class ProcessTracker(Tracker):
         self._events = 0
         self._has_children = True
         self._made: dict[int, Creation] = {}
-        self._forks: list[Creation] = []  # those whose process ids are not known
+        self._forks: deque[Creation] = deque(maxlen=_MAX_STARTS)  # whose process ids are not known
         self._before_fork: frozenset[int] = frozenset()
         self._own: set[tuple[int, int]] = set()
         self._listed: set[tuple[int, int]] = set()
@@ -130,7 +132,10 @@ class ProcessTracker(Tracker):
     def _note_pid(self, pid: int, creation: Creation) -> None:
         self._events += 1
         self._has_children = True
+        self._made.pop(pid, None)  # to come last
         self._made[pid] = creation
+        if len(self._made) > _MAX_STARTS:
+            del self._made[next(iter(self._made))]
 
     def reading(self) -> object:
         """Return forks seen, and whether there is any child, running or ended."""

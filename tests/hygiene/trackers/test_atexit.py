@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,3 +102,48 @@ def test_a_callback_of_the_runner_is_its_own(tracker: ExitTracker, recorder: Rec
 
     assert tracker.is_ours(key, value)
     assert not tracker.is_ours(key, 11)
+
+
+def test_of_what_was_taken_out_the_latest_is_kept(tracker: ExitTracker) -> None:
+    """Each is kept alive for it; a server may register one for each connection, and take it out."""
+
+    class Connection:
+        def end(self) -> None: ...
+
+    first = Connection()
+    alive = weakref.ref(first)
+    atexit.register(first.end)
+    atexit.unregister(first.end)
+    del first
+    for _ in range(200):
+        other = Connection()
+        atexit.register(other.end)
+        atexit.unregister(other.end)
+
+    assert alive() is None
+    atexit.register(other.end)
+    atexit.unregister(other.end)
+    assert len(tracker._taken_out) <= 100
+
+
+def test_a_callback_that_refuses_to_be_compared_is_registered_all_the_same(
+    tracker: ExitTracker,
+) -> None:
+    class Odd:
+        def __call__(self) -> None: ...
+
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError
+
+        __hash__ = None  # type: ignore[assignment]
+
+    atexit.register(_one)
+    atexit.unregister(_one)
+    odd = Odd()
+    atexit.register(odd)
+    try:
+        assert [value[0] is odd for value in tracker.list_resources(Moment()).values()] == [True]
+    finally:
+        tracker._registered.clear()
+        Odd.__eq__ = object.__eq__  # type: ignore[method-assign]
+        atexit.unregister(odd)

@@ -145,6 +145,19 @@ def test_forgetting_drops_what_was_recorded(
     assert tracker.probes()
 
 
+def test_of_thousands_of_starts_the_latest_are_kept(
+    tracker: ProcessTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot in a server may not be looked at for months."""
+    monkeypatch.setattr(processes, "_MAX_STARTS", 50)
+    creation = Recorder().creation(None)
+    for pid in (1, *range(2, 50), 1, *range(50, 99)):
+        tracker._note_pid(pid, creation)
+
+    assert len(tracker._made) == 50
+    assert {1, 98} <= tracker._made.keys()
+
+
 def test_a_child_that_the_kernel_leaves_out_of_its_list_is_not_lost(
     tracker: ProcessTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

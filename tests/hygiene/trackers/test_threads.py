@@ -139,3 +139,12 @@ def test_a_timer_that_sets_itself_again_keeps_no_record_of_all_before(
     assert 2 <= makers < 20
     me = "test_a_timer_that_sets_itself_again_keeps_no_record_of_all_before"
     assert me in [code.co_name for code in first.stack[::2]]
+
+
+def test_of_thousands_of_raw_starts_the_latest_are_kept(tracker: ThreadTracker) -> None:
+    """A snapshot in a server may not be looked at for months."""
+    table = tracker._threads()
+    for _ in range(10_100):
+        table._note_start((print, ()))
+
+    assert len(table._raw_starts) == 10_000
