@@ -69,7 +69,7 @@ def finding_rows(
         *_now(finding, root, verbose),
         ("waited", _waited(finding)),
         ("why", str(finding["details"].get("why", ""))),
-        ("allowed", _reason(finding)),
+        ("known" if finding["severity"] == "known" else "allowed", _reason(finding)),
         ("fix", finding["hint"]),
         *_stack(finding, root, verbose),
     ]
