@@ -8,10 +8,10 @@ to go, is judged (`judgement`), and comes back as findings. Whatever was found j
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.canary import blind_spots
 from pytest_resource_hygiene.engine.ledger import Ledger
@@ -31,6 +31,7 @@ from pytest_resource_hygiene.tracker import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from contextvars import Token
 
     from pytest_resource_hygiene.engine.allowances import Allowance
     from pytest_resource_hygiene.engine.entries import Entry, Shelf
@@ -96,6 +97,7 @@ class LeakChecker:
         self.told = Told()
         self._window: Owner = self.session
         self._main_ident = threading.main_thread().ident
+        self._token: Token[Any] | None = None
         self.nodeid = ""
 
     def start(self, *, canary: bool = True) -> None:
@@ -107,6 +109,7 @@ class LeakChecker:
                 tracker.senses = True  # whoever has it fail wants it exact
         self.recorder.start()
         self.recorder.window = self.session
+        self._token = self.recorder.owner_var.set(None)
         self.ledger = Ledger(self.trackers, self.recorder)
         self.recorder.creation_of = self.ledger.creation_of_descriptor
         self.settler = Settler(self.ledger, self._sleep)
@@ -120,6 +123,11 @@ class LeakChecker:
     def stop(self) -> None:
         """Watch no more, and undo every hook that can be undone."""
         self.recorder.stop()
+        token, self._token = self._token, None
+        if token is not None:
+            # A context keeps each variable that was ever set in it, with its value.
+            with suppress(ValueError):  # this is another context, as of another task
+                self.recorder.owner_var.reset(token)
 
     @cached_property
     def _judgement(self) -> Judgement:

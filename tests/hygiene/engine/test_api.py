@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -227,6 +228,30 @@ def test_tasks_of_the_running_loop_get_their_time() -> None:
     asyncio.run(ends())
     with pytest.raises(LeaksFoundError, match=r"awaits asyncio\.sleep"):
         asyncio.run(stays())
+
+
+def test_a_check_leaves_nothing_in_the_context() -> None:
+    """Which lives as long as its thread, and would keep a variable and an owner for each check."""
+
+    async def main() -> tuple[int, int]:
+        before = len(copy_context())
+        async with no_leaks(kinds=["threads"], grace=0):
+            pass
+        return before, len(copy_context())
+
+    before = len(copy_context())
+    for _ in range(2):
+        with no_leaks(kinds=["threads"], grace=0):
+            pass
+    assert len(copy_context()) == before
+    assert len(set(asyncio.run(main()))) == 1
+
+
+def test_a_check_may_end_in_another_context_than_it_began_in() -> None:
+    """As a fixture's may that is torn down by another task."""
+    before = snapshot(["threads"])
+    copy_context().run(before.close)
+    assert before.failures == ()
 
 
 def test_a_snapshot_compares_two_moments() -> None:
