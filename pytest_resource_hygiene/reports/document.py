@@ -41,9 +41,8 @@ def make_document(
         baseline: what there is to tell of the list of known leaks, where one is in use.
         timeline: what was open after each test, if samples were taken.
     """
-    severities = [finding["severity"] for finding in findings]
     plain = [{k: v for k, v in finding.items() if k != "late"} for finding in findings]
-    document = {
+    document: dict[str, Any] = {
         "schema": "resource-hygiene/1",
         "tool": {"name": "pytest-resource-hygiene", "version": __version__},
         "environment": {
@@ -54,10 +53,7 @@ def make_document(
         },
         "summary": {
             "tests": tests,
-            "leaked_tests": len({f["nodeid"] for f in findings if f["severity"] == "fail"}),
-            "findings": severities.count("fail"),
-            "notes": severities.count("note"),
-            "allowed": severities.count("allowed"),
+            **_counts(findings),
             "overhead_seconds": round(seconds, 6),
             "gc_collections": collections,
         },
@@ -68,6 +64,16 @@ def make_document(
     if timeline is not None:
         document["timeline"] = timeline
     return document
+
+
+def _counts(findings: list[dict[str, Any]]) -> dict[str, Any]:
+    severities = [finding["severity"] for finding in findings]
+    return {
+        "leaked_tests": len({f["nodeid"] for f in findings if f["severity"] == "fail"}),
+        "findings": severities.count("fail"),
+        "notes": severities.count("note"),
+        "allowed": severities.count("allowed"),
+    }
 
 
 def write_document(document: dict[str, Any], path: Path) -> None:
