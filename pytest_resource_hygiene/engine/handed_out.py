@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import attributes_of, is_a, items_of
+from pytest_resource_hygiene.objects import attributes_of, defined_in, is_a, items_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -57,7 +57,7 @@ def _members(value: Any) -> list[Any]:
 
 def _number(thing: Any) -> int | None:
     # The type is asked, not the object: a mock has every method, and answers anything.
-    if not (hasattr(type(thing), "fileno") and hasattr(type(thing), "close")):
+    if any(defined_in(type(thing), name) is None for name in ("fileno", "close")):
         return None
     try:
         return int(thing.fileno())

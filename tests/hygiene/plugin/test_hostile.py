@@ -318,7 +318,10 @@ def test_what_derives_from_pythons_own_and_raises_is_put_in_words(project: Proje
 
 
 def test_a_fixtures_value_that_refuses_to_be_gone_through_is_no_obstacle(project: Project) -> None:
-    """A list or a dictionary may have methods that raise; what it has is still known."""
+    """A list or a dictionary may have methods that raise; what it has is still known.
+
+    And a class may refuse to say what its objects can do.
+    """
     write_suite(
         project,
         """
@@ -331,6 +334,12 @@ def test_a_fixtures_value_that_refuses_to_be_gone_through_is_no_obstacle(project
         def handed(request): return request.param(socket.socket())
         @pytest.fixture(scope="module")
         def pool(): return List()
+        class Meta(type):
+            def __getattr__(cls, name): raise RuntimeError("asked")
+        class Odd(metaclass=Meta): pass
+        @pytest.fixture
+        def odd(): return Odd()
+        def test_odd(odd): KEEP.append(open("/dev/zero"))
         def test_handed_out(handed): pass
         def test_grows(pool): pool.append(socket.socket())
         def test_next(pool): pass
@@ -339,7 +348,7 @@ def test_a_fixtures_value_that_refuses_to_be_gone_through_is_no_obstacle(project
     run = project.run(grace=0.05)
 
     assert [one["nodeid"].partition("::")[2].partition("[")[0] for one in run.failing] == [
-        "test_handed_out", "test_handed_out", "test_next",
+        "test_odd", "test_handed_out", "test_handed_out", "test_next",
     ], run.text  # fmt: skip
     assert [one["owner"]["name"] for one in run.failing][-1] == "pool"
     assert run.code == 1, run.text
