@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import gc
 import sys
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,8 +77,10 @@ if sys.platform == "linux":
 
 def is_seen(kind: str) -> bool:
     """Return whether the engine, from snapshot to finding, sees a specimen of that kind."""
-    with Snapshot([kind], grace=0) as before, SPECIMENS[kind]():
-        return any(leak.kind == kind for leak in before.leaks())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # which is heard, and need not be shown
+        with Snapshot([kind], grace=0) as before, SPECIMENS[kind]():
+            return any(leak.kind == kind for leak in before.leaks())
 
 
 def is_memory_seen() -> bool:

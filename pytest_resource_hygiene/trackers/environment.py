@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 # The test runner sets these for every test and every worker.
 _RUNNERS = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_")
-_RUNNERS_RAW = frozenset({b"PYTEST_CURRENT_TEST", "PYTEST_CURRENT_TEST"})
+# As the event has it: in bytes where variables are bytes.
+_RUNNERS_RAW = "PYTEST_CURRENT_TEST" if os.name == "nt" else b"PYTEST_CURRENT_TEST"
 
 _CWD = "cwd"
 _UMASK = "umask"
@@ -92,7 +93,7 @@ class EnvironmentTracker(Tracker):
 
     def _note_variable(self, args: tuple[Any, ...]) -> None:
         name = args[0]
-        if name in _RUNNERS_RAW or self._site is None:
+        if name == _RUNNERS_RAW or self._site is None:
             return
         self._events += 1
         self._changed["env", os.fsdecode(name)] = self._site(None)

@@ -29,9 +29,8 @@ def command(*args: str, code: str = "") -> subprocess.CompletedProcess[str]:
     if code:
         start = ["-c", (f"{code}\nimport sys\nfrom pytest_resource_hygiene.cli.main import main\n"
                  "sys.exit(main(sys.argv[1:]))")]  # fmt: skip
-    return subprocess.run(
-        [sys.executable, "-W", "error", *start, *args], capture_output=True, text=True, check=False
-    )
+    strict = [sys.executable, "-bb", "-W", "error"]
+    return subprocess.run([*strict, *start, *args], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -85,6 +84,7 @@ def test_every_kind_is_seen_on_a_linux_machine() -> None:
     done = command("selftest")
 
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
     lines = {line.split()[0]: line for line in done.stdout.splitlines()[:-1]}
     if sys.platform == "linux":
         assert {kind for kind, line in lines.items() if line.endswith("seen")} == set(kind_names())
