@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.made_in_c import is_unseen
+from pytest_resource_hygiene.engine.pools import Pools
 from pytest_resource_hygiene.engine.reachable import reachable
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
@@ -63,6 +64,7 @@ class Grouper:
         """Know nothing of any suspect yet."""
         self._ledger = ledger
         self._reader = reader
+        self._pools = Pools(reader, number_of)
 
     def group(self, entries: Iterable[Entry]) -> list[Group]:
         """Return the groups, none of them judged yet."""
@@ -76,7 +78,7 @@ class Grouper:
                 Group(part, site=self._reader.library_site(part[0].creation))
                 for part in _split_slots(members)
             ]
-        return self._absorb(result)
+        return self._pools.join(self._absorb(result))
 
     def _absorb(self, groups: list[Group]) -> list[Group]:
         """Add what nobody saw being made to the group whose object holds it, e.g. a loop's epoll."""

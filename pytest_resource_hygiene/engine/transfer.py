@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.groups import number_of
+from pytest_resource_hygiene.engine.pools import queue_of
 from pytest_resource_hygiene.engine.reachable import reachable
-from pytest_resource_hygiene.objects import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.stacks import StackReader
 
 __all__ = ["OwnershipTransfer"]
-
-_EXECUTOR = "concurrent.futures.thread"
 
 
 class OwnershipTransfer:
@@ -81,7 +78,7 @@ class OwnershipTransfer:
         Returns:
             The rest.
         """
-        queues = {entry: queue for entry in suspects if (queue := _queue_of(entry)) is not None}
+        queues = {entry: queue for entry in suspects if (queue := queue_of(entry)) is not None}
         if not queues:
             return suspects
         owners = self._owners_of_pools(window)
@@ -98,7 +95,7 @@ class OwnershipTransfer:
         owners: dict[Any, Owner | None] = {}
         for shelf in self._ledger.shelves:
             for entry in shelf.entries.values():
-                queue, owner = _queue_of(entry), entry.owner
+                queue, owner = queue_of(entry), entry.owner
                 lives = owner is None or not owner.closed
                 if queue is not None and lives and owner is not window:
                     owners.setdefault(queue, owner)
@@ -125,19 +122,3 @@ class OwnershipTransfer:
             return True
         from_test = entry.owner is not None and entry.owner.info.type == "test"
         return from_test and entry.tracker.kind == "threads"
-
-
-def _queue_of(entry: Entry) -> Any:
-    """Return the queue from which a worker of ``concurrent.futures`` takes its work, if it is one.
-
-    A worker refers to its executor weakly, so the queue is what the workers of a pool share:
-    ``Thread(target=_worker, args=(executor, queue, ...))``, CPython's Lib/concurrent/futures.
-    """
-    if entry.tracker.kind != "threads":
-        return None
-    thread = entry.value
-    arguments = attribute_of(thread, "_args")
-    module = attribute_of(attribute_of(thread, "_target"), "__module__")
-    if type(arguments) is not tuple or type(module) is not str or module != _EXECUTOR:
-        return None
-    return next((one for one in arguments if type(one) is SimpleQueue), None)

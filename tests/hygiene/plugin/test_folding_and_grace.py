@@ -45,6 +45,51 @@ def test_two_sites_are_two_findings(project: Project) -> None:
     assert len({one["fingerprint"] for one in run.failing}) == 2
 
 
+def test_one_pool_begun_by_several_lines_is_one_finding(project: Project) -> None:
+    """What a pool or queue opens at its first use goes with what it opened when it was made."""
+    write_suite(
+        project,
+        """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+        FORK = multiprocessing.get_context("fork")
+        def test_processes():
+            pool = ProcessPoolExecutor(1, mp_context=FORK)
+            KEEP.append(pool)
+            assert pool.submit(int, "1").result() == 1
+        def test_queue():
+            queue = FORK.Queue()
+            KEEP.append(queue)
+            queue.put(1)
+        def test_threads():
+            gate, pool = threading.Barrier(3), ThreadPoolExecutor(2)
+            pool.submit(gate.wait)
+            pool.submit(gate.wait)
+            gate.wait()
+            KEEP.append(pool)
+        def test_two_queues():
+            KEEP.append(FORK.Queue())
+            KEEP.append(FORK.Queue())
+            KEEP[-1].put(1)
+        def test_two_pools():
+            for _ in range(2): KEEP.append(ThreadPoolExecutor(1))
+            KEEP[-1].submit(int)
+            KEEP[-2].submit(int)
+        """,
+    )
+    run = project.run(grace=0.1)
+
+    assert run.one("test_processes")["kind"] == "processes"
+    assert any("pipe" in part for part in run.one("test_processes")["details"]["parts"])
+    assert run.one("test_queue")["kind"] == "threads"
+    assert run.one("test_threads")["count"] == 2
+    apart = {
+        name: sorted(one["kind"] for one in run.failing if one["nodeid"].endswith(name))
+        for name in ("two_queues", "two_pools")
+    }
+    assert apart == {"two_queues": ["fds", "threads"], "two_pools": ["threads", "threads"]}
+
+
 _FOLDED = [
     pytest.param("KEEP.append(asyncio.new_event_loop())", "loops", id="loop with selector and pipe"),
     pytest.param("KEEP.append(subprocess.Popen(['cat'], stdin=subprocess.PIPE, "
