@@ -35,11 +35,13 @@ from pytest_resource_hygiene.trackers._wait_for_any import WaitForAny
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from mmap import mmap
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
 _MAX_STARTS = 10_000  # where nobody asks for hours: a snapshot in a server
 _STARTS = ("os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen", "os.system")
+_ID_SIZE = 8  # bytes
 
 
 class Child:
@@ -71,6 +73,7 @@ class ProcessTracker(Tracker):
         self._made: dict[int, Creation] = {}
         self._forks: deque[Creation] = deque(maxlen=_MAX_STARTS)  # whose process ids are not known
         self._before_fork: frozenset[int] = frozenset()
+        self._newborn: mmap | None = None  # shared with children, which write their ids to it
         self._own: set[tuple[int, int]] = set()
         self._listed: set[tuple[int, int]] = set()
         self._listed_before = False
@@ -91,6 +94,10 @@ class ProcessTracker(Tracker):
         recorder.on("os.forkpty", self._note_fork)
         self._wrap_fork_exec(recorder)
         if self.adopts:
+            import mmap
+
+            self._newborn = mmap.mmap(-1, _ID_SIZE)
+            forks.after_in_child(self.after_fork_in_child)
             self._was_subreaper = set_subreaper(1)
             self._wait_for_any.start(recorder)
 
@@ -107,6 +114,9 @@ class ProcessTracker(Tracker):
         """Adopt no longer."""
         self._forks.clear()  # or a later fork would be taken for one of them
         self._wait_for_any.hide(())  # whoever has kept the wrapped functions
+        if self._newborn is not None:
+            self._newborn.close()
+            self._newborn = None
         if self._was_subreaper is not None:
             set_subreaper(self._was_subreaper)
 
@@ -120,14 +130,28 @@ class ProcessTracker(Tracker):
         assert self._recorder is not None
         self._forks.append(self._recorder.creation(None))
         self._before_fork = frozenset(children_of_thread())
+        if self._newborn is not None:
+            self._newborn[:] = bytes(_ID_SIZE)
 
     def after_fork(self) -> None:
         """Learn the id of the child that this thread has just forked: no event tells it."""
         if not self._forks:
             return  # a fork of somebody who makes no event, or one within `subprocess`
         new = set(children_of_thread()) - self._before_fork
-        if len(new) == 1:  # else an orphan came at the same moment
+        if len(new) > 1:  # an orphan came at the same moment, perhaps of the child itself
+            new &= {self._id_of_newborn()}
+        if len(new) == 1:
             self._note_pid(new.pop(), self._forks.pop())
+
+    def after_fork_in_child(self) -> None:
+        """Tell the parent who this is, before any other code runs here; what is forked here is not his."""
+        if self._newborn is not None:
+            self._newborn[:] = System.getpid().to_bytes(_ID_SIZE, "big")
+            self._newborn = None
+
+    def _id_of_newborn(self) -> int:
+        """Return what the last child has written; 0 if it has not come to that yet."""
+        return int.from_bytes(self._newborn[:], "big") if self._newborn is not None else 0
 
     def _note_pid(self, pid: int, creation: Creation) -> None:
         self._events += 1

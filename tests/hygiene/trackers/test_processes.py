@@ -105,6 +105,39 @@ def test_the_child_of_a_fork_is_found_by_comparing(tracker: ProcessTracker) -> N
     tracker.after_fork()  # a fork that made no event is nobody's
 
 
+def test_the_child_of_a_fork_is_known_though_its_own_child_has_come_to_us_with_it(
+    tracker: ProcessTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child may have forked and ended before its parent runs again: then there are two."""
+    tracker.list_resources(Moment())
+    _tell(tracker, "os.fork")
+    us, (reading, writing) = os.getpid(), os.pipe()
+
+    def once_the_orphan_is_here() -> list[int]:
+        os.read(reading, 1)
+        return _children.children_of_thread()
+
+    monkeypatch.setattr(processes, "children_of_thread", once_the_orphan_is_here)
+    pid = os.fork()
+    if not pid:
+        monkeypatch.undo()
+        if not os.fork():
+            while os.getppid() != us:
+                os.sched_yield()
+            os.write(writing, b"!")
+        os._exit(0)
+    orphan = next(one for one in _children.children() if one != pid)
+    for one in (pid, orphan):
+        _wait_for_zombie(one)
+    listed = _listed(tracker)
+    os.close(reading)
+    os.close(writing)
+    os.waitpid(pid, 0)
+
+    assert listed[pid][1] == Child(pid, orphan=False)
+    assert orphan not in listed, "it was reaped, as process 1 would have done"
+
+
 @pytest.mark.parametrize("places", [1, 2])
 def test_of_two_that_come_at_once_either_may_be_the_child(
     tracker: ProcessTracker, places: int
