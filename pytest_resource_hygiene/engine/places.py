@@ -26,6 +26,7 @@ _TOOLS = (
 _DEBUGGER = ("/pdb.py", "/bdb.py")
 _TOOL_FILES = ("anyio/pytest_plugin.py",)
 PLUGIN_ENDINGS = tuple(f"/{name}" for name in _TOOL_FILES)  # also where it is being developed
+_CYTHON = (".pyx", ".pxd", ".pxi")
 
 
 class Places:
@@ -78,6 +79,8 @@ class Places:
             if packaged.split("/", 1)[0].removesuffix(".py") in _TOOLS or packaged in _TOOL_FILES:
                 return "tool"
             return "user" if self._is_rooted_in_package(file) else "library"
+        if file.endswith(_CYTHON) and not file.startswith("/"):  # as it was where it was compiled
+            return "user" if any(os.path.exists(root + file) for root in self._roots) else "library"  # noqa: PTH110 - never raises
         if file.startswith(self._stdlib) and not self._is_rooted_in_stdlib(file):
             return "stdlib"
         return "user"

@@ -10,7 +10,7 @@ import sys
 from types import MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import globals_of, is_a, referents
+from pytest_resource_hygiene.objects import globals_of, is_a, module_name, referents
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.audit import Site
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["HandlerChains"]
 
 _MAX_WALK = 5_000
+_OWN_PACKAGE = __name__.partition(".")[0] + "."
 
 
 class HandlerChains:
@@ -74,6 +75,11 @@ def _reached(handler: Any, wanted: set[int]) -> set[int]:
             if id(other) in seen or id(other) in module_dicts:
                 continue
             seen.add(id(other))
-            if not is_a(other, (type, ModuleType, str, bytes, int)):
+            if not is_a(other, (type, ModuleType, str, bytes, int)) and not _is_ours(other):
                 queue.append(other)
     return found
+
+
+def _is_ours(obj: Any) -> bool:
+    """Return whether an object is of our own, such as a test's window in the context of a callback."""
+    return module_name(type(obj)).startswith(_OWN_PACKAGE)

@@ -72,6 +72,9 @@ def describe_handler(number: int, handler: Any, old: Any, depth: int) -> Descrip
         details["depth"] = depth
     if handler is None:
         hint = f"call faulthandler.unregister(signal.{name}), or what undoes it in the C library"
+    elif attribute_of(attribute_of(handler, "__self__"), "remove_signal_handler") is not None:
+        # uvloop's own method, which stays when its loop is closed
+        hint = f"call loop.remove_signal_handler(signal.{name}) before the loop is closed"
     else:
         hint = f"keep what signal.signal(signal.{name}, ...) returned and set it again when done"
     return Description(

@@ -45,6 +45,18 @@ def test_a_folder_of_tests_within_the_standard_library_is_the_users() -> None:
     assert places.of(socket.__file__) == "stdlib"
 
 
+def test_a_source_compiled_by_cython_is_the_users_where_it_lies_in_a_folder_of_his(
+    tmp_path: Path,
+) -> None:
+    """Its code names the file as it was called where it was compiled, relative to its project."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "fast.pyx").touch()
+    places = Places([str(tmp_path)])
+
+    assert places.of("mine/fast.pyx") == "user"
+    assert places.of("uvloop/loop.pyx") == "library"
+
+
 def test_a_folder_that_may_not_be_read_is_no_fault_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

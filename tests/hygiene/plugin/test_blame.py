@@ -344,6 +344,33 @@ def test_a_loop_of_uvloop_is_one_finding_with_all_it_opened(project: Project) ->
     assert run.outcomes == {"passed": 1, "leaked": 3}
 
 
+def test_a_signal_of_uvloop_outlives_its_closed_loop(project: Project) -> None:
+    """It is told with the line that set it, or the test if uvloop had taken signal.signal before."""
+    pytest.importorskip("uvloop")
+    text = """
+        import uvloop
+        def closes():
+            loop = uvloop.new_event_loop()
+            loop.add_signal_handler(signal.SIGTERM, noop)
+            loop.call_soon(loop.stop); loop.run_forever()
+            loop.close()
+        def test_one(): closes()
+        def test_two(): closes()
+        """
+    write_suite(project, text)
+    project.write("conftest.py", "import uvloop")
+    early = project.run()
+    (project.path / "conftest.py").unlink()
+    late = project.run()
+
+    for run, shown in (early, "def test_one(): closes()"), (late, "loop.add_signal_handler"):
+        for name in ("test_one", "test_two"):
+            found = run.one(name)
+            assert "deep" not in found["summary"], "the window of the test is in the loop's context"
+            assert "loop.remove_signal_handler(signal.SIGTERM)" in found["hint"]
+        assert shown in _texts(project, run, "test_one")[0]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans come on Linux")
 def test_an_orphan_is_made_where_its_parent_was_started(project: Project) -> None:
     """By its group or session; else at the only place at which anything was; else nobody knows."""
