@@ -25,6 +25,7 @@ __all__ = ["Fits", "OpenedFiles", "target_of"]
 _PROC = "/proc/self/fd"
 _MAX_RECORDS = 20_000
 _MAX_STATUSES = 1_000
+_MKSTEMP = "_mkstemp_inner"  # of `tempfile`, innermost where it opens the file
 
 Fits = Callable[[Any, str], bool]  # whether a recorded path is what a descriptor points to
 
@@ -60,13 +61,16 @@ class OpenedFiles:
         self.records.clear()
         self._drop_index()
 
-    def opening(self, fd: int, file: Hashable, fits: Fits) -> Creation | None:
+    def opening(
+        self, fd: int, file: Hashable, fits: Fits, object_of: Callable[[int], object]
+    ) -> Creation | None:
         """Return the latest opening of a file by name, uncertain if several places have opened it.
 
         Args:
             fd: the descriptor.
             file: what it points to, as the kernel identifies it.
             fits: decides whether a recorded path is that target.
+            object_of: returns the file object that has a descriptor, or None.
         """
         self._index()
         # Of thousands that point to one file only the first is asked for its name.
@@ -76,6 +80,9 @@ class OpenedFiles:
         in_order = self._in_order(file, fits)
         if fd in in_order:
             return in_order[fd]
+        bare = self._opening_of_bare(fd, fits, object_of)
+        if bare is not None:
+            return bare
         known = self.opening_of_name(target_of(fd), fits)
         if known is not None and not in_order and _has_one_name(fd):
             self._of_file[file] = known
@@ -117,6 +124,19 @@ class OpenedFiles:
             return _latest(self._ours([one for one in list(self.records) if one[4] == path]))
         found = _latest(self._ours([one for one in list(self.records) if _is_gone(one[4])]))
         return found._replace(certain=False) if found is not None and found.certain else None
+
+    def _opening_of_bare(
+        self, fd: int, fits: Fits, object_of: Callable[[int], object]
+    ) -> Creation | None:
+        """Return the call of ``mkstemp`` that made a file, if a descriptor has no file object.
+
+        Whatever opens the file by its name afterwards, mostly has one.
+        """
+        likely = self._likely_openings(target_of(fd), fits)
+        bare = [one for one in likely if one[0] and one[0][0].co_name == _MKSTEMP]
+        if not bare or len(bare) == len(likely) or object_of(fd) is not None:
+            return None
+        return Creation(*bare[-1])._replace(certain=False)
 
     def _in_order(self, file: Hashable, fits: Fits) -> dict[int, Creation]:
         """Return the openings of several new descriptors of one file, if all are still open.

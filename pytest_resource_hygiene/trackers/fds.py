@@ -109,7 +109,8 @@ class FdTracker(Tracker):
             if "eventpoll" in target_of(value) and self._loops is not None:
                 return self._loops.creation_of_selector(value)  # no event tells of an epoll
             return None  # it was opened by no name
-        found = table.files.opening(value, key[1:4], _same_path)
+        object_of = self._objects_by_number().file
+        found = table.files.opening(value, key[1:4], _same_path, object_of)
         if found is None:
             found = table.files.opening_by_inode(key[1], key[2], target_of(value))
         if found is None and key[3] == stat.S_IFREG:

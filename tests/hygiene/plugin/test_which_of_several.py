@@ -118,7 +118,7 @@ def test_what_a_with_statement_opens_is_not_what_is_left(project: Project) -> No
     write_suite(
         project,
         """
-        import contextlib, pathlib, tempfile
+        import contextlib, linecache, pathlib, tempfile
         def through(path):
             with open(path, "w") as file: file.write("x")
             with path.open() as file: return path.read_text()

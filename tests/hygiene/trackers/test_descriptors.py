@@ -324,6 +324,6 @@ def test_what_another_thread_opens_meanwhile_makes_no_fault_of_ours(
 
     monkeypatch.setattr(_opened_files, "target_of", target_of)
     _open(recorder, table, "/a/one")
-    found = table.files.opening(fd, (1, 2, 3), _same)
+    found = table.files.opening(fd, (1, 2, 3), _same, lambda _: None)
     assert found is not None
     assert found.what == "/a/one"
