@@ -1,8 +1,8 @@
-"""The far ends of connections that a test has left open: no fault of the fixture that serves them.
+"""The far ends of connections that others hold open: no fault of the fixture that serves them.
 
 A client that a test forgets keeps the server's side busy: its socket, the thread or task that waits
 for the next request, a timer. The leak is told at the test; who has set up the server could end
-none of it.
+none of it. So does a client of a fixture that is torn down after the server's; it is judged then.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _SERVING = frozenset({"threads", "tasks", "timers"})
 
 
 def far_ends(suspects: Iterable[Entry], fixture: Owner, ledger: Ledger) -> dict[Entry, Owner]:
-    """Return what serves connections that others have left open, and who has.
+    """Return what serves connections that others hold open, and who does.
 
     Args:
         suspects: what a wider fixture is asked about.
         fixture: its owner; what it has made in its own setup is its own in any case.
-        ledger: knows the sockets that were reported already.
+        ledger: knows the sockets that were reported already, and those of other fixtures.
     """
     made_later = [
         entry
@@ -43,7 +43,7 @@ def far_ends(suspects: Iterable[Entry], fixture: Owner, ledger: Ledger) -> dict[
     sockets = [entry for entry in made_later if entry.tracker.kind == _KIND]
     if not sockets:
         return {}
-    left = _left_open(ledger, fixture)
+    left = _held_open(ledger, fixture)
     found = {entry: left[far] for entry in sockets if (far := _ends(entry)[::-1]) in left}
     return found | dict(_serving(made_later, found, ledger)) if found else {}
 
@@ -52,15 +52,16 @@ def _ends(entry: Entry) -> tuple[str, ...]:
     return entry.tracker.ends(entry.key, entry.value) or ()
 
 
-def _left_open(ledger: Ledger, fixture: Owner) -> dict[tuple[str, ...], Owner]:
-    """Return the connections that were judged with somebody who has ended, by their addresses."""
+def _held_open(ledger: Ledger, fixture: Owner) -> dict[tuple[str, ...], Owner]:
+    """Return the connections that were judged with somebody else or will be, by their addresses."""
     left = {}
     for shelf in ledger.shelves:
         for entry in shelf.entries.values() if shelf.tracker.kind == _KIND else ():
             owner = entry.owner
-            if owner is None or owner is fixture or not owner.closed:
-                continue
-            left[_ends(entry)] = owner
+            if owner is None or owner is fixture or entry.severity == "note":
+                continue  # a far end itself excuses nobody
+            if owner.closed or owner.info.type == "fixture":
+                left[_ends(entry)] = owner
     left.pop((), None)
     return left
 

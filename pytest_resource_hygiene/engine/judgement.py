@@ -115,13 +115,14 @@ class Judgement:
             return far_ends(suspects, owner, self._ledger)
 
     def _judge_far_ends(self, served: dict[Entry, Owner], owner: Owner) -> list[Group]:
-        """Note what a fixture's server is left with because somebody has left a connection open."""
+        """Note what a fixture's server is left with because somebody holds a connection open."""
         for entry in served:
             entry.severity = "note"
         groups = self._judge.judge(filter(self._is_describable, served), owner)
         for group in groups:
-            left_by = served[group.primary].info
-            group.why = f"the other end of a connection that {left_by} has left open"
+            other = served[group.primary]
+            has = "has left open" if other.closed else "still holds"
+            group.why = f"the other end of a connection that {other.info} {has}"
         return groups
 
     # --- waiting ---

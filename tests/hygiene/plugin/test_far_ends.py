@@ -75,6 +75,36 @@ def test_the_servers_end_of_a_connection_need_not_be_true(project: Project) -> N
     assert run.code == 1, run.text
 
 
+def test_a_connection_of_a_fixture_that_ends_later_is_no_leak_of_the_server(
+    project: Project,
+) -> None:
+    """A client of the session keeps its connection for the next module."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="session")
+        def clients():
+            clients = []
+            yield clients
+            KEEP.extend(clients)
+            if CLOSES: clients[0].close()
+        """ + SERVER + """
+        STOPS = True
+        def test_it(clients, server): clients.append(ask(server))
+        """,
+    )  # fmt: skip
+    project.write("test_more.py", "def test_last(): pass")
+    text = (project.path / "test_it.py").read_text()
+    (project.path / "test_it.py").write_text(text + "CLOSES = True\n")
+    run = project.run()
+    run.assert_clean()
+    (project.path / "test_it.py").write_text(text + "CLOSES = False\n")
+    leaving = project.run()
+
+    assert any("still holds" in one["details"].get("why", "") for one in run.notes), run.text
+    assert leaving.one()["owner"]["name"] == "clients"
+
+
 def test_a_connection_left_open_excuses_nothing_else_of_the_server(project: Project) -> None:
     """Neither its own thread, which leads to all connections, nor what a request has left."""
     write_suite(

@@ -125,6 +125,14 @@ def test_what_a_with_statement_opens_is_not_what_is_left(project: Project) -> No
         def test_mkstemp(tmp_path):
             fd, path = tempfile.mkstemp(dir=tmp_path)
             through(pathlib.Path(path))
+        def test_mkstemp_read(tmp_path):
+            fd, path = tempfile.mkstemp(dir=tmp_path)
+            linecache.getlines(path)
+            assert open(path).read() == ""
+        def test_mkstemp_closed(tmp_path):
+            fd, path = tempfile.mkstemp(dir=tmp_path)
+            os.close(fd)
+            KEEP.append(open(path))
         def test_same_mode(tmp_path):
             KEEP.append(open(tmp_path / "file", "a"))
             with contextlib.nullcontext(), open(tmp_path / "file", "a") as file: pass
@@ -141,6 +149,8 @@ def test_what_a_with_statement_opens_is_not_what_is_left(project: Project) -> No
     run = project.run()
 
     assert _texts(project, run, "test_mkstemp") == ["fd, path = tempfile.mkstemp(dir=tmp_path)"]
+    assert _texts(project, run, "mkstemp_read") == ["fd, path = tempfile.mkstemp(dir=tmp_path)"]
+    assert _texts(project, run, "mkstemp_closed") == ["KEEP.append(open(path))"]
     assert _texts(project, run, "test_same_mode") == ['KEEP.append(open(tmp_path / "file", "a"))']
     assert _texts(project, run, "test_two") == [
         'KEEP.append(open(tmp_path / "file", "w"))', 'KEEP.append(open(tmp_path / "file", "r"))',
