@@ -23,6 +23,7 @@ __all__ = ["Ledger"]
 
 R = TypeVar("R")
 
+_ACCEPTED = "sockets"
 _CLOSABLE = frozenset({"fds", "sockets"})  # kinds in which closing another's is worth a note
 _MANY = 1_000
 
@@ -41,6 +42,7 @@ class Ledger:
         self.shelves = [Shelf(tracker) for tracker in trackers]
         self.failures: list[TrackerError] = []
         self.closed_for_others: list[Entry] = []
+        self._unexplained: list[Entry] = []
         self.attribution = Attribution(self._owner_of_thread)
         self.seats = Seats(self.ask)
         self._readings = Readings(self.shelves, recorder, self.report)
@@ -108,7 +110,30 @@ class Ledger:
                     resources = self._list(shelf, moment)
                     if resources is not None:
                         new += self._compare(shelf, resources, window, nodeid)
+            if self._unexplained:
+                self._ask_again(new)
         return new
+
+    def _ask_again(self, new: Collection[Entry]) -> None:
+        """Ask once more who made what was listed before the thread that made it came to tell.
+
+        `socket.accept` has a descriptor before there is an object, and another thread looks.
+        """
+        waiting, self._unexplained = self._unexplained, []
+        just_asked = set(new)
+        for entry in waiting:
+            owner = entry.owner
+            if owner is None or owner.closed or not self.is_live(entry):
+                continue
+            if entry not in just_asked:
+                question = entry.tracker.creation
+                entry.creation = self.ask(
+                    entry.tracker, "finding the origin", None, question, entry.key, entry.value
+                )
+            if entry.creation is None:
+                self._unexplained.append(entry)
+            else:
+                entry.give_to(self.attribution.owner_of(entry.creation, owner))
 
     def forget(self) -> None:
         """Tell the trackers that all they recorded has been put into entries."""
@@ -176,6 +201,8 @@ class Ledger:
         shelf.entries[key] = entry
         if owner is not None:
             owner.held[entry] = None
+            if creation is None and tracker.kind == _ACCEPTED:
+                self._unexplained.append(entry)
         return entry
 
     def _replace(

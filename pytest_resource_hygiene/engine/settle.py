@@ -203,7 +203,11 @@ class _Wait:
             if any(entry.tracker is shelf.tracker for entry in entries)
         ]
         self._ledger.look_at(shelves, self._window, self._nodeid)
-        return [entry for entry in entries if self._ledger.is_live(entry)]
+        return [
+            entry
+            for entry in entries
+            if self._ledger.is_live(entry) and entry.owner is self._window
+        ]
 
 
 def describe(entry: Entry, ledger: Ledger) -> Description:

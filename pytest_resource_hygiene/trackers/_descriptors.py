@@ -58,6 +58,7 @@ class Descriptors:
         self.ignored: frozenset[int] = frozenset()
         self.files = OpenedFiles(recorder, self._new_numbers)
         self.sockets: deque[Any] = deque(maxlen=_MAX_RECORDS)
+        self._sockets_listed = 0  # how many of these records are older than the last listing
         self.made: dict[int, tuple[Creation, int]] = {}
         self._listed: _Listing = {}, {}
         self._listed_before: _Listing = {}, {}
@@ -234,13 +235,21 @@ class Descriptors:
         self._indexed_sockets = -1
         self._by_number, self._loose = {}, []
         self.files.forget()
-        self.sockets.clear()
+        for _ in range(min(self._sockets_listed, len(self.sockets))):
+            self.sockets.popleft()
+        self._sockets_listed = len(
+            self.sockets
+        )  # of another thread, whose socket is not listed yet
         self.made.clear()
 
     def scan(self, moment: Moment) -> _Listing:
         """Return open descriptors that are no sockets, and sockets: identity to number."""
-        result: _Listing = moment.once(self, self._scan)
+        result: _Listing = moment.once(self, self._scan_counting)
         return result
+
+    def _scan_counting(self) -> _Listing:
+        self._sockets_listed = len(self.sockets)
+        return self._scan()
 
     def numbers_of(self, file: Hashable) -> list[int]:
         """Return the descriptors of one file, by device, inode and form, in the last listing."""

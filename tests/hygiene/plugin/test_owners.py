@@ -230,6 +230,39 @@ def test_what_an_imported_module_does_later_is_no_import(project: Project) -> No
     assert project.run().one()["owner"]["type"] == "test"
 
 
+def test_a_connection_is_the_servers_also_while_it_is_being_accepted(project: Project) -> None:
+    """A server's thread has the descriptor before the object whose making tells who it is."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def server():
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                def serve():
+                    number, _ = listener._accept()
+                    listed.set(); time.sleep(0.03)  # as if the other thread ran now
+                    with socket.socket(fileno=number): ended.wait()
+                listed, ended = threading.Event(), threading.Event()
+                thread = threading.Thread(target=serve)
+                thread.start()
+                yield listener.getsockname(), listed
+                ended.set(); thread.join()
+        @pytest.fixture(scope="module")
+        def connect():
+            made = []
+            yield lambda address: made.append(socket.create_connection(address))
+            for one in made: one.close()
+        def test_connects(server, connect):
+            address, listed = server
+            connect(address)
+            listed.wait()
+        def test_after(server): pass
+        """,
+    )
+
+    project.run().assert_clean()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans come to us on Linux only")
 def test_an_orphan_that_ends_is_not_taken_for_a_child_that_the_test_forked(
     project: Project,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_resource_hygiene.tracker import Moment
 from pytest_resource_hygiene.trackers import _descriptors, _opened_files
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
 from pytest_resource_hygiene.trackers.sockets import SocketTracker
@@ -70,12 +71,28 @@ def test_a_socket_is_known_by_its_number_until_it_is_detached(
         assert len(table.reading()[2]) == 1
         number = sock.detach()
     os.close(number)
+    table.scan(Moment())
     table.forget()
     recorder.events["socket.__new__"]((sock, 2, 1, 0))
 
     assert table.socket_of(number)[0] is None
     assert len(table.socket_of(number)[1]) == 1
     assert table.reading()[2] == []
+
+
+def test_a_socket_made_since_the_last_listing_is_not_forgotten(
+    recorder: Recorder, table: Descriptors
+) -> None:
+    """Another thread's may come between listing and forgetting; the next listing will have it."""
+    with closing(socket.socket()) as early, closing(socket.socket()) as late:
+        recorder.events["socket.__new__"]((early, 2, 1, 0))
+        table.scan(Moment())
+        recorder.events["socket.__new__"]((late, 2, 1, 0))
+        table.forget()
+        assert [record[4]() for record in table.sockets] == [late]
+
+        table.forget()
+        assert not table.sockets
 
 
 def test_what_has_no_weak_references_or_no_number_is_recorded_all_the_same(
