@@ -122,3 +122,32 @@ def test_what_a_librarys_own_task_connects_is_the_tests_that_asked_for_it(projec
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
     assert finding["origin"]["line"] == project.line("test_it.py", "# origin")
     assert finding["origin"]["source"] == "recorded"
+
+
+def test_what_a_run_within_a_test_cancels_is_no_leak(project: Project) -> None:
+    """`asyncio.run` ends its own loop, also where a runner of tests is further up the stack."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, signal, unittest
+        import anyio, pytest
+        async def main():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
+            task = asyncio.create_task(asyncio.sleep(1000))
+            await asyncio.sleep(0)
+            return task
+        class TestIt(unittest.IsolatedAsyncioTestCase):
+            def setUp(self): asyncio.run(main())
+            def test_runs(self): asyncio.run(main())
+            def test_runner(self):
+                with asyncio.Runner() as runner: runner.run(main())
+            async def test_leaks(self): self.task = await main()
+        def test_anyio(): anyio.run(main)
+        @pytest.mark.asyncio
+        async def test_marked_leaks(): await main()
+        """,
+    )
+    run = project.run(plugins=["asyncio", "anyio"])
+
+    leaking = {one["nodeid"].rpartition("::")[2] for one in run.failing}
+    assert leaking == {"test_leaks", "test_marked_leaks"}, run.text
