@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, place_words, relative
 from pytest_resource_hygiene.engine.hints import hint_of_maker
-from pytest_resource_hygiene.engine.holders import find_holder
+from pytest_resource_hygiene.engine.holders import MAX_DEPTH, find_holder
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.leak import Leak
 from pytest_resource_hygiene.model import Origin, OwnerInfo
@@ -32,6 +32,8 @@ _HINT_OF_C = (
     "nobody in Python saw it opened: close() the object of the extension module that owns it, "
     "or close it with os.close() if it is your own"
 )
+_FAR = 20  # references from a socket up to a module whose object has a session of `requests`
+_TIME_FOR_FAR = 2.0  # seconds; each step up takes some 20 ms
 _MAX_HOLDER_SEARCHES = 50  # each walks the heap a few times
 
 
@@ -50,6 +52,7 @@ class FindingWriter:
         self._reader = reader
         self._root = root
         self._holders: dict[str, tuple[str, ...]] = {}
+        self._searched = 0.0
 
     def write(self, group: Group, window: Owner, nodeid: str) -> Leak:
         """Make the record of one group.
@@ -156,8 +159,11 @@ class FindingWriter:
             return ()
         if mark not in self._holders and len(self._holders) < _MAX_HOLDER_SEARCHES:
             anchor = self._ledger.anchor_of(group.primary)
+            began = System.perf_counter()
+            far = _FAR if self._searched < _TIME_FOR_FAR else MAX_DEPTH
             with self._ledger.recorder.mute():
-                holder = find_holder(anchor) if anchor is not None else None
+                holder = find_holder(anchor, max_depth=far) if anchor is not None else None
+            self._searched += System.perf_counter() - began
             self._holders[mark] = holder.path if holder is not None else ()
         return self._holders.get(mark, ())
 

@@ -34,9 +34,9 @@ from pytest_resource_hygiene.system import System
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["executor_of", "find_holder", "has_seat"]
+__all__ = ["MAX_DEPTH", "executor_of", "find_holder", "has_seat"]
 
-_MAX_DEPTH = 7
+MAX_DEPTH = 7
 _MAX_DEPTH_IN_POOL = 3  # a set of workers, a dictionary of attributes, the pool
 _MAX_WIDTH = 200
 
@@ -56,12 +56,17 @@ class _Node(NamedTuple):
     towards: _Node | None
 
 
-def find_holder(target: Any, counts: Callable[[str], bool] = lambda module: True) -> Holder | None:
+def find_holder(
+    target: Any,
+    counts: Callable[[str], bool] = lambda module: True,
+    max_depth: int = MAX_DEPTH,
+) -> Holder | None:
     """Return the shortest way from a module's global, or from a running function, to an object.
 
     Args:
         target: the object behind a resource.
         counts: whether a module counts as a holder, by its name.
+        max_depth: how many references up to go.
 
     Returns:
         None if nothing but lists of everything refers to it, within the budget.
@@ -70,7 +75,7 @@ def find_holder(target: Any, counts: Callable[[str], bool] = lambda module: True
     in_c = {id(obj): holder for holder, obj in kept_in_c()}
     level = [_Node(target, _label(target), None)]
     seen = {id(target), id(level)}
-    for _ in range(_MAX_DEPTH):
+    for _ in range(max_depth):
         level = _referrers(level, seen)
         roots = (_root_at(node, target, names, in_c, counts) for node in level)
         found = next((root for root in roots if root is not None), None)

@@ -18,6 +18,7 @@ __all__ = [
 
 LABEL_WIDTH = 9
 _MAX_TESTS = 5
+_LONG_PATH = 8  # more steps than a line of a terminal has room for
 _VARYING = re.compile(r"\d+|/tmp/\S+")
 
 
@@ -65,7 +66,7 @@ def finding_rows(
         *_made(finding, root),
         *_owners(finding, tests),
         *_parts(finding, verbose),
-        ("held by", " -> ".join(finding["held_by"])),
+        ("held by", _holders(finding["held_by"], verbose)),
         *_now(finding, root, verbose),
         ("waited", _waited(finding)),
         ("why", str(finding["details"].get("why", ""))),
@@ -92,6 +93,12 @@ def _made(finding: dict[str, Any], root: str) -> Iterable[tuple[str, str]]:
     text = finding["details"].get("source_line")
     if text:
         yield "", f"> {text}"
+
+
+def _holders(path: Sequence[str], verbose: bool) -> str:
+    if len(path) > _LONG_PATH and not verbose:
+        path = [*path[:4], "...", *path[-3:]]
+    return " -> ".join(path)
 
 
 def _owners(finding: dict[str, Any], tests: Sequence[str]) -> Iterable[tuple[str, str]]:

@@ -139,6 +139,29 @@ def test_a_summary_is_shortened_by_the_folder_we_are_in_and_by_nothing_else(
     assert Viewpoint(config)._shortened(text) == (shown or text)
 
 
+def test_the_way_to_a_distant_holder_is_found_and_shown_in_short(project: Project) -> None:
+    """A pooled connection is a dozen references away from the module that keeps its session."""
+    write_suite(
+        project,
+        """
+        def test_it():
+            kept = open(__file__)
+            for number in range(7):
+                kept, outer = {"in": kept}, type(f"Layer{number}", (), {})()
+                outer.inner, kept = kept, outer
+            KEEP.append(kept)
+        """,
+    )
+    run = project.run()
+
+    path = run.one()["held_by"]
+    assert path[:2] == ["module test_it", "test_it.KEEP"]
+    assert path[-1] == "FileIO"
+    assert len(path) > 8
+    assert "held by  module test_it -> test_it.KEEP -> " in run.text
+    assert " -> ... -> " in run.text
+
+
 def test_what_the_standard_library_made_for_an_object_is_ended_by_that_object(
     project: Project,
 ) -> None:
