@@ -134,7 +134,7 @@ def test_the_child_of_a_fork_is_known_though_its_own_child_has_come_to_us_with_i
     os.close(writing)
     os.waitpid(pid, 0)
 
-    assert listed[pid][1] == Child(pid, orphan=False)
+    assert not listed[pid][1].orphan
     assert orphan not in listed, "it was reaped, as process 1 would have done"
 
 
