@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 
 from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.trackers._proc import FLOOR, ProcFolder
+from pytest_resource_hygiene.trackers._proc import FLOOR, ProcFolder, duplicate
 
 __all__ = ["SpareDescriptors"]
 
@@ -39,7 +39,7 @@ class SpareDescriptors:
             try:
                 while len(self._held) < _COUNT:
                     floor = FLOOR if len(self._held) < _COUNT // 2 else _LOW
-                    fd = _duplicate(low, floor)
+                    fd = duplicate(low, floor, _LOW)
                     self._held[fd] = inode
                     ProcFolder.own_numbers.add(fd)
             finally:
@@ -49,13 +49,11 @@ class SpareDescriptors:
         """Close them if nothing can be opened any more."""
         if not self._held:
             return
-        import fcntl
-
         fd, inode = next(iter(self._held.items()))
         try:
             if System.fstat(fd).st_ino == inode:
                 # To open anything would be an event that is heard, and taken for the test's.
-                System.close(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3))
+                System.close(duplicate(fd, 3))
         except OSError as error:
             if error.errno == errno.EMFILE:
                 self.give()
@@ -69,13 +67,3 @@ class SpareDescriptors:
             with suppress(OSError):
                 if System.fstat(fd).st_ino == inode:
                     System.close(fd)
-
-
-def _duplicate(fd: int, floor: int) -> int:
-    """Duplicate a descriptor to a number not below the floor, if the process may have such."""
-    import fcntl
-
-    try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, floor)
-    except OSError:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOW)

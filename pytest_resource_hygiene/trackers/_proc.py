@@ -16,7 +16,7 @@ from pytest_resource_hygiene.system import System
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LINKS", "SIZE", "ProcFolder", "start_time"]
+__all__ = ["FLOOR", "LINKS", "SIZE", "ProcFolder", "duplicate", "open_high", "start_time"]
 
 _INODE, SIZE, LINKS = range(3)  # of a `state_of`
 
@@ -73,17 +73,9 @@ class ProcFolder:
         return self.measure() if self._fd >= 0 else None
 
     def _open(self) -> None:
-        import fcntl
-
         self._usable = False
         with contextlib.suppress(OSError):
-            low = System.open_fd(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FLOOR)
-            except OSError:  # the limit of this process is below the floor
-                self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
-            finally:
-                System.close(low)
+            self._fd = open_high(self._path, os.O_PATH | os.O_DIRECTORY)
             state = state_of(self._fd)
             self._inode = state[_INODE]
             self.own_numbers.add(self._fd)
@@ -102,6 +94,42 @@ class ProcFolder:
                     System.close(self._fd)
         self._fd = -1
         self._usable = False  # who looks once more, looks without it
+
+
+def open_high(path: str, flags: int) -> int:
+    """Open something of our own under a number that tests do not count with; no child inherits it.
+
+    Args:
+        path: what to open.
+        flags: as of ``os.open``.
+
+    Raises:
+        OSError: it cannot be opened, or there is no number left.
+    """
+    low = System.open_fd(path, flags | os.O_CLOEXEC)
+    try:
+        return duplicate(low, FLOOR)
+    finally:
+        System.close(low)
+
+
+def duplicate(fd: int, floor: int, least: int = 3) -> int:
+    """Duplicate a descriptor to the first free number from a floor on; no child inherits it.
+
+    Args:
+        fd: the descriptor.
+        floor: where to look.
+        least: where to look if the limit of the process is below the floor.
+
+    Raises:
+        OSError: there is no number left.
+    """
+    import fcntl
+
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, floor)
+    except OSError:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
 
 
 def start_time(stat_path: str) -> int:

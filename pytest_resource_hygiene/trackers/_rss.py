@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.trackers._proc import FLOOR, ProcFolder
+from pytest_resource_hygiene.trackers._proc import ProcFolder, open_high
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,16 +55,8 @@ class ResidentMemory:
             return False
 
     def _open(self) -> None:
-        import fcntl
-
         self._drop()
-        low = System.open_fd(_STATM, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FLOOR)
-        except OSError:  # the limit of this process is below the floor
-            self._fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
-        finally:
-            System.close(low)
+        self._fd = open_high(_STATM, os.O_RDONLY)
         self._pid, self._inode = System.getpid(), System.fstat(self._fd).st_ino
         ProcFolder.own_numbers.add(self._fd)
 

@@ -118,7 +118,6 @@ def test_a_child_looks_at_itself(folder: ProcFolder) -> None:
 def test_below_a_low_limit_any_number_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual one is high, where no test counts."""
     monkeypatch.setattr(_proc, "FLOOR", 1 << 30)
-    monkeypatch.setattr(_rss, "FLOOR", 1 << 30)
     folder, size = ProcFolder("/proc/self/task", LINKS), ResidentMemory()
     try:
         assert folder.measure()
