@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_resource_hygiene.engine.attribution import Attribution
@@ -10,14 +11,15 @@ from pytest_resource_hygiene.engine.readings import Readings
 from pytest_resource_hygiene.engine.seats import Seats
 from pytest_resource_hygiene.errors import TrackerError
 from pytest_resource_hygiene.objects import collector_paused, pass_by
+from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Moment, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable
 
     from pytest_resource_hygiene.engine.owners import Owner
-    from pytest_resource_hygiene.recorder import Creation, Recorder
+    from pytest_resource_hygiene.recorder import Recorder
 
 __all__ = ["Ledger"]
 
@@ -142,7 +144,7 @@ class Ledger:
 
     def _list(self, shelf: Shelf, moment: Moment) -> Mapping[Hashable, Any] | None:
         try:
-            return shelf.tracker.list_resources(moment)
+            return _checked(shelf.tracker.list_resources(moment))
         except Exception as error:  # noqa: BLE001
             self._readings.give_up([shelf], "listing", error)
             return None
@@ -186,7 +188,7 @@ class Ledger:
         nodeid: str,
     ) -> Entry:
         tracker = shelf.tracker
-        creation = self.ask(tracker, "finding the origin", None, tracker.creation, key, value)
+        creation = self._creation_of(tracker, key, value)
         owner = window if creation is None else self.attribution.owner_of_next(creation, window)
         entry = Entry(
             tracker,
@@ -204,6 +206,17 @@ class Ledger:
             if creation is None and tracker.kind == _ACCEPTED:
                 self._unexplained.append(entry)
         return entry
+
+    def _creation_of(self, tracker: Tracker, key: Hashable, value: Any) -> Creation | None:
+        action = "finding the origin"
+        creation: object = self.ask(tracker, action, None, tracker.creation, key, value)
+        if creation is None or isinstance(creation, Creation):
+            return creation
+        words = (
+            f"creation() returned a {type(creation).__name__}. Return what recorder.creation() did."
+        )
+        self.report(tracker, action, TypeError(words))
+        return None
 
     def _replace(
         self, shelf: Shelf, entry: Entry, value: Any, window: Owner | None, nodeid: str
@@ -319,6 +332,19 @@ class Ledger:
             else:
                 shelf.entries.pop(entry.key, None)
         return done
+
+
+def _checked(listed: object) -> Mapping[Hashable, Any]:
+    """Return a listing, if it is one: a project's own kind may return anything.
+
+    Raises:
+        TypeError: says what it is, and what is valid.
+    """
+    if type(listed) is dict or isinstance(listed, Mapping):
+        return listed
+    raise TypeError(
+        f"list_resources() returned a {type(listed).__name__}. Return a dict of identities to handles."
+    )
 
 
 def _inode(fd: int) -> int | None:

@@ -216,11 +216,31 @@ def describe(entry: Entry, ledger: Ledger) -> Description:
         return entry.description
     value = entry.value
     if value is None and entry.is_gone:  # which no tracker is to meet, and nobody will be told
-        return Description(summary=f"{entry.tracker.title} that is gone by now")
+        return Description(summary=f"{_noun(entry)} that is gone by now")
     try:
         with ledger.recorder.mute():
-            entry.description = entry.tracker.describe(entry.key, value, entry.old)
+            entry.description = _checked(entry.tracker.describe(entry.key, value, entry.old))
     except Exception as error:  # noqa: BLE001
         ledger.report(entry.tracker, "describing", error)
-        entry.description = Description(summary=f"{entry.tracker.title} (not describable)")
+        entry.description = Description(summary=f"{_noun(entry)} (not describable)")
     return entry.description
+
+
+def _noun(entry: Entry) -> str:
+    return entry.tracker.title or entry.tracker.kind
+
+
+def _checked(words: object) -> Description:
+    """Return a description, if it is one: a project's own kind may return anything.
+
+    Raises:
+        TypeError: says what is wrong with it, and what is valid.
+    """
+    if not isinstance(words, Description):
+        raise TypeError(f"describe() returned a {type(words).__name__}. Return a Description.")
+    for name in ("summary", "target", "hint"):
+        text = getattr(words, name)
+        if not isinstance(text, str):
+            found = type(text).__name__
+            raise TypeError(f"its Description has {found} for its {name}. Give a text.")
+    return words

@@ -120,6 +120,50 @@ def test_a_hook_that_returns_something_else_is_told_in_one_line(
     assert "INTERNALERROR" not in run.text
 
 
+@pytest.mark.parametrize(
+    ("method", "answer", "told"),
+    [
+        (
+            "list_resources",
+            "[*app.OPEN]",
+            "returned a list. Return a dict of identities to handles",
+        ),
+        ("list_resources", "None", "returned a NoneType. Return a dict"),
+        ("creation", "'somewhere'", "returned a str. Return what recorder.creation() did"),
+        ("describe", "'a handle'", "returned a str. Return a Description"),
+        (
+            "describe",
+            "Description(summary=5)",
+            "its Description has int for its summary. Give a text",
+        ),
+        ("describe", "Description('x', hint=None)", "its Description has NoneType for its hint."),
+        ("drain", "None", "'NoneType' object is not iterable"),
+        ("probes", "None", "'NoneType' object is not iterable"),
+        ("iter_limits", "None", "'NoneType' object is not iterable"),
+    ],
+)
+def test_a_tracker_that_answers_something_else_is_told_what_to_return(
+    project: Project, method: str, answer: str, told: str
+) -> None:
+    """Whoever writes his first kind reads one sentence, and no traceback of ours."""
+    project.write("app.py", "OPEN = set()\n")
+    project.write(
+        "conftest.py",
+        f"""{_TRACKER}
+    Handles.{method} = lambda self, *args, **kwargs: {answer}
+    """,
+    )
+    project.write(
+        "test_it.py", "import app\ndef test_a(): app.OPEN.add('one')\ndef test_b(): pass\n"
+    )
+    run = project.run(env={"PYTHONPATH": str(project.path)}, grace=0.05)
+
+    assert run.code == 3, run.text
+    assert "INTERNALERROR" not in run.text
+    (line,) = (one for one in run.out.splitlines() if "resource hygiene: tracker 'handles'" in one)
+    assert told in line
+
+
 @pytest.mark.parametrize("plugins", [(), ("xdist",)])
 def test_details_of_a_kind_may_be_anything(project: Project, plugins: tuple[str, ...]) -> None:
     """What JSON does not know is put as text: it breaks neither the file nor a worker's report."""
