@@ -56,8 +56,23 @@ class _Registry:
 
     def __init__(self, name: str, listeners: Callable[[], Pairs]) -> None:
         self.name = name
-        self.listeners = listeners
+        self._listeners = listeners
         self._before = set(self.scan())
+
+    def listeners(self) -> list[tuple[str, object]]:
+        """Return events, each with one listener.
+
+        Raises:
+            SettingsError: the project's own function or collection failed; says which.
+        """
+        try:
+            return list(self._listeners())
+        except SettingsError:
+            raise
+        except Exception as error:
+            raise SettingsError(
+                f"listener registry {self.name!r} cannot be listed: {type(error).__name__}: {error}"
+            ) from error
 
     def scan(self) -> dict[Hashable, tuple[str, Hashable, object]]:
         seen: Counter[Hashable] = Counter()

@@ -164,6 +164,28 @@ def test_a_tracker_that_answers_something_else_is_told_what_to_return(
     assert told in line
 
 
+@pytest.mark.parametrize(("broken", "code"), [("True", 4), ("app.OPEN", 3)])
+def test_a_registry_that_raises_is_named(project: Project, broken: str, code: int) -> None:
+    """When it is declared, or in the midst of the run: there may be twenty of them."""
+    project.write("app.py", "OPEN = set()\n")
+    project.write(
+        "conftest.py",
+        f"""
+        import app
+        def bus():
+            if {broken}: raise LookupError("no bus")
+            return []
+        def pytest_resource_hygiene_emitters(): return {{"bus": bus, "another": []}}
+        """,
+    )
+    project.write("test_it.py", "import app\ndef test_a(): app.OPEN.add('one')\n")
+    run = project.run(env={"PYTHONPATH": str(project.path)})
+
+    assert run.code == code, run.text
+    assert "INTERNALERROR" not in run.text
+    assert "listener registry 'bus' cannot be listed: LookupError: no bus" in run.text
+
+
 @pytest.mark.parametrize("plugins", [(), ("xdist",)])
 def test_details_of_a_kind_may_be_anything(project: Project, plugins: tuple[str, ...]) -> None:
     """What JSON does not know is put as text: it breaks neither the file nor a worker's report."""
