@@ -11,7 +11,7 @@ import pytest
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.kind_choice import choose_kinds
-from pytest_resource_hygiene.pytest_plugin.options import source_of, value_of
+from pytest_resource_hygiene.pytest_plugin.options import SEVERITIES, source_of, value_of
 from pytest_resource_hygiene.pytest_plugin.results import Results
 from pytest_resource_hygiene.trackers import built_in_trackers, default_kinds, kind_names
 from pytest_resource_hygiene.trackers.fds import FdTracker
@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 _NATIVE = "native_threads"
-_SEVERITIES = ("fail", "note", "off")
 
 
 def activate(config: pytest.Config, mode: str) -> None:
@@ -148,10 +147,10 @@ def _severities(config: pytest.Config, kinds: list[str]) -> dict[str, str]:
     found = {}
     for line, source in reversed(value_of(config, "severity")):
         kind, _, severity = (part.strip() for part in line.partition(":"))
-        if kind not in kinds or severity not in _SEVERITIES:
+        if kind not in kinds or severity not in SEVERITIES:
             raise pytest.UsageError(
                 f"{source}: {line!r} is not valid. Write 'kind: severity' with a severity of "
-                f"{', '.join(_SEVERITIES)} and a kind of {', '.join(sorted(kinds))}."
+                f"{', '.join(SEVERITIES)} and a kind of {', '.join(sorted(kinds))}."
             )
         found[kind] = severity
     return found

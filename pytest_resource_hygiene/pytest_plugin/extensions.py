@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_resource_hygiene.errors import SettingsError
-from pytest_resource_hygiene.pytest_plugin.options import value_of
+from pytest_resource_hygiene.pytest_plugin.options import SEVERITIES, value_of
 from pytest_resource_hygiene.tracker import Tracker
 from pytest_resource_hygiene.trackers import kind_names
 
@@ -60,6 +60,11 @@ def _check_kind(tracker: Tracker, taken: list[str]) -> None:
     if kind in taken:
         raise pytest.UsageError(
             f"resource hygiene: two trackers of the kind {kind!r}. Give yours another name."
+        )
+    severity: object = tracker.severity
+    if severity not in SEVERITIES:
+        raise pytest.UsageError(
+            f"resource hygiene: {name}.severity is {severity!r}. Valid are {', '.join(SEVERITIES)}."
         )
 
 

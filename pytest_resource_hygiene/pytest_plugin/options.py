@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MODES",
     "OPTIONS",
+    "SEVERITIES",
     "Option",
     "add_options",
     "mode_of",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 MODES = ("fail", "report", "off")
+SEVERITIES = ("fail", "note", "off")
 _NAMES = {
     "resource_hygiene",
     "pytest_resource_hygiene",

@@ -97,6 +97,7 @@ def test_a_fault_in_a_tracker_is_its_own(project: Project, method: str) -> None:
         ("trackers(): Rows.kind = 'r o w s'; return [Rows()]", "Rows.kind is 'r o w s'. Give it a"),
         ("trackers(): Rows.kind = 'all'; return [Rows()]", "none of all, default"),
         ("trackers(): Rows.kind = 'fds'; return [Rows()]", "two trackers of the kind 'fds'"),
+        ("trackers(): Rows.severity = 'error'; return [Rows()]", "Valid are fail, note, off"),
         ("emitters(): return [3]", "Return a dict of names to registries"),
     ],
 )
