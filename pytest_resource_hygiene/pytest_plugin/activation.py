@@ -55,6 +55,11 @@ def activate(config: pytest.Config, mode: str) -> None:
         return
     watcher = Watcher(config, results)
     config.pluginmanager.register(watcher, "resource_hygiene_watcher")
+    if hasattr(config, "workeroutput"):
+        from pytest_resource_hygiene.pytest_plugin.worker_errors import WorkerErrors
+
+        errors = WorkerErrors(config.workeroutput)
+        config.pluginmanager.register(errors, "resource_hygiene_worker_errors")
     if value_of(config, "json") or value_of(config, "html"):
         from pytest_resource_hygiene.pytest_plugin.timeline import Timeline
 

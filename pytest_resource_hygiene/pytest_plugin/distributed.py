@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.pytest_plugin.outcome import ATTRIBUTE, Status
+from pytest_resource_hygiene.pytest_plugin.worker_errors import OUTPUT
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.pytest_plugin.results import Results
@@ -31,7 +32,14 @@ class Controller(Status):
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take the figures of a worker that has ended."""
-        output = getattr(node, "workeroutput", {}).get("resource_hygiene")
+        """Take the figures of a worker that has ended.
+
+        Raises:
+            pytest.UsageError: it has ended for that, before any test.
+        """
+        told = getattr(node, "workeroutput", {})
+        if OUTPUT in told:
+            raise pytest.UsageError(told[OUTPUT])
+        output = told.get("resource_hygiene")
         if output is not None:
             self._results.add_worker_output(output)

@@ -128,3 +128,36 @@ def test_a_marker_that_cannot_be_used_is_an_error_at_collection(
     assert "test_it.py" in run.text
     assert "Traceback" not in run.text
     assert "INTERNALERROR" not in run.text
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "text", "words"),
+    [
+        pytest.param(
+            "", "test_it.py",
+            "import pytest\n@pytest.mark.allow_leak('threds', reason='x')\ndef test_it(): pass\n",
+            "unknown kind 'threds'", id="marker",
+        ),
+        pytest.param("--resource-hygiene-kinds=threds", "", "", "unknown kind 'threds'", id="kind"),
+        pytest.param(
+            "", "conftest.py", "def pytest_resource_hygiene_trackers(): return [3]\n",
+            "Return a list of trackers", id="hook",
+        ),
+        pytest.param(
+            "", "conftest.py", "def pytest_resource_hygiene_emitters(): return {'bus': 3}\n",
+            "cannot list the listeners of 3", id="emitter",
+        ),
+    ],
+)  # fmt: skip
+def test_what_only_a_worker_can_find_out_is_told_by_the_controller(
+    project: Project, option: str, file: str, text: str, words: str
+) -> None:
+    """By itself, xdist has nothing but an assertion for a worker that ends with its tests unrun."""
+    project.write("test_it.py", "def test_it(): pass\n")
+    if file:
+        project.write(file, text)
+    run = project.run(*filter(None, [option]), "-n", "2", plugins=["xdist"])
+
+    assert run.code == 4, run.text
+    assert words in run.text
+    assert "INTERNALERROR" not in run.text
