@@ -49,8 +49,13 @@ def find_allowance(
     return next((one for one in allowances if one.fits(kind, texts)), None)
 
 
-def parse_allowance(line: str, kinds: Collection[str], source: str) -> Allowance:
+def parse_allowance(line: str, kinds: Collection[str] | None, source: str) -> Allowance:
     """Read ``kind: glob -- reason``; the kind may be ``*``.
+
+    Args:
+        line: the text.
+        kinds: those that there are; None while that is not known.
+        source: where it is written, for messages.
 
     Raises:
         SettingsError: a part is missing, or the kind is unknown.
@@ -63,7 +68,7 @@ def parse_allowance(line: str, kinds: Collection[str], source: str) -> Allowance
             f"{source}: {line!r} is no allowance. Write 'kind: glob -- reason', "
             "e.g. 'threads: tqdm -- one monitor for the process'; the reason is required."
         )
-    if kind != "*" and kind not in kinds:
+    if kind != "*" and kinds is not None and kind not in kinds:
         raise SettingsError(
             f"{source}: unknown kind {kind!r} in {line!r}. Kinds: {', '.join(sorted(kinds))}, or *."
         )

@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 _NATIVE = "native_threads"
+# All kinds that there are, once conftest files have been asked for theirs.
+_KINDS = pytest.StashKey[list[str]]()
 
 
 def activate(config: pytest.Config, mode: str) -> None:
@@ -51,6 +53,7 @@ def activate(config: pytest.Config, mode: str) -> None:
     if config.pluginmanager.has_plugin("dsession") or _is_controller(config):
         from pytest_resource_hygiene.pytest_plugin.distributed import Controller
 
+        engine_settings(config, [])  # a worker's words would not be shown as such
         config.pluginmanager.register(Controller(results), "resource_hygiene_controller")
         return
     watcher = Watcher(config, results)
@@ -105,6 +108,7 @@ def make_trackers(
     """
     default = _default_kinds(extra)
     names = [*kind_names(), *(tracker.kind for tracker in extra)]
+    config.stash[_KINDS] = names
     severities = _severities(config, names)
     try:
         chosen = choose_kinds(str(value_of(config, "kinds")), default, frozenset(names))
@@ -148,26 +152,27 @@ def _default_kinds(extra: list[Tracker]) -> frozenset[str]:
     return default_kinds() | {one.kind for one in extra if one.severity != "off"}
 
 
-def _severities(config: pytest.Config, kinds: list[str]) -> dict[str, str]:
+def _severities(config: pytest.Config, kinds: list[str] | None) -> dict[str, str]:
     found = {}
     for line, source in reversed(value_of(config, "severity")):
         kind, _, severity = (part.strip() for part in line.partition(":"))
-        if kind not in kinds or severity not in SEVERITIES:
+        is_kind = kinds is None or kind in kinds
+        if not is_kind or severity not in SEVERITIES:
             raise pytest.UsageError(
                 f"{source}: {line!r} is not valid. Write 'kind: severity' with a severity of "
-                f"{', '.join(SEVERITIES)} and a kind of {', '.join(sorted(kinds))}."
+                f"{', '.join(SEVERITIES)} and a kind of {', '.join(sorted(kinds or kind_names()))}."
             )
         found[kind] = severity
     return found
 
 
 def engine_settings(config: pytest.Config, trackers: list[Tracker]) -> EngineSettings:
-    """Validate everything that the engine is told.
+    """Validate everything that the engine is told; names of kinds only after `make_trackers`.
 
     Raises:
         pytest.UsageError: says which setting, which value, and what is valid.
     """
-    kinds = [*kind_names(), *(tracker.kind for tracker in trackers)]
+    kinds = config.stash.get(_KINDS, None)
     severity: dict[str, str] = {
         tracker.kind: "fail" for tracker in trackers if tracker.severity == "off"
     }
@@ -184,7 +189,7 @@ def engine_settings(config: pytest.Config, trackers: list[Tracker]) -> EngineSet
     )
 
 
-def _allowances(config: pytest.Config, kinds: list[str]) -> tuple[Allowance, ...]:
+def _allowances(config: pytest.Config, kinds: list[str] | None) -> tuple[Allowance, ...]:
     lines = value_of(config, "allow")
     if not lines:
         return ()

@@ -139,6 +139,10 @@ def test_a_marker_that_cannot_be_used_is_an_error_at_collection(
             "unknown kind 'threds'", id="marker",
         ),
         pytest.param("--resource-hygiene-kinds=threds", "", "", "unknown kind 'threds'", id="kind"),
+        pytest.param("--resource-hygiene-grace=soon", "", "", "seconds from 0", id="grace"),
+        pytest.param(
+            "--resource-hygiene-severity=fd: note", "", "", "'fd: note' is not valid", id="severity",
+        ),
         pytest.param(
             "", "conftest.py", "def pytest_resource_hygiene_trackers(): return [3]\n",
             "Return a list of trackers", id="hook",
@@ -149,10 +153,10 @@ def test_a_marker_that_cannot_be_used_is_an_error_at_collection(
         ),
     ],
 )  # fmt: skip
-def test_what_only_a_worker_can_find_out_is_told_by_the_controller(
+def test_a_mistake_under_xdist_is_told_by_the_controller(
     project: Project, option: str, file: str, text: str, words: str
 ) -> None:
-    """By itself, xdist has nothing but an assertion for a worker that ends with its tests unrun."""
+    """Markers and kinds are understood in the workers; xdist by itself has an assertion for each."""
     project.write("test_it.py", "def test_it(): pass\n")
     if file:
         project.write(file, text)

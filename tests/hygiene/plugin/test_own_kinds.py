@@ -165,6 +165,31 @@ def test_a_tracker_that_answers_something_else_is_told_what_to_return(
     assert told in line
 
 
+@pytest.mark.parametrize(
+    ("option", "severities"),
+    [
+        ("severity=handles: note", ["note"]),
+        ("severity=handles: off", []),
+        ("severity=handles: fail", ["fail"]),
+        ("allow=handles: one -- closed by its server", ["allowed"]),
+    ],
+)
+@pytest.mark.parametrize("plugins", [(), ("xdist",)])
+def test_a_kind_of_the_project_is_configured_like_any_other(
+    project: Project, option: str, severities: list[str], plugins: tuple[str, ...]
+) -> None:
+    """Though nobody knows it before the conftest files of folders have been read."""
+    project.write("app.py", "OPEN = set()\n")
+    project.write("conftest.py", _TRACKER)
+    project.write("test_it.py", "import app\ndef test_a(): app.OPEN.add('one')\n")
+    more = ["-n", "1"] if plugins else []
+    env = {"PYTHONPATH": str(project.path)}
+    run = project.run(f"--resource-hygiene-{option}", *more, env=env, plugins=plugins, grace=0.05)
+
+    assert [one["severity"] for one in run.findings] == severities, run.text
+    assert run.code == ("fail" in severities), run.text
+
+
 @pytest.mark.parametrize(("broken", "code"), [("True", 4), ("app.OPEN", 3)])
 def test_a_registry_that_raises_is_named(project: Project, broken: str, code: int) -> None:
     """When it is declared, or in the midst of the run: there may be twenty of them."""
