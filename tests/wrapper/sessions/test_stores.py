@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from claude_wrapper.errors import SettingsError, WrapperError
 from claude_wrapper.lifecycle import ResourceTracker
 from claude_wrapper.model import ImagePart, Message, TextPart, ToolCall
-from claude_wrapper.sessions import MemoryStore, Session, SessionLimits, SqliteStore
+from claude_wrapper.sessions import MemoryStore, Session, SessionLimits, SqliteStore, sqlite_store
 from claude_wrapper.sessions.codec import decode_session, encode_session
 from claude_wrapper.sessions.sqlite_file import SessionFile
 from claude_wrapper.sessions.sqlite_store import BATCH, OLDEST
@@ -227,6 +228,25 @@ async def test_a_put_does_not_look_at_all_sessions(
         "SCAN sessions USING INDEX by_use",
     ]
     await store.close()
+
+
+@pytest.mark.anyio
+async def test_nothing_is_decoded_in_the_loop(
+    tmp_path: Path, tracker: ResourceTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of a thousand long sessions would hold up every stream for a second."""
+    threads: set[str] = set()
+
+    def decode(text: str) -> Session:
+        threads.add(threading.current_thread().name)
+        return decode_session(text)
+
+    monkeypatch.setattr(sqlite_store, "decode_session", decode)
+    store = SqliteStore(str(tmp_path / "sessions.db"), LIMITS, tracker)
+    await store.put(one := session("a"))
+    assert (await store.newest("", 9), await store.get("a")) == ((one,), one)
+    await store.close()
+    assert threads == {"session-store"}
 
 
 @pytest.mark.anyio
