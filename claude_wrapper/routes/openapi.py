@@ -72,10 +72,11 @@ class OpenAIError(BaseModel):
 
 
 class AnthropicErrorDetail(BaseModel):
-    """What went wrong."""
+    """What went wrong; the details hold an `error_code` where clients act on one."""
 
     type: str
     message: str
+    details: dict[str, str] | None = None
 
 
 class AnthropicError(BaseModel):
