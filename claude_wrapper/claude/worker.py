@@ -34,6 +34,7 @@ __all__ = ["Worker"]
 # The CLI refuses an empty system prompt, and would otherwise keep the previous client's.
 NEUTRAL_SYSTEM = "You are a helpful assistant."
 START_DEADLINE = 30.0
+STOPPED_INTERVAL = 1.0
 LOAD_DEADLINE = 10.0
 INTERRUPT_DEADLINE = 2.0
 INTERRUPT_AGAIN = 0.25
@@ -63,6 +64,7 @@ class Worker:
     def __init__(self, child: Child, tracker: ResourceTracker, schema: str, now: float) -> None:
         self.child = child
         self.schema = schema
+        self._tracker = tracker
         self.link = CliLink(child.process, tracker)
         self.context = Context()
         self.owner = ""
@@ -105,18 +107,27 @@ class Worker:
                 30 s.
         """
         schema = {"jsonSchema": json.loads(self.schema)} if self.schema else {}
-        await self.link.channel.ask(
-            "initialize",
-            deadline=START_DEADLINE,
-            hooks=None,
-            systemPrompt=[system or NEUTRAL_SYSTEM],
-            # With a snapshot the first client's system prompt would stay for ever.
-            systemPromptSnapshot=False,
-            **schema,
-        )
+        watch = self._tracker.spawn(self._give_up_when_stopped(), name="cli-start-watch")
+        try:
+            await self.link.channel.ask(
+                "initialize",
+                deadline=START_DEADLINE,
+                hooks=None,
+                systemPrompt=[system or NEUTRAL_SYSTEM],
+                # With a snapshot the first client's system prompt would stay for ever.
+                systemPromptSnapshot=False,
+                **schema,
+            )
+        finally:
+            watch.cancel()
         self._system = system or NEUTRAL_SYSTEM
         if self.has_ended:
             raise CliFailedError("the CLI ended right after it had started")
+
+    async def _give_up_when_stopped(self) -> None:
+        while not self.child.is_stopped:
+            await asyncio.sleep(STOPPED_INTERVAL)
+        self.link.channel.close("the CLI was stopped by a signal while it started")
 
     async def configure(self, request: TurnRequest) -> None:
         """Set model, limits, system prompt and tools for the next API request.

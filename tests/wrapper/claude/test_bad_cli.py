@@ -51,6 +51,15 @@ async def test_a_cli_that_does_not_take_the_tools_is_no_answer(tmp_path: Path) -
         assert await cli.text(user("[[text:x]]"), tools=(TOOL,)) == "x"
 
 
+async def test_one_that_is_stopped_while_it_starts_is_not_waited_for(tmp_path: Path) -> None:
+    script = tmp_path / "claude"
+    script.write_text("#!/bin/sh\nkill -STOP $$\n")
+    script.chmod(0o700)
+    async with engine(tmp_path, ONE) as cli:
+        cli.table._binary = CliBinary(prefix=(str(script),), origin="given")
+        assert "stopped by a signal while it started" in (await fail(cli)).message
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [
