@@ -81,7 +81,7 @@ def _given(error: ErrorDetails) -> str:
         return " "
     if not isinstance(given, str | int | float):
         return ": "
-    shown = repr(given) if isinstance(given, str) else json.dumps(given)
+    shown = repr(given[:SHOWN]) if isinstance(given, str) else json.dumps(given)
     return f" is {shown[:SHOWN]}; "
 
 
