@@ -8,6 +8,7 @@ cannot be set.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sqlite3
@@ -90,6 +91,7 @@ class SqliteStore:
         self._counts = _Counts(active=active, size=size, used=used)
         self._failure = ""
         self._is_closed = False
+        self._loop = asyncio.get_running_loop()
         self._thread = WorkerThread(tracker, "session-store")
 
     async def get(self, session_id: str) -> Session | None:
@@ -162,7 +164,7 @@ class SqliteStore:
             must_last: It changes something: the file must be where the next start looks for it.
         """
 
-        def transaction() -> tuple[T, _Counts]:
+        def transaction() -> T:
             before = self._counts
             counts = _Counts(
                 before.active, before.size, before.created, before.expired, before.evicted,
@@ -174,16 +176,20 @@ class SqliteStore:
                 self._connection.execute("BEGIN")
                 result = work(counts)
             self._counts = counts
-            return result, counts
+            if counts.removed:
+                # From here, since whoever asked may not wait for it any longer.
+                self._loop.call_soon_threadsafe(self._tell, counts.removed)
+            return result
 
         try:
-            result, counts = await self._thread.call(transaction)
+            return await self._thread.call(transaction)
         except sqlite3.Error as error:
             self._failure = f"the session store failed: {error}"
             raise WrapperError(self._failure) from error
-        for key, owner in counts.removed:
+
+    def _tell(self, removed: list[tuple[bytes, str]]) -> None:
+        for key, owner in removed:
             self._on_removed(Session(id=_text(key), owner=owner, created_at=0, last_used_at=0))
-        return result
 
     # What follows runs in the thread.
 

@@ -231,6 +231,30 @@ async def test_a_put_does_not_look_at_all_sessions(
 
 
 @pytest.mark.anyio
+async def test_who_holds_more_of_a_session_is_told_though_its_remover_did_not_wait(
+    tmp_path: Path, tracker: ResourceTracker
+) -> None:
+    """A heartbeat that falls due ends the waiting for a put, which pushes out others all the same."""
+    gone: list[str] = []
+    store = SqliteStore(
+        str(tmp_path / "sessions.db"), LIMITS, tracker, on_removed=lambda one: gone.append(one.id)
+    )
+    for name in "abcd":
+        await store.put(session(name))
+    begun = threading.Event()
+    blocked = asyncio.ensure_future(store._thread.call(begun.wait))
+    put = asyncio.ensure_future(store.put(session("e")))
+    await asyncio.sleep(0)
+    put.cancel()
+    begun.set()
+    await asyncio.wait([put, blocked])
+    assert put.cancelled()
+    assert [one.id for one in await store.newest("", 9)] == ["e", "d", "c", "b"]
+    assert gone == ["a"]
+    await store.close()
+
+
+@pytest.mark.anyio
 async def test_nothing_is_decoded_in_the_loop(
     tmp_path: Path, tracker: ResourceTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
