@@ -54,7 +54,12 @@ async def test_a_turn_held_back_can_be_abandoned(tmp_path: Path) -> None:
 
 
 async def test_a_client_that_never_reads_runs_into_the_time_limit(tmp_path: Path) -> None:
-    async with engine(tmp_path, ONE, TurnLimits(total=0.5, idle=20)) as cli:
+    warm = PoolLimits(warm=1, most=1, queue=4)
+    async with engine(tmp_path, warm, TurnLimits(total=1, idle=20)) as cli:
+        # The start of a process is not what is to take the time.
+        cli.pool.start()
+        while not cli.pool.counts()["idle"]:
+            await asyncio.sleep(0.01)
         turn = cli.start(user("[[chunks:100000]]"))
         await turn.finished.wait()
         with pytest.raises(RequestTimeoutError, match="did not read its answer"):
