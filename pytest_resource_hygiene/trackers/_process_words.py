@@ -23,8 +23,11 @@ _MAX_SHOWN = 100
 def describe_child(child: Child) -> Description:
     """Say process id, command line and state, and how to end it."""
     command = without_secrets(command_of(child.pid))
-    shown = " ".join(command) if command else "(command line gone)"
     zombie = is_zombie(child.pid)
+    known = _shorten(" ".join(command) or _name_of(child.pid))
+    shown = known or "(command line gone)"
+    if zombie:
+        shown = f"{known or 'it'} has ended, and nobody has waited for it"
     state = "zombie" if zombie else "running"
     orphan = ", orphaned by its parent" if child.orphan else ""
     if zombie:
@@ -34,7 +37,7 @@ def describe_child(child: Child) -> Description:
     else:
         hint = "terminate() or kill() it and wait() for it, or use Popen in a `with` block"
     return Description(
-        summary=f"{state} child process {child.pid}: {_shorten(shown)}{orphan}",
+        summary=f"{state} child process {child.pid}: {shown}{orphan}",
         target=Path(command[0]).name if command else state,
         details={"pid": child.pid, "command": command, "state": state, "orphan": child.orphan},
         hint=hint,
@@ -48,6 +51,13 @@ def command_of(pid: int) -> list[str]:
     except OSError:
         return [] if sys.platform == "linux" else _command_by_psutil(pid)
     return [part.decode(errors="replace") for part in raw.rstrip(b"\0").split(b"\0") if part]
+
+
+def _name_of(pid: int) -> str:
+    """Return what the kernel calls a process, which it still knows when the command line is gone."""
+    with contextlib.suppress(OSError):
+        return System.read(f"/proc/{pid}/comm").decode(errors="replace").strip()
+    return ""
 
 
 def _command_by_psutil(pid: int) -> list[str]:
