@@ -112,7 +112,9 @@ class Grouper:
             event = entry.key if entry.change == "exceeded" else None
             return entry.tracker.kind, entry.by_collector, event, call
         # The first shared memory of a process starts the resource tracker: one call, two things.
-        return call, habit_of(self._reader.habit_site(entry.creation))
+        # What a module makes while the call imports it, goes with the module.
+        module = self._reader.importing(entry.creation)
+        return call, habit_of(self._reader.habit_site(entry.creation)), module
 
 
 def gather_loose(groups: list[Group]) -> list[Group]:

@@ -90,6 +90,26 @@ def test_one_pool_begun_by_several_lines_is_one_finding(project: Project) -> Non
     assert apart == {"two_queues": ["fds", "threads"], "two_pools": ["threads", "threads"]}
 
 
+def test_what_an_import_makes_is_no_part_of_what_the_importing_call_leaves(
+    project: Project,
+) -> None:
+    """It is the module's, a note of its own."""
+    write_suite(
+        project,
+        """
+        import multiprocessing
+        def test_it():  # the first start imports multiprocessing.util, which registers a callback
+            process = multiprocessing.get_context("fork").Process(target=int)
+            KEEP.append(process); process.start()
+        """,
+    )
+    run = project.run()
+
+    parts = run.one()["details"]["parts"]
+    assert not [part for part in parts if "callback" in part]
+    assert [one["kind"] for one in run.notes] == ["atexit"]
+
+
 _FOLDED = [
     pytest.param("KEEP.append(asyncio.new_event_loop())", "loops", id="loop with selector and pipe"),
     pytest.param("KEEP.append(subprocess.Popen(['cat'], stdin=subprocess.PIPE, "
