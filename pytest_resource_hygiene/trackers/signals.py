@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import signal
+from contextlib import suppress
 from functools import cached_property
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
@@ -210,8 +211,10 @@ class SignalTracker(Tracker):
 
     def restore(self, key: Hashable, value: Any, old: Any) -> bool:
         """Set the slot to what it was."""
-        if System.get_ident() != MAIN or isinstance(key, tuple):
+        if System.get_ident() != MAIN:
             return False
+        if isinstance(key, tuple):
+            return _take_from_loop(key[1].ref(), key[2])
         if key == _WAKEUP:
             set_wakeup_fd(old if isinstance(old, int) else -1)
         elif key == _MASK:
@@ -246,6 +249,15 @@ class SignalTracker(Tracker):
         """Hold a handler for a signal that is hardly ever used."""
         number = getattr(signal, "SIGURG", None)
         return _Handler(number) if number is not None else None
+
+
+def _take_from_loop(loop: Any, number: int) -> bool:
+    """Have a loop forget a handler; with one left, it would keep the wakeup fd of its next one."""
+    if loop is None or loop.is_closed() or loop.is_running():
+        return False
+    with suppress(Exception):  # whatever a loop of somebody's own may raise
+        return bool(loop.remove_signal_handler(number))
+    return False
 
 
 class _Handler:

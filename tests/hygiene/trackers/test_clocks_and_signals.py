@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
 import math
 import os
@@ -9,13 +10,14 @@ import signal
 import sys
 import threading
 import time
+from contextlib import closing
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.tracker import Moment
+from pytest_resource_hygiene.tracker import IdentityKey, Moment
 from pytest_resource_hygiene.trackers import _clocks, _signal_slots, signals
 from pytest_resource_hygiene.trackers._signal_slots import caught_signals
 from pytest_resource_hygiene.trackers.signals import SignalTracker
@@ -272,7 +274,9 @@ def test_only_the_main_thread_can_put_a_handler_back(slots: SignalTracker) -> No
 
     assert done == [False]
     assert not slots.restore(number, print, None)
-    assert not slots.restore(("loop", number), print, None)
+    with closing(asyncio.new_event_loop()) as loop:
+        assert not slots.restore(("loop", IdentityKey(loop), number), print, None), "it has none"
+    assert not slots.restore(("loop", IdentityKey(loop), number), print, None)
 
 
 def test_a_number_without_a_name_is_shown_as_a_number(slots: SignalTracker) -> None:
