@@ -67,7 +67,7 @@ class Attribution:
             # A runner that lives through several tests keeps the context of the first of them. Of
             # a thread, the context is its own, and what an ended owner left behind stays his.
             if owner is not None and not (owner.closed and maker.parent is None):
-                return owner
+                return window if _asked_for(own_code, maker, window) else owner
             if maker.parent is None and maker is not creation and maker.window is not None:
                 starter: Owner = maker.window  # who was at work when the thread was started
                 return self._owner_of_thread(maker) if starter.closed else starter
@@ -94,6 +94,20 @@ class Attribution:
     def end_row(self) -> None:
         """Decide anew from now on."""
         self._decided = None
+
+
+def _asked_for(test: CodeType | None, made: Creation, window: Owner | None) -> bool:
+    """Return whether a test has made the task in whose context something was made.
+
+    A runner that runs the fixtures and tests of a module in one task, as anyio's does, has the
+    context of the fixture that was set up first; the test's own code further up tells more.
+    """
+    maker = made.parent
+    while test is not None and maker is not None:
+        if maker.window is window and maker.owner is made.owner and test in maker.stack[::2]:
+            return True
+        maker = maker.parent
+    return False
 
 
 def _runs_function_of(test: CodeType | None, creation: Creation | None) -> bool:
