@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
-__all__ = ["Habit", "habit_of", "has_habits"]
+__all__ = ["Habit", "habit_of", "has_habits", "runs_jobs"]
 
 Habit = Literal["singleton", "pool"]
 
@@ -43,6 +43,11 @@ _PLACES: tuple[tuple[str, str, Habit], ...] = (
     ("jedi/inference/compiled/subprocess/__init__.py", "", "pool"),
 )
 
+# Ends of file names, and what their workers run: jobs of whoever asks.
+_WORKERS = (
+    ("anyio/_backends/_asyncio.py", "WorkerThread.run"),
+    ("trio/_core/_thread_cache.py", "WorkerThread._work"),
+)
 
 # A package's habits are the same where it is installed and where it is being developed.
 _FOLDERS = tuple(sorted({f"/{file.partition('/')[0]}/" for file, _, _ in _PLACES if "/" in file}))
@@ -65,3 +70,8 @@ def habit_of(site: tuple[tuple[str, str], ...]) -> Habit | None:
         if function == "basicConfig" and file == caller and file.endswith("logging/__init__.py"):
             return "singleton"
     return None
+
+
+def runs_jobs(file: str, function: str) -> bool:
+    """Return whether a function is that of a listed pool's worker, which runs the jobs of others."""
+    return any(function == worker and file.endswith(ending) for ending, worker in _WORKERS)

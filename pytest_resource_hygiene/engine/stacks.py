@@ -6,7 +6,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.places import PLUGIN_ENDINGS
-from pytest_resource_hygiene.engine.singletons import has_habits
+from pytest_resource_hygiene.engine.singletons import has_habits, runs_jobs
 from pytest_resource_hygiene.model import Frame, Origin
 from pytest_resource_hygiene.objects import attribute_of
 from pytest_resource_hygiene.positions import line_of, position_of
@@ -211,7 +211,8 @@ class StackReader:
     def habit_site(self, creation: Creation | None) -> tuple[tuple[str, str], ...]:
         """Return the frames below the user's, counting a listed package under development too.
 
-        What a pool's own thread makes for the pool is as much the pool's as that thread.
+        What a pool's own thread makes for the pool is as much the pool's as that thread; what the
+        jobs make that a worker is given, is not.
         """
         site: list[tuple[str, str]] = []
         while creation is not None:
@@ -221,6 +222,8 @@ class StackReader:
                     return tuple(site)
                 if place in {"library", "stdlib", "user"}:
                     site.append((file, code.co_name))
+                if runs_jobs(file, code.co_qualname):
+                    return tuple(one for one in site if one[0] != file)
             creation = creation.parent
         return tuple(site)
 

@@ -151,3 +151,89 @@ def test_what_a_run_within_a_test_cancels_is_no_leak(project: Project) -> None:
 
     leaking = {one["nodeid"].rpartition("::")[2] for one in run.failing}
     assert leaking == {"test_leaks", "test_marked_leaks"}, run.text
+
+
+def test_what_a_job_of_an_idle_worker_opens_is_no_part_of_its_pool(project: Project) -> None:
+    """The threads of anyio and trio are kept for the next caller, not what the callers open."""
+    project.write(
+        "test_it.py",
+        """
+        import anyio, pytest, trio
+        KEEP = []
+        @pytest.fixture
+        def anyio_backend(): return "asyncio"
+        @pytest.mark.anyio
+        async def test_leaks_a_file(): KEEP.append(await anyio.open_file(__file__))
+        @pytest.mark.anyio
+        async def test_leaks_again(): KEEP.append(await anyio.to_thread.run_sync(open, __file__))
+        def test_leaks_in_trio():
+            async def main(): KEEP.append(await trio.to_thread.run_sync(open, __file__))
+            trio.run(main)
+        @pytest.mark.anyio
+        async def test_closes():
+            async with await anyio.open_file(__file__) as file: await file.read()
+        """,
+    )
+    run = project.run(plugins=["anyio"])
+
+    assert {one["nodeid"].partition("::")[2] for one in run.failing} == {
+        "test_leaks_a_file", "test_leaks_again", "test_leaks_in_trio",
+    }  # fmt: skip
+    assert {one["kind"] for one in run.failing} == {"fds"}
+
+
+def test_a_runner_that_began_with_a_fixture_of_the_module_does_not_speak_for_its_tests(
+    project: Project,
+) -> None:
+    """That of anyio runs all of a module in one task, in the context of the fixture that came first."""
+    project.write(
+        "test_it.py",
+        """
+        import anyio, pytest
+        KEEP = []
+        pytestmark = pytest.mark.anyio
+        @pytest.fixture(scope="module")
+        def anyio_backend(): return "asyncio"
+        @pytest.fixture(scope="module")
+        async def port(anyio_backend):
+            listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+            async def echo(stream):
+                async with stream:
+                    async for data in stream: await stream.send(data)
+            async with anyio.create_task_group() as group:
+                group.start_soon(listener.serve, echo)
+                yield listener.extra(anyio.abc.SocketAttribute.local_port)
+                group.cancel_scope.cancel()
+            await listener.aclose()
+        async def test_closes(port):
+            async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+                await stream.send(b"x"); await stream.receive()
+        async def test_leaks(port): KEEP.append(await anyio.connect_tcp("127.0.0.1", port))
+        async def test_after(port): pass
+        """,
+    )
+    run = project.run(plugins=["anyio"])
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
+
+
+def test_a_signal_handler_left_with_a_shared_loop_does_not_trouble_the_next_test(
+    project: Project,
+) -> None:
+    """A loop that still has one keeps its wakeup fd when another test removes its own."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, pytest, signal
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        async def test_leaks():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, print)
+        async def test_removes():
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGUSR1, print)
+            assert loop.remove_signal_handler(signal.SIGUSR1)
+        """,
+    )
+    run = project.run(plugins=["asyncio"])
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
