@@ -11,6 +11,7 @@ from __future__ import annotations
 import _thread
 import sys
 import threading
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -42,14 +43,24 @@ _MAX_IN_TURN = 8  # threads that start each other in turn
 
 
 class RawThread:
-    """A thread started by ``_thread.start_new_thread``: kernel id, target, and how it was made."""
+    """A thread started by ``_thread.start_new_thread``: kernel id, target, and how it was made.
 
-    __slots__ = ("creation", "function", "tid")
+    The target is asked for, not kept: that it goes is how the end of such a thread is noticed.
+    """
 
-    def __init__(self, tid: int, function: Any, creation: Creation | None) -> None:
+    __slots__ = ("_target", "creation", "tid")
+
+    def __init__(
+        self, tid: int, target: Callable[[], Any] | None, creation: Creation | None
+    ) -> None:
         self.tid = tid
-        self.function = function
+        self._target = target
         self.creation = creation
+
+    @property
+    def function(self) -> Any:
+        """The target, or None if it is not known, or gone with the thread."""
+        return self._target() if self._target is not None else None
 
 
 class NativeThread:
@@ -116,7 +127,7 @@ class ThreadTable:
                 Creation(*self._recorder.site(None))
             )
         else:
-            self._raw_starts.append(Creation(*self._recorder.site(args[0])))
+            self._raw_starts.append(Creation(*self._recorder.site(_weakly(args[0]))))
 
     def forget(self) -> None:
         """Drop the starts of raw threads that have ended."""
@@ -216,8 +227,21 @@ def _alive(starts: Iterable[Creation]) -> list[Creation]:
         while outermost is not None:
             code, outermost = outermost.f_code, outermost.f_back
         running.add(code)
-    # Of a function in C nobody can say whether it still runs.
-    return [start for start in starts if code_of(start.what) in {None, *running}]
+    # Of a function in C nobody can say whether it still runs, unless it is gone.
+    targets = [(start, start.what()) for start in starts]
+    return [
+        start
+        for start, target in targets
+        if target is not None and code_of(target) in {None, *running}
+    ]
+
+
+def _weakly(function: Any) -> Callable[[], Any]:
+    """Refer to a target, which the thread itself keeps for as long as it runs."""
+    try:
+        return weakref.ref(function)
+    except TypeError:
+        return lambda: function
 
 
 def _kernel_threads() -> set[int | None]:

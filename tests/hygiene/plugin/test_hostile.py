@@ -441,3 +441,29 @@ def test_a_connection_on_a_socket_without_weak_references_is_made_as_ever(projec
         """,
     )
     assert project.run().outcomes == {"passed": 1}
+
+
+def test_the_function_of_a_raw_thread_goes_when_the_thread_ends(project: Project) -> None:
+    """Nothing else tells the end of such a thread: CPython's own tests wait for just that."""
+    write_suite(
+        project,
+        """
+        import _thread, weakref
+        def test_waits():
+            started, gate = threading.Event(), threading.Event()
+            def task(): started.set(); gate.wait()
+            gone = threading.Event()
+            reference = weakref.ref(task, lambda _: gone.set())
+            _thread.start_new_thread(task, ()); del task
+            started.wait(); gate.set()
+            assert gone.wait(10)
+        def test_leaks():
+            def task(gate): gate.wait()
+            gate = threading.Event(); KEEP.append(gate)
+            _thread.start_new_thread(task, (gate,))
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+    assert run.one("test_leaks")["summary"].startswith("raw thread running test_it.test_leaks")

@@ -85,7 +85,7 @@ def test_a_thread_is_known_by_what_it_runs(
 
 def test_a_raw_thread_is_held_by_the_object_whose_method_it_runs(tracker: ThreadTracker) -> None:
     """It has no object of its own; a plain thread is that object itself."""
-    raw, unknown = RawThread(7, [].append, None), RawThread(7, None, None)
+    raw, unknown = RawThread(7, lambda: [].append, None), RawThread(7, None, None)
     thread = threading.Thread(target=print)
 
     assert tracker.anchor(0, raw) == []
