@@ -330,7 +330,10 @@ class Watcher:
         for leak in leaks:
             reason = None
             if leak.severity == "fail":
-                reason = item.ihook.pytest_resource_hygiene_expected(item=item, leak=leak)
+                try:
+                    reason = item.ihook.pytest_resource_hygiene_expected(item=item, leak=leak)
+                except Exception as error:  # noqa: BLE001 - a conftest's, and no reason to lose leaks
+                    self.results.fail(error, f"asking conftest files about {item.nodeid}")
             result.append(replace(leak, severity="allowed", reason=str(reason)) if reason else leak)
         return result
 

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Noting
-from pytest_resource_hygiene.objects import attribute_of, pending
+from pytest_resource_hygiene.objects import answer_of, attribute_of, defined_in, pending
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
@@ -125,7 +125,8 @@ class AsyncioTable:
     def _noting_generators(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any, generator: Any) -> None:
             original(loop, generator)
-            self._generators = [one for one in self._generators if one[0]() is not None]
+            seen = len(self._generators)  # to which other threads may add at any time
+            self._generators[:seen] = [one for one in self._generators[:seen] if one[0]()]
             self._generators.append((_refer(generator), self._recorder.site(None, 1)))
 
         return wrapper
@@ -188,9 +189,10 @@ class AsyncioTable:
 
     def live_timers(self) -> list[weakref.ref[Any]]:
         """Return references to armed timers of loops that are not closed; a reading."""
-        self._timers = [
+        seen = len(self._timers)  # to which other threads may add at any time
+        self._timers[:seen] = [
             one
-            for one in self._timers
+            for one in self._timers[:seen]
             if (timer := one[0]()) is not None and timer._scheduled and not timer.cancelled()  # noqa: SLF001
         ]
         return [one[0] for one in self._timers]
@@ -321,7 +323,8 @@ class AsyncioTable:
         return [
             task
             for task in self.tasks().values()
-            if task.get_loop() is loop and not self._recorder.is_foreign(self.creation_of(task))
+            if answer_of(task, "get_loop") is loop
+            and not self._recorder.is_foreign(self.creation_of(task))
         ]
 
     def _catch(self, loop: Any) -> None:
@@ -406,7 +409,8 @@ def is_sleep(timer: Any) -> bool:
         return True
     for arg in getattr(timer, "_args", None) or ():
         # By its class, as asyncio itself looks for futures: a mock has every attribute.
-        if hasattr(type(arg), "_asyncio_future_blocking") and attribute_of(arg, "_callbacks"):
+        is_future = defined_in(type(arg), "_asyncio_future_blocking") is not None
+        if is_future and attribute_of(arg, "_callbacks"):
             return True
     return False
 

@@ -19,7 +19,7 @@ from pytest_resource_hygiene.trackers._names import name_of
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Hook", "describe_hook", "list_hooks", "put_back_hook"]
+__all__ = ["Hook", "describe_hook", "list_hooks", "present_hooks", "put_back_hook"]
 
 _SHOW = "warnings.showwarning"
 
@@ -68,10 +68,15 @@ def list_hooks(*, warnings_too: bool) -> dict[Hashable, Hook]:
         warnings_too: whether what shows warnings is one.
     """
     return {
-        name: Hook(getattr(module, attribute), getattr(module, own, None))
+        name: Hook(getattr(module, attribute, None), getattr(module, own, None))
         for name, (module, attribute, own) in _HOOKS.items()
         if warnings_too or name != _SHOW
     }
+
+
+def present_hooks() -> tuple[Any, ...]:
+    """Return what each hook is set to; None for one that was deleted."""
+    return tuple(getattr(module, attribute, None) for module, attribute, _ in _HOOKS.values())
 
 
 def put_back_hook(name: str, old: Hook) -> bool:
@@ -85,7 +90,8 @@ def put_back_hook(name: str, old: Hook) -> bool:
 
 def describe_hook(name: str, new: Hook, old: Hook | None) -> Description:
     """Say what took the place of what."""
-    after, before = name_of(new.value), name_of(old.value) if old is not None else "unknown"
+    after = name_of(new.value) if new.value is not None else "nothing, it was deleted"
+    before = name_of(old.value) if old is not None else "unknown"
     return Description(
         summary=f"{name} replaced: {before} -> {after}",
         target=f"{name} {after}",

@@ -59,7 +59,10 @@ class PostedCalls:
     def take_up(self) -> None:
         """Have every loop that was posted to make the calls that are due, if it can do so soon."""
         while self._loops and self._post is not None:
-            loop = self._loops.pop()
+            try:
+                loop = self._loops.pop()
+            except KeyError:  # the last one has just ended
+                return
             if not self._runs_elsewhere(loop):
                 continue
             done = allocate_lock()

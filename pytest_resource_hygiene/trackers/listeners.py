@@ -22,7 +22,13 @@ from pytest_resource_hygiene.objects import addresses, code_of
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._declared_emitters import Declared
 from pytest_resource_hygiene.trackers._emitters import Listener
-from pytest_resource_hygiene.trackers._hooks import Hook, describe_hook, list_hooks, put_back_hook
+from pytest_resource_hygiene.trackers._hooks import (
+    Hook,
+    describe_hook,
+    list_hooks,
+    present_hooks,
+    put_back_hook,
+)
 from pytest_resource_hygiene.trackers._logging_listeners import (
     LoggingListener,
     LoggingListeners,
@@ -133,20 +139,27 @@ class ListenerTracker(Tracker):
         # A hook may say anything when it is compared, or raise. Its id stays its own: our entry of
         # it keeps it alive. Up to 8.3, pytest sets the last two to a method of a new object in each
         # phase of a test.
-        unraisable, of_threads = sys.unraisablehook, threading.excepthook
-        hooks = (
-            sys.excepthook,
-            sys.displayhook,
-            unraisable.__func__ if type(unraisable) is MethodType else unraisable,
-            of_threads.__func__ if type(of_threads) is MethodType else of_threads,
-        )
+        try:
+            unraisable, of_threads = sys.unraisablehook, threading.excepthook
+            hooks = (
+                sys.excepthook,
+                sys.displayhook,
+                unraisable.__func__ if type(unraisable) is MethodType else unraisable,
+                of_threads.__func__ if type(of_threads) is MethodType else of_threads,
+            )
+        except AttributeError:  # somebody has deleted one
+            hooks = present_hooks()
         return (
             len(all_handlers),
             len(logging.root.handlers),
             addresses(hooks),
-            (warnings.showwarning, *warnings.filters) if self.watch_warnings else None,
+            self._shows_warnings() if self.watch_warnings else None,
             self._declared.count(),
         )
+
+    @staticmethod
+    def _shows_warnings() -> object:
+        return getattr(warnings, "showwarning", None), *warnings.filters
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List slots with their values, and listeners, whose values are all equal."""

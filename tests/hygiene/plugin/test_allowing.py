@@ -147,6 +147,23 @@ def test_kinds_that_are_off_are_one_flag_away(project: Project, kind: str, leak:
     assert run.outcomes == {"leaked": 1}, run.text
 
 
+def test_a_conftest_that_raises_when_it_is_asked_hides_no_leak(project: Project) -> None:
+    """Whether it was expected is not known; that it is there is."""
+    project.write(
+        "conftest.py",
+        """
+        def pytest_resource_hygiene_expected(item, leak): raise KeyError("nothing")
+        """,
+    )
+    project.write("test_it.py", LEAK)
+    run = project.run()
+
+    assert run.one()["kind"] == "fds"
+    assert run.outcomes == {"leaked": 1, "passed": 1}, run.text
+    assert "asking conftest files about test_it.py::test_leaks: KeyError: 'nothing'" in run.text
+    assert run.code == 3, run.text
+
+
 def test_a_conftest_may_expect_a_leak(project: Project) -> None:
     """The hook pytest_resource_hygiene_expected gives a reason, and the leak is allowed."""
     project.write(

@@ -467,3 +467,25 @@ def test_the_function_of_a_raw_thread_goes_when_the_thread_ends(project: Project
 
     assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
     assert run.one("test_leaks")["summary"].startswith("raw thread running test_it.test_leaks")
+
+
+def test_a_task_that_does_not_tell_its_loop_leaves_the_loop_as_it_is(project: Project) -> None:
+    """To look for what hangs on a loop that is about to be closed is our wish, not the user's."""
+    write_suite(
+        project,
+        """
+        class Odd(asyncio.Task):
+            def get_loop(self): raise RuntimeError("asked")
+        def test_it():
+            loop = asyncio.new_event_loop()
+            odd = Odd(asyncio.sleep(60), loop=loop)
+            KEEP.append(loop.create_task(asyncio.sleep(60)))
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+            assert loop.is_closed()
+        """,
+    )
+    run = project.run()
+
+    assert {one["kind"] for one in run.failing} == {"tasks"}, run.text
+    assert run.code == 1, run.text

@@ -26,6 +26,15 @@ class _Refusing:
         """Do nothing."""
 
 
+class _AnswersAll(type):
+    def __getattr__(cls, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class _OfAnother(metaclass=_AnswersAll):
+    """Has a class that refuses what it has not."""
+
+
 @pytest.fixture
 def loop() -> Iterator[Loop]:
     """Yield a loop of which nobody has asked anything."""
@@ -57,7 +66,7 @@ def test_a_sleep_and_a_timeout_wake_a_task(loop: Loop) -> None:
     assert seen == [True, True]
 
 
-@pytest.mark.parametrize("make", [Mock, _Refusing, int, lambda: Mock])
+@pytest.mark.parametrize("make", [Mock, _Refusing, int, lambda: Mock, _OfAnother])
 def test_a_call_is_no_sleep_whatever_it_is_given(loop: Loop, make: Callable[[], object]) -> None:
     """A mock has every attribute of a future that somebody waits for."""
     loop.call_later(1000, print, make())

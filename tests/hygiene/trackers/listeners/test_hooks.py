@@ -54,6 +54,23 @@ class TestHooks:
         assert getattr(module, attribute) is not on_event
         assert not probe.replaced()
 
+    @pytest.mark.parametrize("module", [sys, threading])
+    def test_a_hook_that_is_deleted_is_replaced_by_nothing(
+        self, probe: Probe, monkeypatch: pytest.MonkeyPatch, module: types.ModuleType
+    ) -> None:
+        """Others are seen as before."""
+        before, name = module.excepthook, f"{module.__name__}.excepthook"
+        monkeypatch.delattr(module, "excepthook")
+        monkeypatch.setattr(sys, "displayhook", on_event)
+
+        assert probe.has_new_reading()
+        replaced = probe.replaced()
+        assert set(replaced) == {name, "sys.displayhook"}
+        value, old = replaced[name]
+        assert probe.tracker.describe(name, value, old).summary.endswith("nothing, it was deleted")
+        assert probe.tracker.restore(name, value, old)
+        assert module.excepthook is before
+
     def test_the_runners_hooks_do_not_count(
         self, probe: Probe, monkeypatch: pytest.MonkeyPatch
     ) -> None:
