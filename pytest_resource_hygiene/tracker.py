@@ -167,6 +167,13 @@ class Tracker:
         """Return how this resource was made, if it was seen."""
         return None
 
+    def late_creation(self, key: Hashable, value: Any) -> Creation | None:
+        """Return how a resource was made that another thread has told of since it was listed.
+
+        Asked again for what is suspected and has no `creation`; no guess is wanted here.
+        """
+        return None
+
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the Python object behind a resource, for finding who holds it; or None."""
         return None

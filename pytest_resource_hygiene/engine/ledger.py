@@ -25,7 +25,6 @@ __all__ = ["Ledger"]
 
 R = TypeVar("R")
 
-_ACCEPTED = "sockets"
 _CLOSABLE = frozenset({"fds", "sockets"})  # kinds in which closing another's is worth a note
 _MANY = 1_000
 
@@ -128,7 +127,7 @@ class Ledger:
             if owner is None or owner.closed or not self.is_live(entry):
                 continue
             if entry not in just_asked:
-                question = entry.tracker.creation
+                question = entry.tracker.late_creation
                 entry.creation = self.ask(
                     entry.tracker, "finding the origin", None, question, entry.key, entry.value
                 )
@@ -203,7 +202,7 @@ class Ledger:
         shelf.entries[key] = entry
         if owner is not None:
             owner.held[entry] = None
-            if creation is None and tracker.kind == _ACCEPTED:
+            if creation is None and type(tracker).late_creation is not Tracker.late_creation:
                 self._unexplained.append(entry)
         return entry
 

@@ -92,6 +92,11 @@ class SocketTracker(Tracker):
         certain = are_one_place([record[0] for record in loose])
         return Creation(*loose[-1])._replace(certain=certain)
 
+    def late_creation(self, key: Hashable, value: Any) -> Creation | None:
+        """Find the socket object with this number; `accept` has the number before the object."""
+        record, _ = self._descriptors().socket_of(value)
+        return self._with_task(Creation(*record)) if record is not None else None
+
     def _with_task(self, creation: Creation) -> Creation:
         """Add how the task was made in which it was, if that is the only way to the user's line."""
         if self._recorder is None or self._asyncio is None or creation.parent is not None:
