@@ -155,6 +155,7 @@ def test_what_a_run_within_a_test_cancels_is_no_leak(project: Project) -> None:
 
 def test_what_a_job_of_an_idle_worker_opens_is_no_part_of_its_pool(project: Project) -> None:
     """The threads of anyio and trio are kept for the next caller, not what the callers open."""
+    pytest.importorskip("trio")
     project.write(
         "test_it.py",
         """
