@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["StackReader"]
 
 _IMPORT = "<frozen importlib._bootstrap>"
+_WORKER = "/concurrent/futures/thread.py"
 _RUNNER = "TestRunner."  # anyio's, whose own task runs each test: no file of a plugin's
 
 
@@ -104,9 +105,21 @@ class StackReader:
             file=code.co_filename,
             line=line,
             function=code.co_name,
-            source="recorded" if creation.certain else "inferred",
+            source="recorded"
+            if creation.certain and not self._is_by_worker(creation)
+            else "inferred",
             text=System.getline(code.co_filename, line).strip(),
         )
+
+    def _is_by_worker(self, creation: Creation) -> bool:
+        """Return whether a pool's worker made it in a job without a line of the user's.
+
+        All that is known then is who asked for the worker, perhaps for another job.
+        """
+        if self.user_frame(creation._replace(parent=None)) is not None:
+            return False
+        codes = [code for code, _ in pairs(creation.stack) if code.co_name == "_worker"]
+        return any(code.co_filename.endswith(_WORKER) for code in codes)
 
     def is_foreign(self, creation: Creation | None) -> bool:
         """Return whether the test runner or one of its plugins made it, for itself."""

@@ -233,6 +233,23 @@ def test_a_fixture_that_was_asked_for_by_name_at_run_time_is_named(project: Proj
     assert (owner["type"], owner["name"], owner["scope"]) == ("fixture", "opened", "function")
 
 
+def test_the_line_of_a_workers_start_is_inferred_for_what_its_job_opens(project: Project) -> None:
+    """Of a job that is a function of Python's own nobody knows the line that has asked for it."""
+    write_suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        @pytest.fixture(scope="module")
+        def pool():
+            with ThreadPoolExecutor(1) as pool: yield pool
+        def test_first(pool): pool.submit(int).result()
+        def test_leaks(pool): KEEP.append(pool.submit(open, __file__).result())
+        """,
+    )
+
+    assert project.run().one()["origin"]["source"] == "inferred"
+
+
 # --- who will end it ---
 
 _ENDED_LATER = """
