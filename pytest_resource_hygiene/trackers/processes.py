@@ -94,9 +94,6 @@ class ProcessTracker(Tracker):
         recorder.on("os.forkpty", self._note_fork)
         self._wrap_fork_exec(recorder)
         if self.adopts:
-            import mmap
-
-            self._newborn = mmap.mmap(-1, _ID_SIZE)
             forks.after_in_child(self.after_fork_in_child)
             self._was_subreaper = set_subreaper(1)
             self._wait_for_any.start(recorder)
@@ -130,8 +127,18 @@ class ProcessTracker(Tracker):
         assert self._recorder is not None
         self._forks.append(self._recorder.creation(None))
         self._before_fork = frozenset(children_of_thread())
-        if self._newborn is not None:
-            self._newborn[:] = bytes(_ID_SIZE)
+        if self.adopts:
+            self._share_a_page()
+
+    def _share_a_page(self) -> None:
+        """Have the child that is about to be forked find where to write its id."""
+        if self._newborn is None:
+            assert self._recorder is not None
+            with self._recorder.mute():  # not at the start of each run: most never fork
+                import mmap
+
+                self._newborn = mmap.mmap(-1, _ID_SIZE)
+        self._newborn[:] = bytes(_ID_SIZE)
 
     def after_fork(self) -> None:
         """Learn the id of the child that this thread has just forked: no event tells it."""
