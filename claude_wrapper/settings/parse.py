@@ -15,6 +15,7 @@ __all__ = [
     "command",
     "flag",
     "folder",
+    "host",
     "integer",
     "log_level",
     "one_of",
@@ -41,6 +42,17 @@ def text(raw: str) -> str:
     if not raw.strip():
         raise SettingsError("is empty; give a value or leave the setting out")
     return raw.strip()
+
+
+def host(raw: str) -> str:
+    """A host's name or address."""
+    name = text(raw)
+    if any(sign in name for sign in "/\\@ \t"):
+        raise SettingsError(
+            f"is {raw!r}; give a name or an address, such as 127.0.0.1 or ::1, and no URL, port or "
+            "path of a socket"
+        )
+    return name
 
 
 def optional_path(raw: str) -> str:

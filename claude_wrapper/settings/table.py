@@ -63,7 +63,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="host",
         default="127.0.0.1",
-        parse=parse.text,
+        parse=parse.host,
         aliases=("HOST",),
         help="Address to listen on; anything but loopback needs a key.",
     ),

@@ -55,6 +55,8 @@ def test_values_are_read(name: str, raw: str, value: object) -> None:
         ("cwd", "/nowhere/at/all", "--cwd is '/nowhere/at/all'; there is no such folder"),
         ("log_file", "~nobody-by-that-name/x", "no home folder is known"),
         ("host", "127.page.example", "can be reached from other machines"),
+        ("host", "/run/wrapper.sock", "is '/run/wrapper.sock'; give a name or an address"),
+        ("host", "http://localhost", "is 'http://localhost'; give a name or an address"),
         ("host", "0.0.0.0", "0.0.0.0 can be reached from other machines and no key is set"),
         ("api_key_file", "/nowhere/keys", "cannot be read: No such file or directory"),
     ],
