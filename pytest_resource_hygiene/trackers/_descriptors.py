@@ -10,6 +10,7 @@ import os
 import stat
 from collections import deque
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Openings
@@ -235,11 +236,9 @@ class Descriptors:
         self._indexed_sockets = -1
         self._by_number, self._loose = {}, []
         self.files.forget()
-        for _ in range(min(self._sockets_listed, len(self.sockets))):
-            self.sockets.popleft()
-        self._sockets_listed = len(
-            self.sockets
-        )  # of another thread, whose socket is not listed yet
+        _drop_first(self.sockets, self._sockets_listed)
+        # What is left is of another thread, whose socket is not listed yet.
+        self._sockets_listed = len(self.sockets)
         self.made.clear()
 
     def scan(self, moment: Moment) -> _Listing:
@@ -283,6 +282,12 @@ class Descriptors:
         self._fresh = None
         self._count_listed = self._directory.measure()
         return files, sockets
+
+
+def _drop_first(records: deque[Any], count: int) -> None:
+    """Drop so many records at once, though other threads may add to them at any time."""
+    taken = iter(records.popleft, None)  # no record is None
+    deque(islice(taken, min(count, len(records))), maxlen=0)
 
 
 def _open_now() -> list[tuple[int, int, int, int, str]]:
