@@ -112,6 +112,7 @@ def test_the_child_of_a_fork_is_known_though_its_own_child_has_come_to_us_with_i
     tracker.list_resources(Moment())
     _tell(tracker, "os.fork")
     us, (reading, writing) = os.getpid(), os.pipe()
+    before = {*_children.children()}
 
     def once_the_orphan_is_here() -> list[int]:
         caller = sys._getframe(1)  # the tracker of the plugin that watches us may ask as well
@@ -128,7 +129,7 @@ def test_the_child_of_a_fork_is_known_though_its_own_child_has_come_to_us_with_i
                 os.sched_yield()
             os.write(writing, b"!")
         os._exit(0)
-    orphan = next(one for one in _children.children() if one != pid)
+    (orphan,) = {*_children.children()} - before - {pid}
     for one in (pid, orphan):
         _wait_for_zombie(one)
     listed = _listed(tracker)
