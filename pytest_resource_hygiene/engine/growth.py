@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.made_in_c import SingletonsInC
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.engine.stacks import StackReader
+    from pytest_resource_hygiene.model import Holder
 
 __all__ = ["Growth"]
 
@@ -94,13 +95,23 @@ class Growth:
         unseen = [one for one in groups if is_unseen(one.primary) and one.severity == "fail"]
         if not new or not unseen:
             return
-        key = ("in C", *new[0].path)
-        earlier = [one for one in self._made.get(key, ()) if self._ledger.is_live(one)]
-        self._made[key] = [*earlier, *(one for group in unseen for one in group.entries)]
+        # Nothing tells which of several it is for: one that has made nothing yet is no growth.
+        holder = next((one for one in new if not self._made_for(one)), new[0])
+        earlier = self._made_for(holder)
+        made = (one for group in unseen for one in group.entries)
+        self._made[_in_c(holder)] = [*earlier, *made]
         for group in unseen:
-            group.holder = new[0]
+            group.holder = holder
             if earlier:
                 group.why = "made again for a singleton of a C extension: it grows"
             else:
                 group.severity = "note"
                 group.why = "opened by C code for a singleton, which its library keeps"
+
+    def _made_for(self, holder: Holder) -> list[Entry]:
+        """Return what C code has opened for a singleton earlier, and is still open."""
+        return [one for one in self._made.get(_in_c(holder), ()) if self._ledger.is_live(one)]
+
+
+def _in_c(holder: Holder) -> tuple[object, ...]:
+    return "in C", *holder.path

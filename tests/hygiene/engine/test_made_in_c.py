@@ -5,21 +5,19 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from importlib.machinery import EXTENSION_SUFFIXES
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pytest_resource_hygiene.engine.entries import Entry
+from pytest_resource_hygiene.engine.growth import Growth
 from pytest_resource_hygiene.engine.made_in_c import SingletonsInC, is_unseen
 from pytest_resource_hygiene.engine.owners import Owner
 from pytest_resource_hygiene.engine.places import Places
-from pytest_resource_hygiene.model import OwnerInfo
+from pytest_resource_hygiene.model import Holder, OwnerInfo
 from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.trackers.fds import make_tracker
-
-if TYPE_CHECKING:
-    from pytest_resource_hygiene.model import Holder
 
 _FOLDER = "/x/site-packages/fakeq/"
 
@@ -182,3 +180,24 @@ def test_what_is_asked_on_trial_is_answered_again_also_if_that_failed(package: M
         raise RuntimeError
 
     assert _paths(singletons.new_of(test)) == ["fakeq.first"]
+
+
+def _opened(fd: int) -> Any:
+    """A group of one descriptor that nobody has seen being opened."""
+    entry = Entry(make_tracker(), (fd, 0, 0, 0), fd)
+    return SimpleNamespace(primary=entry, entries=[entry], severity="fail", holder=None, why=None)
+
+
+def test_of_two_new_singletons_the_first_of_its_kind_is_taken_for_the_reason() -> None:
+    """Nothing tells for which of them C code has opened something; another context grows."""
+    context, hub = (Holder(name, (f"module {name}", name)) for name in ("context", "hub"))
+    news = iter([[context], [context, hub], [context], [context, hub]])
+    in_c = SimpleNamespace(new_of=lambda window: next(news))
+    ledger = SimpleNamespace(is_live=lambda entry: True)
+    growth = Growth(ledger, None, in_c)  # type: ignore[arg-type]
+    groups = [_opened(fd) for fd in (3, 4, 5, 6)]
+    for group in groups:
+        growth.excuse_made_in_c([group], None)  # type: ignore[arg-type]
+
+    assert [group.severity for group in groups] == ["note", "note", "fail", "fail"]
+    assert [group.holder for group in groups] == [context, hub, context, context]
