@@ -38,8 +38,11 @@ def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036
         print("Python 3.11 or later is needed, this is", sys.version.split()[0])
         return 2
-    python = prepared()
     port = sys.argv[1] if len(sys.argv) > 1 else "8000"
+    if len(sys.argv) > 2 or not port.isdigit():
+        print(f"usage: python3 examples/wrapper_demo.py [PORT], and no {' '.join(sys.argv[1:])}")
+        return 2
+    python = prepared()
     command = [
         str(python),
         "-m",
