@@ -16,7 +16,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _MODULE = "pytest_resource_hygiene._speedups"
-_SOURCE = "pytest_resource_hygiene/_speedups.c"
+_SOURCES = ["pytest_resource_hygiene/_speedups.c", "pytest_resource_hygiene/_probes.c"]
 
 
 class CompilingBuildHook(BuildHookInterface[Any]):
@@ -54,7 +54,7 @@ class CompilingBuildHook(BuildHookInterface[Any]):
         from setuptools import Distribution, Extension
         from setuptools.command.build_ext import build_ext
 
-        extension = Extension(_MODULE, [_SOURCE])
+        extension = Extension(_MODULE, _SOURCES)
         command = build_ext(Distribution({"ext_modules": [extension]}))
         self._work = tempfile.mkdtemp(prefix="speedups-")
         command.build_temp = command.build_lib = self._work

@@ -1,5 +1,5 @@
 /* What happens hundreds of times in a test, in C: the audit hook, and the walk of the frames that made
- * something; and what is asked of the kernel once in each.
+ * something. What is asked once in each is in _probes.c.
  *
  * In Python, a hook costs some 2,500 instructions for each event of the interpreter, also for those
  * that are none of ours, and each look at a frame's code raises an event of its own. Here the first
@@ -7,8 +7,7 @@
  * this was not compiled; tests/hygiene/engine/test_audit.py holds the two to one another.
  */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "_speedups.h"
 #include <stddef.h>
 #include <string.h>
 #include <structmember.h>
@@ -18,11 +17,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
-#endif
-#ifndef _WIN32
-#include <signal.h>
 #endif
 
 /* The frames themselves. The public functions make an object of each, which costs ten times the look
@@ -42,7 +37,7 @@
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 9
+#define INTERFACE 10
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -153,25 +148,6 @@ set_handlers(PyObject *module, PyObject *handlers)
 /* ---- Where, and for whom, something is made ------------------------------------------------- */
 
 #define MAX_FRAMES 64
-#define KNOWN_FILES 32
-
-/* Whether a stack ends at a file; by the address of its name, which the reference keeps its own. */
-typedef struct {
-    PyObject *name;
-    int ends;
-} KnownFile;
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *stop_files; /* frozenset of str */
-    KnownFile known[KNOWN_FILES];
-    PyObject *own_file;
-    PyObject *owner_var; /* ContextVar */
-    PyObject *window;
-    unsigned long long pulse;
-    PyObject *last_stack; /* a loop makes the same things again: one tuple for all of them */
-    unsigned long main_ident;
-} Sites;
 
 /* One frame after the other, with references of one's own. */
 typedef struct {
@@ -307,14 +283,16 @@ PyDoc_STRVAR(site_doc,
 "site(what, depth=0, /)\n--\n\n"
 "Return the stack, the owner of the context, the window, the maker of the thread, and ``what``.");
 
+/* What passes is over at the end of most tests, as a task is: it does not count as lasting. */
 static PyObject *
-take_down(Sites *self, PyObject *what, long depth)
+take_down(Sites *self, PyObject *what, long depth, int passes)
 {
     if (self->owner_var == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "__init__ was not called");
         return NULL;
     }
     self->pulse++; /* holding the lock: no step is lost */
+    self->lasting += !passes;
     PyObject *stack = stack_of(self, depth), *owner = NULL, *parent = NULL, *result = NULL;
     if (stack == NULL || PyContextVar_Get(self->owner_var, Py_None, &owner) < 0)
         goto done;
@@ -336,16 +314,32 @@ done:
 }
 
 static PyObject *
-site(Sites *self, PyObject *const *args, Py_ssize_t nargs)
+called_site(Sites *self, PyObject *const *args, Py_ssize_t nargs, int passes)
 {
     if (nargs < 1 || nargs > 2) {
-        PyErr_Format(PyExc_TypeError, "site takes 1 or 2 arguments, not %zd", nargs);
+        PyErr_Format(PyExc_TypeError, "a site takes 1 or 2 arguments, not %zd", nargs);
         return NULL;
     }
     long depth = nargs == 2 ? PyLong_AsLong(args[1]) : 1;
     if (depth == -1 && PyErr_Occurred())
         return NULL;
-    return take_down(self, args[0], depth);
+    return take_down(self, args[0], depth, passes);
+}
+
+static PyObject *
+site(Sites *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    return called_site(self, args, nargs, 0);
+}
+
+PyDoc_STRVAR(passing_site_doc,
+"passing_site(what, depth=0, /)\n--\n\n"
+"Return the same of something that is over at the end of most tests, which is asked for then.");
+
+static PyObject *
+passing_site(Sites *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    return called_site(self, args, nargs, 1);
 }
 
 static void
@@ -363,6 +357,52 @@ static PyObject *
 stir(Sites *self, PyObject *unused)
 {
     self->pulse++;
+    self->lasting++;
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(begin_doc,
+"begin(owner, /)\n--\n\n"
+"Open the window of an owner, who is at work in this context from now on.");
+
+static int
+set_at_work(Sites *self, PyObject *window, PyObject *owner)
+{
+    if (self->owner_var == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "__init__ was not called");
+        return -1;
+    }
+    Py_XSETREF(self->window, Py_NewRef(window));
+    PyObject *token = owner == NULL ? NULL : PyContextVar_Set(self->owner_var, owner);
+    Py_XDECREF(token);
+    return owner != NULL && token == NULL ? -1 : 0;
+}
+
+static PyObject *
+begin(Sites *self, PyObject *owner)
+{
+    if (set_at_work(self, owner, owner) < 0)
+        return NULL;
+    Py_XSETREF(self->begun, Py_NewRef(owner));
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(end_doc,
+"end(owner, window, /)\n--\n\n"
+"Open another window, if it is the owner's that is; in the main thread nobody is at work then.");
+
+static PyObject *
+end(Sites *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_Format(PyExc_TypeError, "end takes 2 arguments, not %zd", nargs);
+        return NULL;
+    }
+    if (self->window != args[0])
+        Py_RETURN_NONE;
+    int is_main = PyThread_get_thread_ident() == self->main_ident;
+    if (set_at_work(self, args[1], is_main ? Py_None : NULL) < 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -387,8 +427,10 @@ sites_init(Sites *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->own_file, Py_NewRef(own_file));
     Py_XSETREF(self->owner_var, Py_NewRef(owner_var));
     Py_XSETREF(self->window, Py_NewRef(Py_None));
+    Py_XSETREF(self->begun, Py_NewRef(Py_None));
     self->main_ident = main_ident;
     self->pulse++;
+    self->lasting++;
     return 0;
 }
 
@@ -400,6 +442,7 @@ sites_traverse(Sites *self, visitproc visit, void *arg)
     Py_VISIT(self->own_file);
     Py_VISIT(self->owner_var);
     Py_VISIT(self->window);
+    Py_VISIT(self->begun);
     Py_VISIT(self->last_stack);
     return 0;
 }
@@ -412,6 +455,7 @@ sites_clear(Sites *self)
     Py_CLEAR(self->own_file);
     Py_CLEAR(self->owner_var);
     Py_CLEAR(self->window);
+    Py_CLEAR(self->begun);
     Py_CLEAR(self->last_stack);
     return 0;
 }
@@ -428,14 +472,19 @@ sites_dealloc(Sites *self)
 
 static PyMethodDef sites_methods[] = {
     {"site", _PyCFunction_CAST(site), METH_FASTCALL, site_doc},
+    {"passing_site", _PyCFunction_CAST(passing_site), METH_FASTCALL, passing_site_doc},
     {"stir", _PyCFunction_CAST(stir), METH_NOARGS, stir_doc},
+    {"begin", _PyCFunction_CAST(begin), METH_O, begin_doc},
+    {"end", _PyCFunction_CAST(end), METH_FASTCALL, end_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef sites_members[] = {
     {"owner_var", T_OBJECT_EX, offsetof(Sites, owner_var), READONLY, NULL},
     {"window", T_OBJECT_EX, offsetof(Sites, window), 0, NULL},
+    {"begun", T_OBJECT_EX, offsetof(Sites, begun), READONLY, NULL},
     {"pulse", T_ULONGLONG, offsetof(Sites, pulse), READONLY, NULL},
+    {"lasting", T_ULONGLONG, offsetof(Sites, lasting), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -468,7 +517,7 @@ typedef struct {
     vectorcallfunc vectorcall;
 } Openings;
 
-static PyTypeObject *sites_type = NULL; /* kept by the module, which is never unloaded */
+PyTypeObject *sites_type = NULL;
 
 /* A weak reference; where there can be none, what stands for it, and that is counted. */
 static PyObject *
@@ -496,6 +545,7 @@ openings_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject
         return NULL;
     }
     PyObject *what = PyTuple_GET_ITEM(args[0], 0);
+    Py_ssize_t count = self->count; /* that of names, or of what is not known by a reference */
     if (self->nothing != NULL)
         what = refer(self, what);
     else if (PyLong_CheckExact(what))
@@ -506,7 +556,8 @@ openings_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject
     }
     if (what == NULL)
         return NULL;
-    PyObject *record = take_down(self->sites, what, 0);
+    int passes = self->count == count;
+    PyObject *record = take_down(self->sites, what, 0, passes);
     Py_DECREF(what);
     if (record == NULL)
         return NULL;
@@ -712,7 +763,7 @@ static int
 note(Noting *self, PyObject *thing)
 {
     PyObject *reference = PyWeakref_NewRef(thing, NULL);
-    PyObject *where = reference == NULL ? NULL : take_down(self->sites, Py_None, 0);
+    PyObject *where = reference == NULL ? NULL : take_down(self->sites, Py_None, 0, 1);
     PyObject *record = where == NULL ? NULL : PyTuple_Pack(2, reference, where);
     Py_XDECREF(reference);
     Py_XDECREF(where);
@@ -928,6 +979,168 @@ static PyType_Spec unless_spec = {
     .slots = unless_slots,
 };
 
+/* ---- Handling: a runner sets a handler in each async test, and puts back the interpreter's own ---- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *original;
+    Sites *sites;
+    PyObject *often;    /* a set of numbers */
+    PyObject *calls;    /* list of (number, reference, what undoes it, site) */
+    PyObject *note;     /* called with number, handler, former handler and site of all others */
+    PyObject *dict;     /* for functools.wraps */
+    Py_ssize_t others;
+    vectorcallfunc vectorcall;
+} Handling;
+
+/* Whether the last call is undone by one with this site; -1 with an exception set. */
+static int
+undoes_last(Handling *self, PyObject *number, PyObject *handler, PyObject *where)
+{
+    Py_ssize_t count = PyList_GET_SIZE(self->calls);
+    PyObject *last = count > 0 ? PyList_GET_ITEM(self->calls, count - 1) : NULL;
+    if (last == NULL || !PyTuple_Check(last) || PyTuple_GET_SIZE(last) != 4
+        || PyTuple_GET_ITEM(last, 2) != handler)
+        return 0;
+    PyObject *then = PyTuple_GET_ITEM(PyTuple_GET_ITEM(last, 3), 0);
+    PyObject *now = PyTuple_GET_ITEM(where, 0);
+    if (PyTuple_GET_SIZE(then) == 0 || PyTuple_GET_SIZE(now) == 0
+        || PyTuple_GET_ITEM(then, 0) != PyTuple_GET_ITEM(now, 0))
+        return 0;
+    return PyObject_RichCompareBool(PyTuple_GET_ITEM(last, 0), number, Py_EQ);
+}
+
+static int
+note_handling(Handling *self, PyObject *number, PyObject *handler, PyObject *former)
+{
+    int is_often = PySet_Contains(self->often, number);
+    if (is_often < 0)
+        return -1;
+    self->others += !is_often;
+    PyObject *where = take_down(self->sites, Py_None, 0, is_often);
+    if (where == NULL)
+        return -1;
+    int undone = undoes_last(self, number, handler, where);
+    if (undone > 0) {
+        Py_ssize_t count = PyList_GET_SIZE(self->calls);
+        undone = PyList_SetSlice(self->calls, count - 1, count, NULL) < 0 ? -1 : 1;
+    }
+    if (undone != 0) {
+        Py_DECREF(where);
+        return undone < 0 ? -1 : 0;
+    }
+    PyObject *arguments[] = {number, handler, former, where};
+    PyObject *done = PyObject_Vectorcall(self->note, arguments, 4, NULL);
+    Py_DECREF(where);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static PyObject *
+handling_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    Handling *self = (Handling *)callable;
+    PyObject *former = PyObject_Vectorcall(self->original, args, nargsf, kwnames);
+    if (former == NULL)
+        return NULL;
+    PyObject *given[2] = {NULL, NULL};
+    Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+    for (Py_ssize_t i = 0; i < count && i < 2; i++)
+        given[i] = args[i];
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+        int is_number = PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), "signalnum");
+        given[is_number == 0 ? 0 : 1] = args[count + i];
+    }
+    if (given[0] != NULL && given[1] != NULL && note_handling(self, given[0], given[1], former) < 0)
+        Py_CLEAR(former);
+    return former;
+}
+
+PyDoc_STRVAR(handling_doc,
+"Handling(original, sites, often, calls, note, /)\n--\n\n"
+"Stands for ``signal.signal``; trackers/_signal_calls.py has it in Python, and the words for it.\n");
+
+static int
+handling_init(Handling *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *original, *sites, *often, *calls, *note;
+    if (!PyArg_ParseTuple(args, "OO!OO!O:Handling", &original, sites_type, &sites, &often,
+                          &PyList_Type, &calls, &note))
+        return -1;
+    if (!PyAnySet_Check(often)) {
+        PyErr_SetString(PyExc_TypeError, "often must be a set");
+        return -1;
+    }
+    Py_XSETREF(self->original, Py_NewRef(original));
+    Py_XSETREF(self->sites, (Sites *)Py_NewRef(sites));
+    Py_XSETREF(self->often, Py_NewRef(often));
+    Py_XSETREF(self->calls, Py_NewRef(calls));
+    Py_XSETREF(self->note, Py_NewRef(note));
+    self->vectorcall = handling_call;
+    return 0;
+}
+
+static int
+handling_traverse(Handling *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->original);
+    Py_VISIT(self->sites);
+    Py_VISIT(self->often);
+    Py_VISIT(self->calls);
+    Py_VISIT(self->note);
+    Py_VISIT(self->dict);
+    return 0;
+}
+
+static int
+handling_clear(Handling *self)
+{
+    Py_CLEAR(self->original);
+    Py_CLEAR(self->sites);
+    Py_CLEAR(self->often);
+    Py_CLEAR(self->calls);
+    Py_CLEAR(self->note);
+    Py_CLEAR(self->dict);
+    return 0;
+}
+
+static void
+handling_dealloc(Handling *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    handling_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef handling_members[] = {
+    {"others", T_PYSSIZET, offsetof(Handling, others), READONLY, NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(Handling, dict), READONLY, NULL},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Handling, vectorcall), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot handling_slots[] = {
+    {Py_tp_doc, (void *)handling_doc},
+    {Py_tp_init, handling_init},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_traverse, handling_traverse},
+    {Py_tp_clear, handling_clear},
+    {Py_tp_dealloc, handling_dealloc},
+    {Py_tp_members, handling_members},
+    {Py_tp_getset, wrapper_getset},
+    {0, NULL},
+};
+
+static PyType_Spec handling_spec = {
+    .name = "pytest_resource_hygiene._speedups.Handling",
+    .basicsize = sizeof(Handling),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
+    .slots = handling_slots,
+};
+
 /* ---- What is open ----------------------------------------------------------------------------- */
 
 #ifdef __linux__
@@ -1093,45 +1306,6 @@ state_of(PyObject *module, PyObject *fd)
 #endif
 }
 
-PyDoc_STRVAR(blocked_signals_doc,
-"blocked_signals()\n--\n\n"
-"Return bytes that change with the mask of blocked signals of this thread; None without masks.\n");
-
-static PyObject *
-blocked_signals(PyObject *module, PyObject *unused)
-{
-#ifdef __linux__
-    sigset_t mask;
-    memset(&mask, 0, sizeof(mask)); /* of which the kernel fills a part */
-    if (pthread_sigmask(SIG_BLOCK, NULL, &mask) == 0)
-        return PyBytes_FromStringAndSize((const char *)&mask, sizeof(mask));
-#endif
-    Py_RETURN_NONE;
-}
-
-PyDoc_STRVAR(is_armed_doc,
-"is_armed(which, /)\n--\n\n"
-"Return whether an interval timer of this process runs; setitimer(2).\n\n"
-"Raises:\n"
-"    OSError: there is no such timer.\n");
-
-static PyObject *
-is_armed(PyObject *module, PyObject *which)
-{
-#ifdef __linux__
-    struct itimerval timer;
-    long number = PyLong_AsLong(which);
-    if (number == -1 && PyErr_Occurred())
-        return NULL;
-    if (getitimer((int)number, &timer) < 0)
-        return PyErr_SetFromErrno(PyExc_OSError);
-    return PyBool_FromLong(timer.it_value.tv_sec != 0 || timer.it_value.tv_usec != 0);
-#else
-    errno = ENOSYS;
-    return PyErr_SetFromErrno(PyExc_OSError);
-#endif
-}
-
 /* ---- Children -------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(make_zombie_doc,
@@ -1198,41 +1372,6 @@ instances(PyObject *module, PyObject *args)
         }
     }
     return found;
-}
-
-PyDoc_STRVAR(addresses_doc,
-"addresses(things, /)\n--\n\n"
-"Return the ids of what is iterated, as bytes, without the audit event that each call of id() is.\n");
-
-static PyObject *
-addresses(PyObject *module, PyObject *things)
-{
-    PyObject *few[32], **found = few, *thing, *result = NULL;
-    Py_ssize_t count = 0, room = Py_ARRAY_LENGTH(few);
-    PyObject *iterator = PyObject_GetIter(things);
-    while (iterator != NULL && (thing = PyIter_Next(iterator)) != NULL) {
-        if (count == room) {
-            PyObject **more = PyMem_Realloc(found == few ? NULL : found, 2 * room * sizeof(*found));
-            if (more == NULL) {
-                Py_DECREF(thing);
-                PyErr_NoMemory();
-                break;
-            }
-            if (found == few)
-                memcpy(more, few, sizeof(few));
-            found = more;
-            room *= 2;
-        }
-        found[count++] = thing;
-    }
-    if (iterator != NULL && !PyErr_Occurred())
-        result = PyBytes_FromStringAndSize((const char *)found, count * sizeof(*found));
-    while (count > 0) /* each has kept its address until here */
-        Py_DECREF(found[--count]);
-    if (found != few)
-        PyMem_Free(found);
-    Py_XDECREF(iterator);
-    return result;
 }
 
 /* Whether the object of a record is there, and its method says that it is not over; -1 with an
@@ -1310,11 +1449,8 @@ set_subreaper(PyObject *module, PyObject *value)
 }
 
 static PyMethodDef methods[] = {
-    {"addresses", addresses, METH_O, addresses_doc},
-    {"blocked_signals", blocked_signals, METH_NOARGS, blocked_signals_doc},
     {"descriptors", descriptors, METH_O, descriptors_doc},
     {"instances", instances, METH_VARARGS, instances_doc},
-    {"is_armed", is_armed, METH_O, is_armed_doc},
     {"make_zombie", make_zombie, METH_NOARGS, make_zombie_doc},
     {"pending", pending, METH_VARARGS, pending_doc},
     {"set_handlers", set_handlers, METH_O, set_handlers_doc},
@@ -1332,8 +1468,7 @@ static struct PyModuleDef definition = {
     .m_methods = methods,
 };
 
-/* Borrowed from the module; NULL with an exception set. */
-static PyTypeObject *
+PyTypeObject *
 add_type(PyObject *module, PyType_Spec *spec, const char *name)
 {
     PyObject *type = PyType_FromSpec(spec);
@@ -1355,6 +1490,7 @@ PyInit__speedups(void)
         || add_type(module, &dup2_spec, "Dup2") == NULL
         || add_type(module, &noting_spec, "Noting") == NULL
         || add_type(module, &unless_spec, "Unless") == NULL
+        || add_type(module, &handling_spec, "Handling") == NULL || add_probes(module) < 0
         || PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) {
         Py_DECREF(module);
         return NULL;

@@ -60,16 +60,20 @@ class Sites:
 
     Attributes:
         window: the owner whose window is open in the main thread; to be set.
+        begun: the owner that began last.
         pulse: equal to that of before only if nothing was taken down since, and nobody called
             `stir`. No number here: two threads that count at once would lose a step, and with it
             the only sign that something has happened.
+        lasting: the same, but for what was taken down as passing.
     """
 
     def __init__(
         self, stop_files: frozenset[str], own_file: str, owner_var: ContextVar[Any], main_ident: int
     ) -> None:
         self.window: Any = None
+        self.begun: Any = None
         self.pulse: object = object()
+        self.lasting: object = object()
         self.owner_var = owner_var
         self._stop_files = stop_files
         self._own_file = own_file
@@ -83,7 +87,15 @@ class Sites:
             depth: frames to leave out; 0 begins with the function that asks, and the default with
                 what raised the event whose handler asks.
         """
-        self.stir()
+        self.lasting = object()
+        return self.passing_site(what, depth + 1)
+
+    def passing_site(self, what: Any, depth: int = 2) -> Site:
+        """Return the same of something that is over at the end of most tests, as a task is.
+
+        Whoever takes it down has to say then whether it is: see `Quiet`.
+        """
+        self.pulse = object()
         try:
             frame: FrameType | None = _getframe(depth + 1)
         except ValueError:  # a thread may run nothing but what is wrapped
@@ -103,7 +115,20 @@ class Sites:
 
     def stir(self) -> None:
         """Have the pulse differ: something has happened that is recorded elsewhere."""
-        self.pulse = object()
+        self.pulse = self.lasting = object()
+
+    def begin(self, owner: Any) -> None:
+        """Open the window of an owner, who is at work in this context from now on."""
+        self.window = self.begun = owner
+        self.owner_var.set(owner)
+
+    def end(self, owner: Any, window: Any) -> None:
+        """Open another window if the owner's is open; in the main thread nobody is at work then."""
+        if self.window is not owner:
+            return
+        self.window = window
+        if _get_ident() == self._main_ident:
+            self.owner_var.set(None)
 
     def maker_of_thread(self) -> Any:
         """Return the record of the thread that asks, or None; for a subclass to define."""
@@ -128,16 +153,16 @@ class Openings:
         self, sites: Sites, append: Callable[[Site], None], nothing: object = None, /
     ) -> None:
         self.count = 0
-        self._site = sites.site
+        self._sites = sites
         self._append = append
         self._nothing = nothing
 
     def __call__(self, args: tuple[Any, ...]) -> None:
         """Take it down, if the event tells of more than a number."""
-        what = args[0]
+        what, take_down = args[0], self._sites.site
         if self._nothing is not None:
             try:
-                what = weakref.ref(what)
+                what, take_down = weakref.ref(what), self._sites.passing_site
             except TypeError:
                 self.count += 1
                 what = self._nothing
@@ -145,7 +170,7 @@ class Openings:
             return
         else:
             self.count += 1
-        self._append(self._site(what))
+        self._append(take_down(what))
 
 
 class Noting:
@@ -180,7 +205,7 @@ class Noting:
         self.is_quiet = False
         self.limit = limit
         self._original = original
-        self._site = sites.site
+        self._site = sites.passing_site
         self._records = records
         self._overflow = overflow
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from types import CodeType
 
 __all__ = [
-    "addresses",
     "all_of_type",
     "answer_of",
     "attribute_of",
@@ -74,11 +73,6 @@ def pass_by(things: Iterable[object]) -> None:
             speedups.untrack(thing)
 
 
-def addresses(things: Iterable[object]) -> object:
-    """Return what stands for the ids of all: to compare where that may run anybody's code."""
-    return tuple(map(id, things))
-
-
 def pending(records: list[tuple[weakref.ref[Any], Any]], method: str, /) -> list[weakref.ref[Any]]:
     """Drop the records whose object is gone, or says that it is over; return the other references.
 
@@ -93,7 +87,7 @@ def pending(records: list[tuple[weakref.ref[Any], Any]], method: str, /) -> list
 
 
 if not TYPE_CHECKING and speedups is not None:
-    addresses, pending = speedups.addresses, speedups.pending
+    pending = speedups.pending
 
 
 def is_a(obj: object, classes: type | tuple[type, ...]) -> bool:

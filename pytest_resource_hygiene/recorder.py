@@ -24,6 +24,8 @@ from pytest_resource_hygiene.system import System
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pytest_resource_hygiene.quiet import Passing
+
 __all__ = ["Creation", "Recorder", "Stack", "wrapper_file"]
 
 _FILE = (lambda: None).__code__.co_filename
@@ -76,6 +78,7 @@ class Recorder(Sites):
         self._services: dict[Any, Any] = {}
         self._trackers: list[Any] = []
         self.failures: list[tuple[Any, str, Exception]] = []
+        self.passing: list[Passing] = []
         self.started = False
         self._post_import = PostImport()
         # Set by the checker; on its own the recorder knows neither tools nor patience.

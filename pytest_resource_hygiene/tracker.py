@@ -150,9 +150,9 @@ class Tracker:
     def probes(self) -> Collection[Callable[[], object]]:
         """Return what has to be asked once a test because no event tells of it.
 
-        As long as nothing is recorded (`Recorder.pulse`) and the answers equal the last ones, not
-        even the reading is asked for. Functions written in C are best: they cost a tenth. The
-        default is the reading itself. Asked again after each change of the reading.
+        As long as nothing is recorded that lasts (`Recorder.lasting`) and the answers equal the last
+        ones, not even the reading is asked for. Functions written in C are best: they cost a tenth.
+        The default is the reading itself. Asked again after each change of the reading.
         """
         return (self.sensor(),)
 

@@ -17,7 +17,7 @@ __all__ = ["take_caught", "told_once"]
 def take_caught(ledger: Ledger, owner: Owner) -> list[Entry]:
     """Take what an owner is to be judged with, as entries owned by whoever made them."""
     entries = [_entry_of(ledger, *one, owner) for one in owner.caught]
-    owner.caught.clear()
+    owner.caught = ()
     return entries
 
 

@@ -7,17 +7,15 @@ to go, is judged (`judgement`), and comes back as findings. Whatever was found j
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.canary import blind_spots
 from pytest_resource_hygiene.engine.ledger import Ledger
 from pytest_resource_hygiene.engine.limits import Limits
 from pytest_resource_hygiene.engine.made_in_c import SingletonsInC
-from pytest_resource_hygiene.engine.owners import Owner
+from pytest_resource_hygiene.engine.owners import NO_ENTRIES, Owner
 from pytest_resource_hygiene.engine.patience import Patience
 from pytest_resource_hygiene.engine.places import Places
 from pytest_resource_hygiene.engine.settings import EngineSettings
@@ -56,7 +54,6 @@ class LeakChecker:
     Attributes:
         fixtures: the wider fixtures that are alive, the first set up first.
         session: the owner of what belongs to nobody else.
-        nodeid: the test that runs, or ran last.
         blind_spots: kinds that cannot see everything here, each with the reason.
         used_allowances: those that have matched something.
         seconds: what all of this has cost so far, waiting included.
@@ -95,10 +92,7 @@ class LeakChecker:
         self.before_looking: Callable[[], None] = _nothing
         self._sleep = sleep
         self.told = Told()
-        self._window: Owner = self.session
-        self._main_ident = threading.main_thread().ident
         self._token: Token[Any] | None = None
-        self.nodeid = ""
 
     def start(self, *, canary: bool = True) -> None:
         """Start to record, take the baseline, and prove that each kind can see."""
@@ -151,19 +145,24 @@ class LeakChecker:
 
     # --- windows ---
 
-    def open(self, owner: Owner) -> None:
+    @property
+    def open(self) -> Callable[[Owner], None]:
         """Begin the window of a test: from here on it answers."""
-        self._window = self.recorder.window = owner
-        self.nodeid = owner.nodeid
-        self.recorder.owner_var.set(owner)
+        return self.recorder.begin
+
+    @property
+    def nodeid(self) -> str:
+        """The test that runs, or ran last."""
+        begun: Owner | None = self.recorder.begun
+        return begun.nodeid if begun is not None else ""
 
     @contextmanager
     def setting_up(self, owner: Owner) -> Iterator[None]:
         """Give what appears inside to a wider fixture, and what appeared before to its window."""
-        outer = self._window
+        outer: Owner = self.recorder.window
         self._look(outer)
         self.ledger.attribution.admit(owner)
-        self._window = self.recorder.window = owner
+        self.recorder.window = owner
         token = self.recorder.owner_var.set(owner)
         try:
             yield
@@ -173,7 +172,7 @@ class LeakChecker:
                 self.in_c.setup_ended(owner)
             self.fixtures[owner] = None
             self.recorder.owner_var.reset(token)
-            self._window = self.recorder.window = outer
+            self.recorder.window = outer
 
     def _look(self, window: Owner) -> None:
         if not self._is_quiet():
@@ -204,7 +203,7 @@ class LeakChecker:
                     continue
                 owner = self.ledger.attribution.owner_of(item.creation, window) or window
                 judged_with = window if owner.closed else owner
-                judged_with.caught.append((tracker, item, self.nodeid))
+                judged_with.caught = [*judged_with.caught, (tracker, item, self.nodeid)]
 
     def _caught_by(self, tracker: Tracker) -> Collection[Captured]:
         # Gone through within the question: a project's own kind may return anything.
@@ -224,9 +223,12 @@ class LeakChecker:
             everything: look at all kinds, whatever their readings say: at the end of a module.
         """
         # Asked in any case: what has changed since the last answer is listed below.
-        quiet = self._is_quiet()
+        quiet = self.ledger.is_quiet() or self.ledger.is_as_listed()
         if quiet and not everything and not owner.held and not owner.caught:
-            self._end(owner)
+            owner.closed = True
+            if self.fixtures:
+                self._dismiss(owner)
+            self.recorder.end(owner, self.session)
             return []  # what follows is for those who changed something
         self._make_room()
         self.look_at(self.ledger.shelves if everything else self._to_list(owner), owner)
@@ -267,18 +269,15 @@ class LeakChecker:
 
     def _end(self, owner: Owner) -> None:
         owner.closed = True
-        if owner.kept:
-            owner.kept = []
-        if owner.held or owner.caught:
-            owner.held.clear()
-            owner.caught.clear()
+        if owner.held or owner.caught or owner.kept:
+            owner.held, owner.caught, owner.kept = NO_ENTRIES, (), ()
+        self._dismiss(owner)
+        self.recorder.end(owner, self.session)
+
+    def _dismiss(self, owner: Owner) -> None:
         if owner.codes or owner in self.fixtures:
             self.ledger.attribution.dismiss(owner)
             self.fixtures.pop(owner, None)
-        if self._window is owner:
-            self._window = self.recorder.window = self.session
-            if get_ident() == self._main_ident:
-                self.recorder.owner_var.set(None)
 
 
 def _nothing() -> None:

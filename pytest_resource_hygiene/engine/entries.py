@@ -83,14 +83,14 @@ class Entry:
     def release(self) -> None:
         """Have its owner hold it no longer; whose it was stays known."""
         if self.owner is not None:
-            self.owner.held.pop(self, None)
+            self.owner.release(self)
 
     def give_to(self, owner: Owner | None) -> None:
         """Have another owner hold it, or nobody."""
         self.release()
         self.owner = owner
         if owner is not None:
-            owner.held[self] = None
+            owner.hold(self)
 
 
 class Shelf:

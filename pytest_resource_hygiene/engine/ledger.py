@@ -201,7 +201,7 @@ class Ledger:
         )
         shelf.entries[key] = entry
         if owner is not None:
-            owner.held[entry] = None
+            owner.hold(entry)
             if creation is None and type(tracker).late_creation is not Tracker.late_creation:
                 self._unexplained.append(entry)
         return entry

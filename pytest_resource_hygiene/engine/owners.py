@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import CodeType
 
     from pytest_resource_hygiene.model import OwnerInfo
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
     from .entries import Entry
 
-__all__ = ["Owner"]
+__all__ = ["NO_ENTRIES", "Owner"]
+
+NO_ENTRIES: Mapping[Entry, None] = MappingProxyType({})
 
 
 class Owner:
@@ -33,10 +36,13 @@ class Owner:
             of its fixtures.
     """
 
-    __slots__ = (
-        "__weakref__", "_handed_out", "_info", "_let_go", "_parts", "_place", "caught", "closed",
-        "codes", "held", "kept", "nodeid", "value",
-    )  # fmt: skip
+    # For nearly every test all of these are so until it has ended: only what differs is set.
+    codes: frozenset[CodeType] = frozenset()
+    value: Callable[[], Iterable[Any]] | None = None
+    closed = False
+    held: Mapping[Entry, None] = NO_ENTRIES  # a set that keeps its order; see `hold`
+    caught: Sequence[tuple[Any, Captured, str]] = ()
+    kept: Sequence[Any] = ()  # what must not end before it is judged
 
     def __init__(
         self,
@@ -52,22 +58,37 @@ class Owner:
     ) -> None:
         """Own nothing yet."""
         self._info = info
-        self.nodeid = nodeid
-        self.codes = frozenset(codes)
-        self.value = value
+        self._nodeid = nodeid
+        if codes:
+            self.codes = frozenset(codes)
+        if value is not None:
+            self.value = value
         self._parts = parts
         self._place = place
         self._let_go = let_go
         self._handed_out = handed_out
-        self.kept: list[Any] = []  # what must not end before it is judged
-        self.held: dict[Entry, None] = {}  # a set that keeps its order
-        self.caught: list[tuple[Any, Captured, str]] = []
-        self.closed = False
 
     @property
     def info(self) -> OwnerInfo:
         """How reports name it."""
         return self._info
+
+    @property
+    def nodeid(self) -> str:
+        """The test during which it began."""
+        return self._nodeid
+
+    def hold(self, entry: Entry) -> None:
+        """Answer for an entry."""
+        if isinstance(self.held, dict):
+            self.held[entry] = None
+        else:
+            self.held = {entry: None}
+
+    def release(self, entry: Entry) -> None:
+        """Answer for it no longer."""
+        if isinstance(self.held, dict):
+            self.held.pop(entry, None)
 
     def parts(self) -> Mapping[CodeType, OwnerInfo]:
         """Return what answers within it: the function-scoped fixtures of a test."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.entries import same
+from pytest_resource_hygiene.quiet import Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,11 +37,9 @@ class Readings:
     ) -> None:
         """Have no reading yet: nothing is quiet at first."""
         self.changed: list[Shelf] = []
-        self._recorder = recorder
         self._report = report
         # The first kind of those that share a question speaks for all.
         self._chosen: dict[Tracker, tuple[Callable[[], object], ...]] = {}
-        self._probes: list[Callable[[], object]] = []
         # Kinds that ask the same question share one answer a test.
         sensors: dict[Callable[[], object], list[Shelf]] = {}
         late: list[tuple[Callable[[], object], list[Shelf]]] = []
@@ -55,8 +54,7 @@ class Readings:
         for one, *_ in self._asked.shelves:
             if not one.broken:
                 self._chosen[one.tracker] = ()
-        self._pulse: object = None
-        self._answers: list[object] | None = None
+        self._quiet = Quiet(recorder, recorder.passing)
 
     def _sensor_of(self, shelf: Shelf) -> Callable[[], object]:
         try:
@@ -67,16 +65,12 @@ class Readings:
 
     def is_quiet(self) -> bool:
         """Return whether nothing can have been added since the last call."""
-        pulse = self._recorder.pulse
-        if pulse == self._pulse:
-            answers = self._probe()
-            if answers is not None and answers == self._answers:
+        if self._quiet():
+            if self.changed:
                 self.changed = []
-                return True
-            self._answers = answers
-        # Both were taken before the readings: what comes meanwhile is news for the next call. If
-        # something was recorded, the last answers will do, for the readings tell the same.
-        self._pulse = pulse
+            return True
+        # What comes meanwhile is news for the next call. If something was recorded no probe was
+        # asked, for the readings tell the same, and the last answers will do.
         self.changed = self._read()
         return not self.changed
 
@@ -89,13 +83,6 @@ class Readings:
                     self._gather_probes()
                 self._report(shelf.tracker, action, error)
 
-    def _probe(self) -> list[object] | None:
-        """Ask what no event tells of; None if that cannot be answered."""
-        try:
-            return [probe() for probe in self._probes]
-        except Exception:  # noqa: BLE001 - a closed descriptor, anybody's tracker: readings tell
-            return None
-
     def _read(self) -> list[Shelf]:
         """Return the shelves whose reading differs from the last."""
         changed = self._asked.changed()
@@ -106,19 +93,16 @@ class Readings:
 
     def _choose_probes(self, changed: list[Shelf]) -> None:
         """Ask the kinds that have changed what has to be asked once a test from now on."""
-        self._answers = None
-        before = dict(self._chosen)
-        for tracker in [shelf.tracker for shelf in changed if shelf.tracker in before]:
+        for tracker in [shelf.tracker for shelf in changed if shelf.tracker in self._chosen]:
             try:
                 self._chosen[tracker] = tuple(tracker.probes())
             except Exception as error:  # noqa: BLE001
                 self._chosen[tracker] = ()
                 self._report(tracker, "choosing its probes", error)
-        if self._chosen != before:
-            self._gather_probes()
+        self._gather_probes()
 
     def _gather_probes(self) -> None:
-        self._probes = [probe for probes in self._chosen.values() for probe in probes]
+        self._quiet.ask_for([probe for probes in self._chosen.values() for probe in probes])
 
 
 class _Questions:

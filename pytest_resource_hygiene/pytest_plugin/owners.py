@@ -22,27 +22,21 @@ if TYPE_CHECKING:
 
 __all__ = ["TestOwner", "fixture_owner", "waiting_finalizers"]
 
-_NO_CODES: frozenset[CodeType] = frozenset()
-_NOTHING: list[Any] = []
-
 
 class TestOwner(Owner):
     """A test item; made for every test, so everything but its identity is looked up when needed."""
 
-    __slots__ = ("error", "item")
     __test__ = False
+    error: BaseException | None = None  # of a failed setup, where pytest still holds it
 
     def __init__(self, item: pytest.Item) -> None:
         """Own nothing yet."""
         self.item = item
-        self.error: BaseException | None = None  # of a failed setup, where pytest still holds it
-        self.nodeid = item.nodeid
-        self.codes = _NO_CODES
-        self.kept = _NOTHING
-        self.value = None
-        self.held = {}
-        self.caught = []
-        self.closed = False
+
+    @property
+    def nodeid(self) -> str:
+        """The test."""
+        return self.item.nodeid
 
     @property
     def info(self) -> OwnerInfo:
@@ -89,7 +83,6 @@ class TestOwner(Owner):
 class FixtureOwner(Owner):
     """A wider fixture."""
 
-    __slots__ = ("elsewhere",)
     elsewhere: Elsewhere
 
     def setup_ended(self) -> None:

@@ -41,7 +41,7 @@ from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 from pytest_resource_hygiene.trackers.unclosed import UnclosedTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.leak import Leak
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.tracker import Tracker
 
 __all__ = ["Watcher"]
+
+_now = System.perf_counter
 
 
 class Watcher:
@@ -73,7 +75,8 @@ class Watcher:
         self._item: pytest.Item | None = None
         self._leaks: list[Leak] = []
         self._fixtures: dict[pytest.FixtureDef[Any], Owner] = {}
-        self._spy: UnclosedTracker | None = None
+        self._open: Callable[[Owner], object] = _do_nothing
+        self._listen: Callable[[], object] = _do_nothing
         # While a test is run on trial, its leaks go here and fail nothing.
         self.trial: list[Leak] | None = None
         self.unconfirmed: dict[str, Leak] = {}
@@ -124,12 +127,14 @@ class Watcher:
         for tracker in trackers:
             if isinstance(tracker, ListenerTracker):
                 declare_emitters(tracker, self.config)
-        self._spy = next((one for one in trackers if isinstance(one, UnclosedTracker)), None)
+            elif isinstance(tracker, UnclosedTracker):
+                self._listen = tracker.listen
         self.checker = LeakChecker(trackers, settings, places=places, recorder=self._recorder)
         with self._recorder.mute():
             self._spare = SpareDescriptors()
         self.checker.before_looking = self._spare.give_if_short
         self.checker.start()
+        self._open = self.checker.open
         self.checker.session.value = lambda: waiting_finalizers(session, self._item)
         self._run_again_where_asked()
         self.results.blind_spots = [
@@ -196,15 +201,14 @@ class Watcher:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Open the window of a test."""
-        self._item, self._owner = item, TestOwner(item)
+        self._item = item
+        self._owner = owner = TestOwner(item)
         self.results.tests += 1
         if self._spare is not None and self._spare.is_given:
             with self._recorder.mute():
                 self._spare.take()
-        if self.checker is not None:
-            self.checker.open(self._owner)
-            if self._spy is not None:
-                self._spy.listen()
+        self._open(owner)
+        self._listen()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(
@@ -247,15 +251,15 @@ class Watcher:
         rules = self._rules.get(item) if self._rules else None
         if item.own_markers and has_late_markers(item, rules):
             rules = self._rules[item] = read_markers([item], self._kinds)[item]
-        began = System.perf_counter()
+        began = _now()
         try:
-            if rules is None:
-                self._leaks += self.checker.close(owner)
-            else:
-                self._leaks += self._close_by_rules(owner, rules)
+            close = self.checker.close
+            leaks = close(owner) if rules is None else self._close_by_rules(owner, rules)
+            if leaks:
+                self._leaks += leaks
         except Exception as error:  # noqa: BLE001 - ours, and never the test's
             self.results.fail(error, f"judging {owner.nodeid}")
-        self.checker.seconds += System.perf_counter() - began
+        self.checker.seconds += _now() - began
 
     def _close_by_rules(self, owner: TestOwner, rules: ItemRules) -> list[Leak]:
         assert self.checker is not None
@@ -361,9 +365,13 @@ class Watcher:
         owner = self._fixtures.pop(fixturedef, None)
         if owner is None or self.checker is None:
             return
-        began = System.perf_counter()
+        began = _now()
         try:
             self._leaks += self.checker.close_fixture(owner)
         except Exception as error:  # noqa: BLE001
             self.results.fail(error, f"judging {owner.info}")
-        self.checker.seconds += System.perf_counter() - began
+        self.checker.seconds += _now() - began
+
+
+def _do_nothing(*_: object) -> None:
+    """Stand for what comes with the first test."""

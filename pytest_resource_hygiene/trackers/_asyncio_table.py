@@ -14,10 +14,12 @@ from __future__ import annotations
 import weakref
 from contextlib import suppress
 from itertools import islice
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Noting
 from pytest_resource_hygiene.objects import answer_of, attribute_of, defined_in, pending
+from pytest_resource_hygiene.quiet import Passing
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
@@ -68,6 +70,8 @@ class AsyncioTable:
         self._registry_add: Any = None
         self._notings: list[Noting] = []
         self.posted = PostedCalls(recorder)
+        recorder.passing.append(Passing(self._loops, 0, methodcaller("is_closed")))
+        recorder.passing.append(Passing(self._tasks, 0, methodcaller("done")))
         self.sees_tasks = True
         recorder.when_imported("asyncio", self._hook_asyncio)
         recorder.when_imported("uvloop", self._hook_uvloop)

@@ -96,43 +96,47 @@ class _Registry:
 
 
 class Declared:
-    """The registries of a project, each under the name by which reports call it."""
+    """The registries of a project, each under the name by which reports call it.
+
+    Attributes:
+        registries: by these names.
+    """
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._registries: dict[str, _Registry] = {}
+        self.registries: dict[str, _Registry] = {}
 
     def declare(self, name: str, listeners: Callable[[], Pairs]) -> Callable[[], None]:
         """Watch a registry from now on; return what undoes that."""
-        if name in self._registries:
+        if name in self.registries:
             raise SettingsError(
                 f"listener registry {name!r} is declared twice; names must differ: "
                 "undo the first declaration, or give one of them another name"
             )
-        registry = self._registries[name] = _Registry(name, listeners)
+        registry = self.registries[name] = _Registry(name, listeners)
 
         def undo() -> None:
-            if self._registries.get(name) is registry:
-                del self._registries[name]
+            if self.registries.get(name) is registry:
+                del self.registries[name]
 
         return undo
 
     def count(self) -> int:
         """Return how many listeners there are in all."""
-        if not self._registries:
+        if not self.registries:
             return 0
-        return sum(1 for one in list(self._registries.values()) for _ in one.listeners())
+        return sum(1 for one in list(self.registries.values()) for _ in one.listeners())
 
     def list_listeners(self) -> dict[Hashable, Listener]:
         """List what was not there when its registry was declared."""
         found: dict[Hashable, Listener] = {}
-        for registry in list(self._registries.values()):
+        for registry in list(self.registries.values()):
             found.update(registry.added())
         return found
 
     def iter_limits(self) -> Iterator[Limit]:
         """Count the listeners of each event."""
-        for registry in list(self._registries.values()):
+        for registry in list(self.registries.values()):
             for event, count in Counter(event for event, _ in registry.listeners()).items():
                 if count > 1:
                     yield registry.name, event, count, None

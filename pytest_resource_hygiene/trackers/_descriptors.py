@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Openings
 from pytest_resource_hygiene.compiled import speedups
+from pytest_resource_hygiene.quiet import Passing
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers._imports import watch_imports
@@ -65,7 +66,7 @@ class Descriptors:
         self._listed_before: _Listing = {}, {}
         # Numbers of what the last listing had anew, by file; made when first asked.
         self._fresh: dict[Hashable, list[int]] | None = None
-        self._indexed_sockets = -1
+        self._indexed_sockets: Any = None  # the latest record of those that are indexed
         self._by_number: dict[int, Any] = {}
         self._loose: list[Any] = []
         # The same descriptors are the same listing; what is anonymous is known by its target only.
@@ -79,6 +80,7 @@ class Descriptors:
         # A bare _socket.socket has no weak references.
         self._births = Openings(recorder, self.sockets.append, _nothing)
         recorder.on("socket.__new__", self._births)
+        recorder.passing.append(Passing(self.sockets, 4, _is_closed))
         recorder.on("mmap.__new__", self._note_mapping)
         for name in _UNAUDITED:
             recorder.wrap_result(os, name, self._note_made)
@@ -219,9 +221,10 @@ class Descriptors:
 
     def socket_of(self, fd: int) -> tuple[Any, list[Any]]:
         """Return the record of the socket object with that number, and records without a number."""
-        if self._indexed_sockets != len(self.sockets):
+        latest = self.sockets[-1] if self.sockets else None
+        if self._indexed_sockets is None or self._indexed_sockets is not latest:
             records = list(self.sockets)
-            self._indexed_sockets = len(records)
+            self._indexed_sockets = latest
             self._by_number, self._loose = {}, []
             for record in records:
                 number = fileno(record[4]())
@@ -233,7 +236,7 @@ class Descriptors:
 
     def forget(self) -> None:
         """Drop the records."""
-        self._indexed_sockets = -1
+        self._indexed_sockets = None
         self._by_number, self._loose = {}, []
         self.files.forget()
         _drop_first(self.sockets, self._sockets_listed)
@@ -317,6 +320,10 @@ def _numbers() -> list[int]:
 
 def _nothing() -> None:
     """Stand where a weak reference cannot be had."""
+
+
+def _is_closed(sock: Any) -> bool:
+    return fileno(sock) < 0
 
 
 def fileno(sock: Any) -> int:

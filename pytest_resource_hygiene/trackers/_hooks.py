@@ -19,7 +19,7 @@ from pytest_resource_hygiene.trackers._names import name_of
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Hook", "describe_hook", "list_hooks", "present_hooks", "put_back_hook"]
+__all__ = ["Hook", "describe_hook", "list_hooks", "put_back_hook"]
 
 _SHOW = "warnings.showwarning"
 
@@ -72,11 +72,6 @@ def list_hooks(*, warnings_too: bool) -> dict[Hashable, Hook]:
         for name, (module, attribute, own) in _HOOKS.items()
         if warnings_too or name != _SHOW
     }
-
-
-def present_hooks() -> tuple[Any, ...]:
-    """Return what each hook is set to; None for one that was deleted."""
-    return tuple(getattr(module, attribute, None) for module, attribute, _ in _HOOKS.values())
 
 
 def put_back_hook(name: str, old: Hook) -> bool:

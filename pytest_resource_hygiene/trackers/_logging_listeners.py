@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.recorder import Creation, Recorder
     from pytest_resource_hygiene.trackers._emitters import Limit
 
-__all__ = ["LoggingListener", "LoggingListeners", "all_handlers", "handler_on_a_logger"]
+__all__ = ["LoggingListener", "LoggingListeners", "handler_on_a_logger"]
 
 _CANARY = "resource_hygiene_canary"
 _RUNNERS_LOGGING = "_pytest.logging"

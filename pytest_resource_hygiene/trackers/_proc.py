@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_resource_hygiene import forks
-from pytest_resource_hygiene.kernel import state_of
+from pytest_resource_hygiene.kernel import descriptor_probe, state_of
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class ProcFolder:
         self._fact = fact
         self._fd = -1
         self._inode = -1
-        self._probe = functools.partial(state_of, self._fd)
+        self._probe: tuple[int, Callable[[], object]] | None = None
         self._usable = sys.platform == "linux" and Path(path).is_dir()
         if self._usable:
             self._open()
@@ -61,9 +60,11 @@ class ProcFolder:
 
     def probe(self) -> Callable[[], object] | None:
         """Return a function in C whose answer changes with the number, or None."""
-        if self._probe.args != (self._fd,):
-            self._probe = functools.partial(state_of, self._fd)
-        return self._probe if self._usable else None
+        if not self._usable:
+            return None
+        if self._probe is None or self._probe[0] != self._fd:
+            self._probe = self._fd, descriptor_probe(self._fd)
+        return self._probe[1]
 
     def _measure_again(self) -> int | None:
         # Somebody closed every descriptor that he found: take a new one.

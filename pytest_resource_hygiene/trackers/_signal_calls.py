@@ -12,10 +12,12 @@ import weakref
 from types import BuiltinFunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.compiled import speedups
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, ItemsView
 
-    from pytest_resource_hygiene.audit import Site
+    from pytest_resource_hygiene.audit import Site, Sites
     from pytest_resource_hygiene.recorder import Recorder
 
 __all__ = ["Installed", "SignalCalls"]
@@ -30,23 +32,78 @@ _UNDOES_NOTHING = object()
 _Call = tuple[int, "weakref.ref[Any] | None", object, "Site"]
 
 
+class Handling:
+    """Stands for `signal.signal`, and takes out a call again that the same function undoes.
+
+    Args:
+        original: called first; what it returns is returned.
+        sites: tells where.
+        often: signals that somebody looks at all the time: what is done to them need not be heard.
+        calls: the calls that are put down.
+        note: puts down a call: number, handler, former handler and site.
+
+    Attributes:
+        others: how many calls were for other signals.
+    """
+
+    __slots__ = ("__dict__", "_calls", "_note", "_often", "_original", "_sites", "others")
+
+    def __init__(
+        self,
+        original: Callable[[Any, Any], Any],
+        sites: Sites,
+        often: frozenset[int],
+        calls: list[_Call],
+        note: Callable[[int, Any, Any, Site], None],
+        /,
+    ) -> None:
+        self.others = 0
+        self._original = original
+        self._sites = sites
+        self._often = often
+        self._calls = calls
+        self._note = note
+
+    def __call__(self, signalnum: Any, handler: Any) -> Any:
+        """Set a handler."""
+        former = self._original(signalnum, handler)
+        if signalnum in self._often:
+            site = self._sites.passing_site(None, 1)
+        else:
+            self.others += 1
+            site = self._sites.site(None, 1)
+        calls = self._calls
+        if calls and calls[-1][2] is handler and _undoes(calls[-1], signalnum, site):
+            calls.pop()
+        else:
+            self._note(signalnum, handler, former, site)
+        return former
+
+
+def _undoes(call: _Call, signalnum: int, site: Site) -> bool:
+    """Return whether the function that has made a call before is now at work on the same signal."""
+    then, now = call[3][_STACK], site[_STACK]
+    return call[0] == signalnum and bool(then and now) and then[0] is now[0]
+
+
+if not TYPE_CHECKING and speedups is not None:
+    Handling = speedups.Handling
+
+
 class SignalCalls:
     """Wraps `signal.signal`, and remembers what handlers it was given.
 
     Args:
         recorder: tells where.
         often: signals that somebody else looks at all the time.
-
-    Attributes:
-        others: how many calls were for other signals than these.
     """
 
     def __init__(self, recorder: Recorder, often: Collection[int]) -> None:
         """Wrap the function."""
-        self.others = 0
         self._recorder = recorder
-        self._often = often
+        self._often = frozenset(often)
         self._calls: list[_Call] = []
+        self._handling: Handling | None = None
         self._last: dict[Hashable, Site] = {}
         self._installed: dict[int, list[Installed]] = {}
         recorder.wrap(signal, "signal", self._recording)
@@ -69,7 +126,8 @@ class SignalCalls:
 
     def close(self) -> None:
         """Drop everything: records name tests, and the collector does not look into them."""
-        self._calls, self._last, self._installed = [], {}, {}
+        self._calls.clear()
+        self._last, self._installed = {}, {}
 
     def installed(self, number: int) -> list[Installed]:
         """Return the handlers that were installed for a signal and are alive, the latest last."""
@@ -81,28 +139,25 @@ class SignalCalls:
         self._understand()
         return self._installed.items()
 
-    def _recording(self, original: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        recorder, often = self._recorder, self._often
+    @property
+    def others(self) -> int:
+        """How many calls were for other signals than those that somebody looks at all the time."""
+        return self._handling.others if self._handling is not None else 0
 
-        def wrapper(signalnum: Any, handler: Any) -> Any:
-            result = original(signalnum, handler)
-            if signalnum not in often:
-                self.others += 1
-            calls, site = self._calls, recorder.site(None, 1)
-            if calls and calls[-1][2] is handler and _undoes(calls[-1], signalnum, site):
-                calls.pop()
-                return result
-            before = result if _is_first(result) else _UNDOES_NOTHING
-            calls.append((signalnum, _refer(handler), before, site))
-            if len(calls) > _MAX_CALLS:
-                self._understand()
-            return result
+    def _recording(self, original: Callable[[Any, Any], Any]) -> Handling:
+        self._handling = Handling(original, self._recorder, self._often, self._calls, self._note)
+        return self._handling
 
-        return wrapper
+    def _note(self, signalnum: int, handler: Any, former: Any, site: Site) -> None:
+        before = former if _is_first(former) else _UNDOES_NOTHING
+        self._calls.append((signalnum, _refer(handler), before, site))
+        if len(self._calls) > _MAX_CALLS:
+            self._understand()
 
     def _understand(self) -> None:
         """Go through the calls that were put down."""
-        calls, self._calls = self._calls, []
+        calls = self._calls[:]
+        self._calls.clear()
         for signalnum, reference, _, site in calls:
             number = int(signalnum)
             self._last[number] = site
@@ -126,12 +181,6 @@ class SignalCalls:
             else:
                 others.append(one)
         self._installed[number] = [*others, (reference, site)]
-
-
-def _undoes(call: _Call, signalnum: int, site: Site) -> bool:
-    """Return whether the function that has made a call before is now at work on the same signal."""
-    then, now = call[3][_STACK], site[_STACK]
-    return call[0] == signalnum and bool(then and now) and then[0] is now[0]
 
 
 def _is_first(handler: Any) -> bool:

@@ -6,14 +6,15 @@ is put back really is.
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 import threading
 from threading import get_ident
 from typing import Any
 
-from pytest_resource_hygiene.kernel import blocked_signals
-from pytest_resource_hygiene.objects import addresses, is_a
+from pytest_resource_hygiene.kernel import signals_probe
+from pytest_resource_hygiene.objects import is_a
 from pytest_resource_hygiene.system import System
 
 __all__ = [
@@ -47,17 +48,11 @@ COMMON = tuple(
 )
 """Signals that are read each time, for they may be set past the function that records."""
 
+_put_back = functools.partial(set_wakeup_fd, warn_on_full_buffer=False)
+read_slots = signals_probe(getsignal, COMMON, set_wakeup_fd, _put_back, MAIN or 0)
+"""Returns what changes with the slots of the common signals, the mask or the wakeup descriptor."""
+
 _SIG_BLOCK = int(getattr(signal, "SIG_BLOCK", 0))
-
-
-def read_slots() -> object:
-    """Return what changes with the slots of the common signals, the mask or the wakeup descriptor."""
-    return (
-        # A handler may raise when it is compared. Its id stays its own: our entry keeps it alive.
-        addresses(map(getsignal, COMMON)),
-        blocked_signals(),
-        wakeup_fd(),
-    )
 
 
 def wakeup_fd() -> int:
@@ -67,7 +62,7 @@ def wakeup_fd() -> int:
         return -1
     fd = set_wakeup_fd(-1)
     if fd != -1:
-        set_wakeup_fd(fd, warn_on_full_buffer=False)
+        _put_back(fd)
     return int(fd)
 
 

@@ -15,10 +15,10 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import addresses, code_of
+from pytest_resource_hygiene.objects import code_of
+from pytest_resource_hygiene.quiet import FUNCTION, ID, LENGTH, places_probe
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._declared_emitters import Declared
 from pytest_resource_hygiene.trackers._emitters import Listener
@@ -26,13 +26,11 @@ from pytest_resource_hygiene.trackers._hooks import (
     Hook,
     describe_hook,
     list_hooks,
-    present_hooks,
     put_back_hook,
 )
 from pytest_resource_hygiene.trackers._logging_listeners import (
     LoggingListener,
     LoggingListeners,
-    all_handlers,
     handler_on_a_logger,
 )
 from pytest_resource_hygiene.trackers._warning_filters import (
@@ -75,6 +73,18 @@ class ListenerTracker(Tracker):
         self._libraries: list[LibraryEmitters] = []
         self._logging = LoggingListeners()
         self._declared = Declared()
+        self._places = places_probe(
+            (
+                # Our entry of a hook keeps it alive, so its id stays its own. Up to 8.3, pytest
+                # sets the last two to a method of a new object in each phase of a test.
+                (vars(sys), "excepthook", ID),
+                (vars(sys), "displayhook", ID),
+                (vars(sys), "unraisablehook", FUNCTION),
+                (vars(threading), "excepthook", FUNCTION),
+                (vars(logging), "_handlerList", LENGTH),
+                (vars(logging.root), "handlers", LENGTH),
+            )
+        )
 
     def start(self, recorder: Recorder) -> None:
         """Wrap the methods through which listeners are registered."""
@@ -122,6 +132,8 @@ class ListenerTracker(Tracker):
         Returns:
             A function that undoes the declaration.
         """
+        if self._recorder is not None:
+            self._recorder.stir()  # from now on it is asked
         return self._declared.declare(name, listeners)
 
     def reading(self) -> object:
@@ -129,31 +141,18 @@ class ListenerTracker(Tracker):
         registered = self._logging.events
         for library in self._libraries:
             registered += library.events
-        return registered, self._set_in_silence()
+        return registered, self._places(), self._set_in_silence()
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask for what is set by mere assignment, and for declared registries."""
-        return (self._set_in_silence,)
+        if self.watch_warnings or self._declared.registries:
+            return (self._places, self._set_in_silence)
+        return (self._places,)
 
     def _set_in_silence(self) -> object:
-        # A hook may say anything when it is compared, or raise. Its id stays its own: our entry of
-        # it keeps it alive. Up to 8.3, pytest sets the last two to a method of a new object in each
-        # phase of a test.
-        try:
-            unraisable, of_threads = sys.unraisablehook, threading.excepthook
-            hooks = (
-                sys.excepthook,
-                sys.displayhook,
-                unraisable.__func__ if type(unraisable) is MethodType else unraisable,
-                of_threads.__func__ if type(of_threads) is MethodType else of_threads,
-            )
-        except AttributeError:  # somebody has deleted one
-            hooks = present_hooks()
         return (
-            len(all_handlers),
-            len(logging.root.handlers),
-            addresses(hooks),
             self._shows_warnings() if self.watch_warnings else None,
+            len(self._declared.registries),
             self._declared.count(),
         )
 

@@ -10,7 +10,7 @@ import functools
 import signal
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.kernel import is_armed
+from pytest_resource_hygiene.kernel import clock_probe
 from pytest_resource_hygiene.objects import attribute_of, code_of
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey, Moment, Tracker
@@ -43,6 +43,7 @@ class TimerTracker(Tracker):
         self._loops: AsyncioTable | None = None
         self._recorder: Recorder | None = None
         self._clocks: Clocks | None = None
+        self._clock = clock_probe(REAL) if REAL >= 0 else None
 
     def start(self, recorder: Recorder) -> None:
         """Share the tables of threads and of asyncio's things; wrap what arms a clock."""
@@ -65,17 +66,17 @@ class TimerTracker(Tracker):
             self._threads.starts,  # type: ignore[union-attr]
             loops.live_timers() if loops.has_timers else None,
             len(loops.caught_timers),
-            is_armed(REAL) if REAL >= 0 else None,
+            self._clock() if self._clock is not None else None,
             clocks.changes,
             posix_timers() if clocks.posix_possible else None,
         )
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask for clocks that may be armed past the wrapped functions; all else is recorded."""
-        if REAL < 0:
+        if self._clock is None:
             return ()
-        clock = functools.partial(is_armed, REAL)
-        return (clock, posix_timers) if self._known_clocks().posix_possible else (clock,)
+        posix_possible = self._known_clocks().posix_possible
+        return (self._clock, posix_timers) if posix_possible else (self._clock,)
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """List all kinds of timers."""

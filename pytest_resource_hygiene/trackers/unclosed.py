@@ -12,8 +12,10 @@ from __future__ import annotations
 import re
 import warnings
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_resource_hygiene.compiled import speedups
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
@@ -29,6 +31,18 @@ if TYPE_CHECKING:
 _FD = r"\bfd=(\d+)"
 _NAME = r"\bname=(?:'([^']*)'|(\d+))"
 _MAX_KEPT = 1_000
+
+
+def put_first(names: dict[str, Any], name: str, item: object, /) -> None:
+    """Have the list of that name begin with an item, and hold it once."""
+    entries: list[object] = names[name]
+    if entries and entries[0] is item:
+        return
+    entries[:] = [item, *(one for one in entries if one is not item)]
+
+
+if not TYPE_CHECKING and speedups is not None:
+    put_first = speedups.put_first
 
 
 class _SpyMeta(type):
@@ -70,12 +84,13 @@ class UnclosedTracker(Tracker):
         """Wait for `start`."""
         self._seen: list[Captured] = []
         self._count = 0
-        self._at = 0
         self._recorder: Recorder | None = None
         self._table: Descriptors | None = None
         spy: Any = _SpyMeta("Spy", (), {"resource_hygiene_spy": True})
         spy.watcher = weakref.ref(self)
         self._filter: Any = ("default", _Text(spy), spy, None, 0)
+        # Each test may begin with filters of its own, which would be asked before ours.
+        self.listen = partial(put_first, vars(warnings), "filters", self._filter)
 
     def start(self, recorder: Recorder) -> None:
         """Take a place among the filters."""
@@ -88,21 +103,6 @@ class UnclosedTracker(Tracker):
         """Leave the filters."""
         filters: Any = warnings.filters
         filters[:] = [one for one in filters if one is not self._filter]
-
-    def listen(self) -> None:
-        """Be the first filter again: each test may begin with filters of its own."""
-        filters: Any = warnings.filters
-        ours, at = self._filter, self._at
-        if filters and filters[0] is ours:
-            return
-        # Twice in the list it would hear everything twice. In each test it is as far down as in the
-        # last, below what the test runner puts before it.
-        if at >= len(filters) or filters[at] is not ours:
-            at = next((n for n, one in enumerate(filters) if one is ours), -1)
-        if at > 0:
-            self._at = at
-            del filters[at]
-        filters.insert(0, ours)
 
     def saw(self, text: str) -> None:
         """Remember one warning; called while the object is being freed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import functools
 import os
 import signal
@@ -30,31 +31,99 @@ def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mod
     return in_python(kernel, monkeypatch) if request.param == "python" else kernel
 
 
+def _signals(twin: ModuleType, put_back: Callable[[int], object] = print) -> Callable[[], object]:
+    ident = threading.main_thread().ident
+    probe: Callable[[], object] = twin.signals_probe(
+        _signal.getsignal, (signal.SIGUSR1, signal.SIGUSR2), signal.set_wakeup_fd, put_back, ident
+    )
+    return probe
+
+
 def test_the_mask_of_this_thread_is_seen(twin: ModuleType) -> None:
-    before = twin.blocked_signals()
+    probe = _signals(twin)
+    before = probe()
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     try:
-        assert twin.blocked_signals() != before
-        seen: list[object] = []
-        thread = threading.Thread(target=lambda: seen.append(twin.blocked_signals()))
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
-        thread.start()
-        thread.join()
+        assert probe() != before
+        assert probe() == probe()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
-    assert twin.blocked_signals() == before == seen[0]
+    assert probe() == before
+
+
+def test_handlers_are_seen_and_never_compared(twin: ModuleType) -> None:
+    class Refusing:
+        """Answers no comparison."""
+
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError
+
+        def __call__(self, *_: object) -> None:
+            """Be a handler."""
+
+    probe = _signals(twin)
+    before, handler = probe(), Refusing()
+    former = _signal.signal(signal.SIGUSR2, handler)  # the public one compares
+    try:
+        assert probe() == probe() != before
+    finally:
+        _signal.signal(signal.SIGUSR2, former)
+
+    assert probe() == before
+
+
+def test_the_wakeup_descriptor_is_seen_and_put_back(twin: ModuleType) -> None:
+    """In the main thread: no other may ask for it."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    put_back: list[int] = []
+
+    def put(fd: int) -> None:
+        put_back.append(fd)
+        signal.set_wakeup_fd(fd)
+
+    probe, there = _signals(twin, put), []
+    before = probe()
+    try:
+        signal.set_wakeup_fd(writing)
+        assert probe() != before
+        assert put_back == [writing]
+        thread = threading.Thread(target=lambda: there.append(probe()))
+        thread.start()
+        thread.join()
+        assert put_back == [writing]
+        assert len(there) == 1
+    finally:
+        assert signal.set_wakeup_fd(-1) == writing
+        os.close(reading)
+        os.close(writing)
+    assert probe() == before
 
 
 def test_an_armed_timer_is_seen_and_is_one_answer_while_it_runs(twin: ModuleType) -> None:
-    assert twin.is_armed(signal.ITIMER_VIRTUAL) is False
+    probe, other = twin.clock_probe(signal.ITIMER_VIRTUAL), twin.clock_probe(signal.ITIMER_REAL)
+    before, of_other = probe(), other()
     signal.setitimer(signal.ITIMER_VIRTUAL, 1000)
     try:
-        assert twin.is_armed(signal.ITIMER_VIRTUAL) is True
-        assert twin.is_armed(signal.ITIMER_REAL) is False
+        assert probe() == probe() != before
+        assert other() == of_other
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    assert twin.is_armed(signal.ITIMER_VIRTUAL) is False
+    assert probe() == before
+
+
+def test_a_descriptor_is_asked_for_its_state(twin: ModuleType, tmp_path: Path) -> None:
+    with (tmp_path / "one").open("wb", buffering=0) as file:
+        probe = twin.descriptor_probe(file.fileno())
+        before = probe()
+        assert probe() == before
+        file.write(b"x")
+        assert probe() != before
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        probe()
 
 
 def test_the_state_of_a_descriptor_is_what_it_points_to(twin: ModuleType, tmp_path: Path) -> None:
@@ -74,7 +143,7 @@ def test_the_state_of_a_descriptor_is_what_it_points_to(twin: ModuleType, tmp_pa
 
 
 @compiled_only
-@pytest.mark.parametrize("name", ["state_of", "is_armed"])
+@pytest.mark.parametrize("name", ["state_of", "clock_probe", "descriptor_probe"])
 def test_what_is_no_number_is_told(name: str) -> None:
     with pytest.raises(TypeError):
         getattr(speedups, name)("one")
@@ -84,7 +153,7 @@ def test_what_is_no_number_is_told(name: str) -> None:
 def test_a_timer_that_does_not_exist_is_told() -> None:
     assert speedups is not None
     with pytest.raises(OSError, match="Invalid argument"):
-        speedups.is_armed(99)
+        speedups.clock_probe(99)()
 
 
 @compiled_only

@@ -158,9 +158,9 @@ def test_what_came_in_a_setup_is_the_fixtures(package: ModuleType) -> None:
     assert not is_unseen(_entry(seen=True))
 
     vars(package)["first"] = Context()
-    other.held[_entry(seen=True)] = None
+    other.hold(_entry(seen=True))
     singletons.setup_ended(other)
-    fixture.held[_entry()] = None
+    fixture.hold(_entry())
     singletons.setup_ended(fixture)
     vars(package)["second"] = Context()
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import abc
 import subprocess
 import sys
-from typing import Any
 
 import pytest
-from support.twins import in_python
 
 from pytest_resource_hygiene import objects
 from pytest_resource_hygiene.compiled import speedups
@@ -72,29 +70,3 @@ def test_instances_are_those_of_the_real_type(
     found = objects.instances_of(Base, Other)
     assert {id(one) for one in found} == {id(made[0]), id(made[2])}
     assert objects.instances_of() == []
-
-
-def test_addresses_differ_where_the_objects_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is iterated, however long; an object is never asked."""
-
-    class Refusing:
-        """Answers no comparison."""
-
-        __hash__ = None  # type: ignore[assignment]
-
-        def __eq__(self, other: object) -> bool:
-            raise RuntimeError
-
-    for twin in (objects, in_python(objects, monkeypatch)):
-        many: list[Any] = [Refusing() for _ in range(100)]
-        assert twin.addresses(many) == twin.addresses(iter(many))
-        for number in (1, 31, 32, 33, 64, 65, 100):
-            some = many[:number]
-            assert twin.addresses(some) == twin.addresses(tuple(some))
-            assert twin.addresses(some) != twin.addresses([*some[:-1], Refusing()])
-        assert twin.addresses([]) == twin.addresses(())
-        assert twin.addresses([1, 2]) != twin.addresses([2, 1])
-        with pytest.raises(TypeError):
-            twin.addresses(7)
-        with pytest.raises(ZeroDivisionError):
-            twin.addresses(1 // number for number in (1, 0))

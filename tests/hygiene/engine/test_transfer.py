@@ -60,7 +60,7 @@ def _hand_over(entry: Entry, *fixtures: Owner) -> list[Entry]:
 def _left_by_test(kind: Tracker, value: Any) -> Entry:
     test = _owner("test_it", scope="function")
     entry = Entry(kind, "one", value, owner=test)
-    test.held[entry] = None
+    test.hold(entry)
     return entry
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from pytest_resource_hygiene.kernel import state_of
+from pytest_resource_hygiene.kernel import descriptor_probe
 from pytest_resource_hygiene.trackers import _proc, _rss
 from pytest_resource_hygiene.trackers._proc import LINKS, SIZE, ProcFolder, start_time
 from pytest_resource_hygiene.trackers._rss import ResidentMemory
@@ -52,7 +52,7 @@ def test_a_folder_is_measured_and_closed(folder: ProcFolder) -> None:
 
     assert folder.measure() == os.stat("/proc/self/task").st_nlink  # noqa: PTH116
     assert probe is not None
-    assert probe() == state_of(number)
+    assert probe() == descriptor_probe(number)()
     assert number in ProcFolder.own_numbers
     folder.close()
     assert number not in ProcFolder.own_numbers
