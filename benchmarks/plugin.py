@@ -6,7 +6,8 @@ Usage::
 
 With ``--instructions`` valgrind counts what the processor does, which is the same on a busy machine
 and on a quiet one; it knows nothing of the time that the kernel and the memory take. Each pair has
-its own seed for the hashes of strings, for these alone move a count by half a percent.
+its own seed for the hashes of strings, for these alone move a count by half a percent, and a time by
+several.
 
 Each work is a generated suite. A pair is one run of plain pytest and one with ``-p
 resource_hygiene``, in alternating order, so that a machine that slows down or warms up hurts both.
@@ -87,13 +88,17 @@ WORKS = {
 }  # fmt: skip
 
 
-def run(folder: Path, extra: list[str], plugin: bool) -> tuple[float, float, str]:
-    """Run one suite; return its seconds, those of the processor, and what it printed.
+def run(folder: Path, extra: list[str], plugin: bool, seed: int) -> tuple[float, float, str]:
+    """Run one suite, with this seed for the hashes of strings.
+
+    Returns:
+        Its seconds, those of the processor, and what it printed.
 
     Raises:
         RuntimeError: the suite did not pass.
     """
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": ""}
+    env["PYTHONHASHSEED"] = str(seed)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *extra]
     if plugin:
         command += ["-p", "resource_hygiene"]
@@ -132,7 +137,7 @@ def instructions(folder: Path, extra: list[str], plugin: bool, seed: int) -> int
 def compile_once(folder: Path, extra: list[str]) -> None:
     """Run both ways, so that no run that counts has a module of the suite or of ours to compile."""
     for plugin in (False, True):
-        run(folder, extra, plugin)
+        run(folder, extra, plugin, 0)
 
 
 def count(name: str, pairs: int) -> list[float]:
@@ -161,7 +166,7 @@ def measure(name: str, pairs: int) -> dict[str, object]:
             order = (False, True) if number % 2 else (True, False)
             times, used = {}, {}
             for plugin in order:
-                times[plugin], used[plugin], printed = run(Path(folder), extra, plugin)
+                times[plugin], used[plugin], printed = run(Path(folder), extra, plugin, number)
                 text = printed if plugin else text
             ratios.append(times[True] / times[False])
             used_ratios.append(used[True] / used[False])

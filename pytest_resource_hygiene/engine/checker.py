@@ -105,6 +105,7 @@ class LeakChecker:
         self.recorder.window = self.session
         self._token = self.recorder.owner_var.set(None)
         self.ledger = Ledger(self.trackers, self.recorder)
+        self._has_no_news = self.ledger.is_quiet  # asked once a test
         self.recorder.creation_of = self.ledger.creation_of_descriptor
         self.settler = Settler(self.ledger, self._sleep)
         self.limits = Limits(self.settings.max_listeners)
@@ -180,7 +181,7 @@ class LeakChecker:
             self.look_at(self.ledger.changed, window)
 
     def _is_quiet(self) -> bool:
-        return self.ledger.is_quiet() or self.ledger.is_as_listed()
+        return self._has_no_news() or self.ledger.is_as_listed()
 
     def look_at(self, shelves: Collection[Shelf], window: Owner) -> list[Entry]:
         """Bring shelves up to date; return what is new, each with its owner."""
@@ -223,7 +224,7 @@ class LeakChecker:
             everything: look at all kinds, whatever their readings say: at the end of a module.
         """
         # Asked in any case: what has changed since the last answer is listed below.
-        quiet = self.ledger.is_quiet() or self.ledger.is_as_listed()
+        quiet = self._has_no_news() or self.ledger.is_as_listed()
         if quiet and not everything and not owner.held and not owner.caught:
             owner.closed = True
             if self.fixtures:

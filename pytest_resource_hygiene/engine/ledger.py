@@ -47,7 +47,7 @@ class Ledger:
         self.attribution = Attribution(self._owner_of_thread)
         self.seats = Seats(self.ask)
         self._readings = Readings(self.shelves, recorder, self.report)
-        self.is_quiet = self._readings.is_quiet  # which is asked once a test
+        self.is_quiet = self._readings.is_quiet
         trackers = [shelf.tracker for shelf in self.shelves]
         self._forgetful = [one for one in trackers if type(one).forget is not Tracker.forget]
 

@@ -76,6 +76,7 @@ class Watcher:
         self._leaks: list[Leak] = []
         self._fixtures: dict[pytest.FixtureDef[Any], Owner] = {}
         self._open: Callable[[Owner], object] = _do_nothing
+        self._close: Callable[[Owner], list[Leak]] = _find_nothing
         self._listen: Callable[[], object] = _do_nothing
         # While a test is run on trial, its leaks go here and fail nothing.
         self.trial: list[Leak] | None = None
@@ -132,14 +133,29 @@ class Watcher:
         self.checker = LeakChecker(trackers, settings, places=places, recorder=self._recorder)
         with self._recorder.mute():
             self._spare = SpareDescriptors()
-        self.checker.before_looking = self._spare.give_if_short
+        self.checker.before_looking = self._make_room
         self.checker.start()
-        self._open = self.checker.open
+        self._open, self._close = self.checker.open, self.checker.close
         self.checker.session.value = lambda: waiting_finalizers(session, self._item)
         self._run_again_where_asked()
         self.results.blind_spots = [
             {"kind": kind, "why": why} for kind, why in self.checker.blind_spots
         ]
+
+    def _make_room(self) -> None:
+        assert self._spare is not None
+        self._spare.give_if_short()
+        if self._spare.is_given:
+            self._open = self._open_with_room
+
+    def _open_with_room(self, owner: Owner) -> None:
+        """Take back before a test what the looking at one before it has needed."""
+        assert self._spare is not None
+        assert self.checker is not None
+        with self._recorder.mute():
+            self._spare.take()
+        self._open = self.checker.open
+        self._open(owner)
 
     def _run_again_where_asked(self) -> None:
         times, confirm = value_of(self.config, "repeat"), value_of(self.config, "confirm")
@@ -204,9 +220,6 @@ class Watcher:
         self._item = item
         self._owner = owner = TestOwner(item)
         self.results.tests += 1
-        if self._spare is not None and self._spare.is_given:
-            with self._recorder.mute():
-                self._spare.take()
         self._open(owner)
         self._listen()
 
@@ -244,22 +257,27 @@ class Watcher:
                     self._owner.error = error[0] if isinstance(error, tuple) else error
 
     def _judge_test(self) -> None:
-        owner, self._owner = self._owner, None
-        if owner is None or self.checker is None:
+        owner = self._owner
+        if owner is None:
             return
+        self._owner = None
         item = owner.item
-        rules = self._rules.get(item) if self._rules else None
-        if item.own_markers and has_late_markers(item, rules):
-            rules = self._rules[item] = read_markers([item], self._kinds)[item]
+        rules = self._rules_of(item) if self._rules or item.own_markers else None
         began = _now()
         try:
-            close = self.checker.close
-            leaks = close(owner) if rules is None else self._close_by_rules(owner, rules)
+            leaks = self._close(owner) if rules is None else self._close_by_rules(owner, rules)
             if leaks:
                 self._leaks += leaks
         except Exception as error:  # noqa: BLE001 - ours, and never the test's
             self.results.fail(error, f"judging {owner.nodeid}")
-        self.checker.seconds += _now() - began
+        if self.checker is not None:
+            self.checker.seconds += _now() - began
+
+    def _rules_of(self, item: pytest.Item) -> ItemRules | None:
+        rules = self._rules.get(item)
+        if item.own_markers and has_late_markers(item, rules):
+            rules = self._rules[item] = read_markers([item], self._kinds)[item]
+        return rules
 
     def _close_by_rules(self, owner: TestOwner, rules: ItemRules) -> list[Leak]:
         assert self.checker is not None
@@ -375,3 +393,7 @@ class Watcher:
 
 def _do_nothing(*_: object) -> None:
     """Stand for what comes with the first test."""
+
+
+def _find_nothing(_: Owner) -> list[Leak]:
+    return []
