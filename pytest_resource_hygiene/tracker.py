@@ -156,6 +156,10 @@ class Tracker:
         """
         return (self.sensor(),)
 
+    def may_be_as_listed(self) -> bool:
+        """Return False if a listing cannot be the last one again: then none is made to find out."""
+        return True
+
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
         """Return the live resources: an identity that survives reuse of numbers, and a handle."""
         raise NotImplementedError

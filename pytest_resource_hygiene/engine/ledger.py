@@ -87,8 +87,13 @@ class Ledger:
         what `look_at` does.
         """
         moment, changed = Moment(), self.changed
+        for tracker in [shelf.tracker for shelf in changed]:
+            if not tracker.lists_anew:
+                return False
+            if not self.ask(tracker, "counting", False, tracker.may_be_as_listed):
+                return False
         for shelf in changed:
-            if not shelf.tracker.lists_anew or self._list(shelf, moment) is not shelf.listed:
+            if self._list(shelf, moment) is not shelf.listed:
                 return False
         for shelf in changed:
             self.ask(shelf.tracker, "forgetting", None, shelf.tracker.forget)

@@ -205,6 +205,10 @@ class Descriptors:
         self._count = count
         return self._events + self._openings.count + self._births.count, count, live
 
+    def may_be_as_listed(self) -> bool:
+        """Return whether there were as many at the last reading as in the last listing."""
+        return self._count_listed is None or self._count == self._count_listed
+
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask how many there are: C code opens descriptors without telling."""
         probe = self._directory.probe()

@@ -25,6 +25,7 @@ __all__ = ["Fits", "OpenedFiles", "target_of"]
 _PROC = "/proc/self/fd"
 _MAX_RECORDS = 20_000
 _MAX_STATUSES = 1_000
+_NOTHING = object()
 _MKSTEMP = "_mkstemp_inner"  # of `tempfile`, innermost where it opens the file
 
 Fits = Callable[[Any, str], bool]  # whether a recorded path is what a descriptor points to
@@ -61,6 +62,14 @@ class OpenedFiles:
         self.records.clear()
         self._drop_index()
 
+    def known_opening(self, file: Hashable) -> Creation | None:
+        """Return the opening of a file, if it was found before for a descriptor of the same.
+
+        Of thousands that point to one file only the first is asked for its name.
+        """
+        self._index()
+        return self._of_file.get(file)
+
     def opening(
         self, fd: int, file: Hashable, fits: Fits, object_of: Callable[[int], object]
     ) -> Creation | None:
@@ -73,11 +82,7 @@ class OpenedFiles:
             object_of: returns the file object that has a descriptor, or None.
         """
         self._index()
-        # Of thousands that point to one file only the first is asked for its name.
-        known = self._of_file.get(file)
-        if known is not None:
-            return known
-        in_order = self._in_order(file, fits)
+        in_order = self._in_order(fd, file, fits)
         if fd in in_order:
             return in_order[fd]
         bare = self._opening_of_bare(fd, fits, object_of)
@@ -138,23 +143,24 @@ class OpenedFiles:
             return None
         return Creation(*bare[-1])._replace(certain=False)
 
-    def _in_order(self, file: Hashable, fits: Fits) -> dict[int, Creation]:
+    def _in_order(self, fd: int, file: Hashable, fits: Fits) -> dict[int, Creation]:
         """Return the openings of several new descriptors of one file, if all are still open.
 
         They were opened in the order of their numbers, unless a lower one became free meanwhile.
         """
         ordered = self._ordered.get(file)
         if ordered is None:
-            ordered = self._put_in_order(sorted(self._new_numbers(file)), fits)
+            ordered = self._put_in_order(fd, file, fits)
             # Only now, for what a server's thread has opened meanwhile has the index made anew.
             self._ordered[file] = ordered
         return ordered
 
-    def _put_in_order(self, numbers: list[int], fits: Fits) -> dict[int, Creation]:
-        if len(numbers) < 2:
-            return {}
-        likely = self._likely_openings(target_of(numbers[0]), fits)
-        if len(likely) < len(numbers) or _are_one_place(likely):
+    def _put_in_order(self, fd: int, file: Hashable, fits: Fits) -> dict[int, Creation]:
+        likely = self._likely_openings(target_of(fd), fits)
+        if len(likely) < 2 or _are_one_place(likely):
+            return {}  # whichever it was
+        numbers = sorted(self._new_numbers(file))
+        if len(numbers) < 2 or len(likely) < len(numbers):
             return {}
         left_open = _left_open(likely)
         if len(left_open) != len(numbers) or _are_one_place(left_open):
@@ -166,9 +172,11 @@ class OpenedFiles:
         """Return, in order, the records of a target without those of the runner."""
         self._index()
         if target not in self._likely:
-            paths = {id(one[4]): one[4] for one in self._opened_as(target)}
+            opened = self._opened_as(target)
+            paths = _distinct(one[4] for one in opened)
             fitting = {number for number, path in paths.items() if fits(path, target)}
-            opened = [one for one in self._opened_as(target) if id(one[4]) in fitting]
+            if len(fitting) < len(paths):
+                opened = [one for one in opened if id(one[4]) in fitting]
             self._likely[target] = self._ours(opened)
         return self._likely[target]
 
@@ -177,10 +185,16 @@ class OpenedFiles:
 
         It opens test files, too, to show the lines of a traceback; it closes them.
         """
-        places = {(id(record[0]), id(record[3])): record for record in records}
-        made = {key: Creation(*record) for key, record in places.items()}
+        last: Any = (_NOTHING,) * 5
+        made: dict[tuple[int, int], Creation] = {}
+        for record in records:
+            if record[0] is not last[0] or record[3] is not last[3]:
+                made[id(record[0]), id(record[3])] = Creation(*record)
+            last = record
         ours = {key for key, one in made.items() if not self._recorder.is_foreign(one)}
         ours = {key for key in ours if self._recorder.is_by_user(made[key])} or ours or set(made)
+        if len(ours) == len(made):
+            return records
         return [one for one in records if (id(one[0]), id(one[3])) in ours]
 
     # --- the index ---
@@ -227,13 +241,29 @@ def _latest(records: list[Any]) -> Creation | None:
 
 def _left_open(records: list[Any]) -> list[Any]:
     """Leave out what a `with` statement has closed, if that is not all."""
-    stacks = {id(one[0]): one[0] for one in records}
+    stacks = _distinct(one[0] for one in records)
     left = {number for number, stack in stacks.items() if not is_entered(stack)}
-    return [one for one in records if id(one[0]) in left] or records
+    if len(left) in {0, len(stacks)}:
+        return records
+    return [one for one in records if id(one[0]) in left]
 
 
 def _are_one_place(records: Iterable[Any]) -> bool:
-    return are_one_place(list({id(record[0]): record[0] for record in records}.values()))
+    return are_one_place(list(_distinct(record[0] for record in records).values()))
+
+
+def _distinct(things: Iterable[Any]) -> dict[int, Any]:
+    """Return each object once, by its id.
+
+    Thousands in a row are one: a loop that opens makes one stack. Each call of ``id`` is an audit
+    event, and costs four times as much as a look.
+    """
+    last: Any = _NOTHING
+    found: dict[int, Any] = {}
+    for thing in things:
+        if thing is not last:
+            found[id(thing)] = last = thing
+    return found
 
 
 def _has_one_name(fd: int) -> bool:

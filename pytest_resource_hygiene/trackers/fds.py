@@ -86,6 +86,10 @@ class FdTracker(Tracker):
         """Ask the shared table: openings seen and descriptors open."""
         return self._descriptors().reading
 
+    def may_be_as_listed(self) -> bool:
+        """Ask the shared table whether there are as many as then."""
+        return self._descriptors().may_be_as_listed()
+
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask the shared table for the number of open descriptors."""
         return self._descriptors().probes()
@@ -109,6 +113,9 @@ class FdTracker(Tracker):
             if "eventpoll" in target_of(value) and self._loops is not None:
                 return self._loops.creation_of_selector(value)  # no event tells of an epoll
             return None  # it was opened by no name
+        known = table.files.known_opening(key[1:4])
+        if known is not None:
+            return known
         object_of = self._objects_by_number().file
         found = table.files.opening(value, key[1:4], _same_path, object_of)
         if found is None:

@@ -68,6 +68,10 @@ class SocketTracker(Tracker):
         """Ask the shared table: openings seen and descriptors open."""
         return self._descriptors().reading
 
+    def may_be_as_listed(self) -> bool:
+        """Ask the shared table whether there are as many as then."""
+        return self._descriptors().may_be_as_listed()
+
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask the shared table for the number of open descriptors."""
         return self._descriptors().probes()
