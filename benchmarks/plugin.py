@@ -161,7 +161,7 @@ def measure(name: str, pairs: int) -> dict[str, object]:
         for file, text in files.items():
             Path(folder, file).write_text(text)
         compile_once(Path(folder), extra)
-        ratios, used_ratios, plain_times, text = [], [], [], ""
+        ratios, used_ratios, plain_times, ours_times, text = [], [], [], [], ""
         for number in range(pairs):
             order = (False, True) if number % 2 else (True, False)
             times, used = {}, {}
@@ -171,6 +171,7 @@ def measure(name: str, pairs: int) -> dict[str, object]:
             ratios.append(times[True] / times[False])
             used_ratios.append(used[True] / used[False])
             plain_times.append(times[False])
+            ours_times.append(times[True])
     own = re.search(r"\((\d+) us per test\), collector run (\d+) times?", text)
     if own is None or "leaked" in text:
         raise RuntimeError(f"not what a clean run says: {text[-2000:]}")
@@ -179,6 +180,8 @@ def measure(name: str, pairs: int) -> dict[str, object]:
         "ratio": statistics.median(ratios),
         "low": min(ratios),
         "high": max(ratios),
+        # Whatever else the machine does makes a run longer, so the least time is the cleanest.
+        "least": min(ours_times) / min(plain_times),
         "used": statistics.median(used_ratios),
         "plain": statistics.median(plain_times),
         "own_us": float(own[1]),
@@ -220,7 +223,7 @@ def main() -> int:
             )
         return 1 if missed else 0
     print(
-        f"{'work':46} {'ratio':>6} {'range':>13} {'cpu':>6} {'bar':>5} {'plain s':>8} "
+        f"{'work':46} {'ratio':>6} {'range':>13} {'least':>6} {'cpu':>6} {'bar':>5} {'plain s':>8} "
         f"{'own us/test':>11} gc"
     )
     for name in WORKS:
@@ -231,14 +234,15 @@ def main() -> int:
         missed += not ok
         print(
             f"{name:46} {m['ratio']:6.3f} {m['low']:6.3f}-{m['high']:.3f} "
-            f"{m['used']:6.3f} {m['bar']:5.2f} "
+            f"{m['least']:6.3f} {m['used']:6.3f} {m['bar']:5.2f} "
             f"{m['plain']:8.2f} {m['own_us']:11.1f} {m['collections']}{'' if ok else '  MISSED'}",
             flush=True,
         )
     cost = import_cost()
     missed += cost > 5
     print(
-        f"{'import when off, ms':46} {cost:6.2f} {'':13} {'':6} {5.0:5.2f}{'' if cost <= 5 else '  MISSED'}"
+        f"{'import when off, ms':46} {cost:6.2f} {'':13} {'':6} {'':6} {5.0:5.2f}"
+        f"{'' if cost <= 5 else '  MISSED'}"
     )
     return 1 if missed else 0
 
