@@ -2,9 +2,8 @@
  *
  * Between two tests a runner goes through megabytes of its own, and finds all of ours in a cache no
  * longer. So it counts how many objects are touched here, more than what is done with them: in
- * Python the same questions cost three times as long as the kernel needs for the answers. kernel.py
- * and quiet.py do the same in Python; tests/hygiene/engine/test_probes.py holds them to one
- * another.
+ * Python the same questions took twice as long. kernel.py and quiet.py do the same in Python;
+ * tests/hygiene/engine/test_kernel.py and test_quiet.py hold them to one another.
  */
 
 #include "_speedups.h"

@@ -401,3 +401,51 @@ def test_what_wraps_another_of_its_sort_stays_itself(twin: ModuleType) -> None:
     assert (noting.__name__, noting.__doc__) == ("original", "Say it.")
     unless(thing, "")
     assert called == ["second"]
+
+
+# --- windows ---
+
+
+def test_who_begins_has_the_window_until_his_own_end(twin: ModuleType) -> None:
+    """A window that another has opened meanwhile stays open."""
+    sites = _sites(twin)
+    token = _OWNER.set(None)
+    try:
+        sites.begin("first")
+        assert (sites.window, sites.begun, _OWNER.get()) == ("first", "first", "first")
+        sites.window = "another"
+        sites.end("first", "the session")
+        assert (sites.window, _OWNER.get()) == ("another", "first")
+        sites.end("another", "the session")
+        assert (sites.window, sites.begun, _OWNER.get()) == ("the session", "first", None)
+    finally:
+        _OWNER.reset(token)
+
+
+def test_an_end_in_another_thread_leaves_who_is_at_work_there(twin: ModuleType) -> None:
+    sites, seen = _sites(twin), list[object]()
+
+    def end() -> None:
+        sites.begin("owner")
+        sites.end("owner", "the session")
+        seen.append(_OWNER.get())
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    thread.join()
+    assert (sites.window, seen) == ("the session", ["owner"])
+
+
+def test_what_passes_moves_the_pulse_and_nothing_that_lasts(twin: ModuleType) -> None:
+    sites = _sites(twin)
+    pulse, lasting = sites.pulse, sites.lasting
+
+    site = sites.passing_site("what", 0)
+    assert _names(site[0])[0] == "test_what_passes_moves_the_pulse_and_nothing_that_lasts"
+    assert site[4] == "what"
+    assert (sites.pulse != pulse, sites.lasting != lasting) == (True, False)
+    sites.site("what", 0)
+    assert sites.lasting != lasting
+    lasting = sites.lasting
+    sites.stir()
+    assert sites.lasting != lasting
