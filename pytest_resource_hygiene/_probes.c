@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <string.h>
 #include <structmember.h>
+#include <time.h>
+#ifdef _WIN32
+#include <windows.h>
+#endif
 #ifdef __linux__
 #include <signal.h>
 #include <sys/stat.h>
@@ -542,6 +546,7 @@ typedef struct {
     int is_asking; /* another thread, or a question asks us */
     unsigned long long pulse;
     unsigned long long lasting;
+    double seconds; /* that `close` has taken */
     vectorcallfunc vectorcall;
 } Quiet;
 
@@ -645,29 +650,106 @@ is_quiet(Quiet *self, int something_passes)
     return quiet;
 }
 
-static PyObject *
-quiet_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+/* Whether it has been quiet since the last time; -1 with an exception set. */
+static int
+ask(Quiet *self)
 {
-    Quiet *self = (Quiet *)callable;
     if (self->sites == NULL || self->answers == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "__init__ was not called");
-        return NULL;
+        return -1;
     }
     int something_passes = self->sites->pulse != self->pulse;
     int something_lasts = self->sites->lasting != self->lasting;
     self->pulse = self->sites->pulse;
     self->lasting = self->sites->lasting;
     if (something_lasts || self->is_asking)
-        Py_RETURN_FALSE;
+        return 0;
     self->is_asking = 1;
     int quiet = is_quiet(self, something_passes);
     self->is_asking = 0;
     if (quiet < 0) {
         if (!PyErr_ExceptionMatches(PyExc_Exception))
-            return NULL;
+            return -1;
         PyErr_Clear(); /* a closed descriptor, anybody's class: who lists will tell */
+        return 0;
     }
-    return PyBool_FromLong(quiet > 0);
+    return quiet;
+}
+
+static PyObject *
+quiet_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    int quiet = ask((Quiet *)callable);
+    return quiet < 0 ? NULL : PyBool_FromLong(quiet);
+}
+
+/* ---- The end of a test that was quiet ------------------------------------------------------------ */
+
+static PyObject *held_name, *caught_name, *closed_name;
+
+/* Of a clock that only goes forward. */
+static double
+seconds_now(void)
+{
+#ifdef _WIN32
+    LARGE_INTEGER ticks, frequency;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&frequency);
+    return (double)ticks.QuadPart / (double)frequency.QuadPart;
+#else
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+#endif
+}
+
+/* Each -1 with an exception set. */
+
+static int
+has_any(PyObject *owner, PyObject *name)
+{
+    PyObject *value = PyObject_GetAttr(owner, name);
+    int is_true = value == NULL ? -1 : PyObject_IsTrue(value);
+    Py_XDECREF(value);
+    return is_true;
+}
+
+static int
+close_owner(Quiet *self, PyObject *owner, PyObject *window)
+{
+    int quiet = ask(self);
+    if (quiet < 0)
+        return -1;
+    if (!quiet) {
+        self->lasting--; /* unlike any count to come: whoever asks next is told again */
+        return 0;
+    }
+    int answers = has_any(owner, held_name);
+    if (answers == 0)
+        answers = has_any(owner, caught_name);
+    if (answers != 0)
+        return answers < 0 ? -1 : 0;
+    if (PyObject_SetAttr(owner, closed_name, Py_True) < 0 || end_window(self->sites, owner, window) < 0)
+        return -1;
+    return 1;
+}
+
+PyDoc_STRVAR(close_doc,
+"close(owner, window, /)\n--\n\n"
+"End the window of an owner if nothing has happened in it; return whether that is so.\n\n"
+"If not, whoever asks next is told of what has happened.");
+
+static PyObject *
+quiet_close(Quiet *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_Format(PyExc_TypeError, "close takes 2 arguments, not %zd", nargs);
+        return NULL;
+    }
+    double began = seconds_now();
+    int closed = close_owner(self, args[0], args[1]);
+    self->seconds += seconds_now() - began;
+    return closed < 0 ? NULL : PyBool_FromLong(closed);
 }
 
 PyDoc_STRVAR(ask_for_doc,
@@ -759,11 +841,13 @@ PyDoc_STRVAR(quiet_doc,
 
 static PyMethodDef quiet_methods[] = {
     {"ask_for", (PyCFunction)ask_for, METH_O, ask_for_doc},
+    {"close", _PyCFunction_CAST(quiet_close), METH_FASTCALL, close_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef quiet_members[] = {
     {"probes", T_OBJECT, offsetof(Quiet, probes), READONLY, NULL},
+    {"seconds", T_DOUBLE, offsetof(Quiet, seconds), READONLY, NULL},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Quiet, vectorcall), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
@@ -803,6 +887,11 @@ add_probes(PyObject *module)
 {
     probe_type = add_type(module, &probe_spec, "Probe");
     passing_type = add_type(module, &passing_spec, "Passing");
+    held_name = PyUnicode_InternFromString("held");
+    caught_name = PyUnicode_InternFromString("caught");
+    closed_name = PyUnicode_InternFromString("closed");
+    if (held_name == NULL || caught_name == NULL || closed_name == NULL)
+        return -1;
     if (probe_type == NULL || passing_type == NULL
         || add_type(module, &quiet_spec, "Quiet") == NULL)
         return -1;

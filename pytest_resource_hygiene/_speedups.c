@@ -37,7 +37,7 @@
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 10
+#define INTERFACE 11
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -384,12 +384,22 @@ begin(Sites *self, PyObject *owner)
     if (set_at_work(self, owner, owner) < 0)
         return NULL;
     Py_XSETREF(self->begun, Py_NewRef(owner));
+    self->begins++;
     Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(end_doc,
 "end(owner, window, /)\n--\n\n"
 "Open another window, if it is the owner's that is; in the main thread nobody is at work then.");
+
+int
+end_window(Sites *self, PyObject *owner, PyObject *window)
+{
+    if (self->window != owner)
+        return 0;
+    int is_main = PyThread_get_thread_ident() == self->main_ident;
+    return set_at_work(self, window, is_main ? Py_None : NULL);
+}
 
 static PyObject *
 end(Sites *self, PyObject *const *args, Py_ssize_t nargs)
@@ -398,10 +408,7 @@ end(Sites *self, PyObject *const *args, Py_ssize_t nargs)
         PyErr_Format(PyExc_TypeError, "end takes 2 arguments, not %zd", nargs);
         return NULL;
     }
-    if (self->window != args[0])
-        Py_RETURN_NONE;
-    int is_main = PyThread_get_thread_ident() == self->main_ident;
-    if (set_at_work(self, args[1], is_main ? Py_None : NULL) < 0)
+    if (end_window(self, args[0], args[1]) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -482,6 +489,7 @@ static PyMethodDef sites_methods[] = {
 static PyMemberDef sites_members[] = {
     {"owner_var", T_OBJECT_EX, offsetof(Sites, owner_var), READONLY, NULL},
     {"window", T_OBJECT_EX, offsetof(Sites, window), 0, NULL},
+    {"begins", T_ULONGLONG, offsetof(Sites, begins), READONLY, NULL},
     {"begun", T_OBJECT_EX, offsetof(Sites, begun), READONLY, NULL},
     {"pulse", T_ULONGLONG, offsetof(Sites, pulse), READONLY, NULL},
     {"lasting", T_ULONGLONG, offsetof(Sites, lasting), READONLY, NULL},

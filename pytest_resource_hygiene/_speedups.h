@@ -22,6 +22,7 @@ typedef struct {
     PyObject *owner_var; /* ContextVar */
     PyObject *window;
     PyObject *begun; /* whose window was opened last, by its own beginning */
+    unsigned long long begins; /* how many have been */
     unsigned long long pulse;
     unsigned long long lasting; /* the part of it that is not of what passes */
     PyObject *last_stack; /* a loop makes the same things again: one tuple for all of them */
@@ -33,6 +34,9 @@ extern PyTypeObject *sites_type;
 
 /* Borrowed from the module; NULL with an exception set. */
 PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name);
+
+/* Open another window if the owner's is open; -1 with an exception set. */
+int end_window(Sites *sites, PyObject *owner, PyObject *window);
 
 /* The types of _probes.c; -1 with an exception set. */
 int add_probes(PyObject *module);

@@ -61,6 +61,7 @@ class Sites:
     Attributes:
         window: the owner whose window is open in the main thread; to be set.
         begun: the owner that began last.
+        begins: how many have begun.
         pulse: equal to that of before only if nothing was taken down since, and nobody called
             `stir`. No number here: two threads that count at once would lose a step, and with it
             the only sign that something has happened.
@@ -72,6 +73,7 @@ class Sites:
     ) -> None:
         self.window: Any = None
         self.begun: Any = None
+        self.begins = 0
         self.pulse: object = object()
         self.lasting: object = object()
         self.owner_var = owner_var
@@ -120,6 +122,7 @@ class Sites:
     def begin(self, owner: Any) -> None:
         """Open the window of an owner, who is at work in this context from now on."""
         self.window = self.begun = owner
+        self.begins += 1
         self.owner_var.set(owner)
 
     def end(self, owner: Any, window: Any) -> None:

@@ -13,6 +13,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.compiled import speedups
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections import deque
@@ -95,6 +96,7 @@ class Quiet:
 
     Attributes:
         probes: what is asked for what no event tells of.
+        seconds: that `close` has taken.
     """
 
     def __init__(self, sites: Sites, passing: list[Passing], /) -> None:
@@ -104,6 +106,7 @@ class Quiet:
         self._pulse: object = None
         self._lasting: object = None
         self._answers: list[object] | None = None
+        self.seconds = 0.0
         self.probes: tuple[Callable[[], object], ...] = ()
 
     def ask_for(self, probes: Iterable[Callable[[], object]], /) -> None:
@@ -132,6 +135,26 @@ class Quiet:
         for one in passing:  # not before: whoever looks wants to know how it was made
             one.drop()
         return True
+
+    def close(self, owner: Any, window: object, /) -> bool:
+        """End the window of an owner if nothing has happened in it; return whether that is so.
+
+        If not, whoever asks next is told of what has happened.
+
+        Args:
+            owner: whose window it is; with ``held``, ``caught`` and ``closed``.
+            window: the one that is open from then on.
+        """
+        began = System.perf_counter()
+        quiet = self()
+        if not quiet:
+            self._lasting = None  # unlike any to come
+        closes = quiet and not owner.held and not owner.caught
+        if closes:
+            owner.closed = True
+            self._sites.end(owner, window)
+        self.seconds += System.perf_counter() - began
+        return closes
 
 
 if not TYPE_CHECKING and speedups is not None:

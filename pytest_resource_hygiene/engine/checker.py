@@ -88,7 +88,7 @@ class LeakChecker:
         self.fixtures: dict[Owner, None] = {}
         self.blind_spots: list[tuple[str, str]] = []
         self.used_allowances: set[Allowance] = set()
-        self.seconds = 0.0
+        self._seconds = 0.0
         self.before_looking: Callable[[], None] = _nothing
         self._sleep = sleep
         self.told = Told()
@@ -105,7 +105,7 @@ class LeakChecker:
         self.recorder.window = self.session
         self._token = self.recorder.owner_var.set(None)
         self.ledger = Ledger(self.trackers, self.recorder)
-        self._has_no_news = self.ledger.is_quiet  # asked once a test
+        self._has_no_news = self.ledger.is_quiet
         self.recorder.creation_of = self.ledger.creation_of_descriptor
         self.settler = Settler(self.ledger, self._sleep)
         self.limits = Limits(self.settings.max_listeners)
@@ -113,7 +113,7 @@ class LeakChecker:
             self.blind_spots = blind_spots(self.trackers)
         self.ledger.take_baseline()
         self.in_c = SingletonsInC(self.reader.places)
-        self.seconds += System.perf_counter() - began
+        self._seconds += System.perf_counter() - began
 
     def stop(self) -> None:
         """Watch no more, and undo every hook that can be undone."""
@@ -138,9 +138,18 @@ class LeakChecker:
             self.ledger.report(tracker, action, error)
         return self.ledger.failures
 
+    @property
+    def seconds(self) -> float:
+        """What the watching has cost, as far as it was measured."""
+        return self._seconds + self.ledger.quiet.seconds
+
+    def has_taken(self, seconds: float) -> None:
+        """Count what the host has spent on our account."""
+        self._seconds += seconds
+
     def _has_waited(self, spent: float, left: Iterable[Creation | None]) -> None:
         """Count the wait before a test runner's loop is closed, which no judgement is part of."""
-        self.seconds += spent
+        self._seconds += spent
         self.settler.waited += spent
         self.patience.was_in_vain(left)
 
@@ -213,10 +222,19 @@ class LeakChecker:
 
     # --- judging ---
 
+    @property
+    def close_if_quiet(self) -> Callable[[Owner, Owner], bool]:
+        """End a test's window, and open another, if nothing has happened in it that lasts.
+
+        It returns whether that was so; else `close` has to judge. It knows of tests only: what
+        a wider fixture leaves is dismissed there.
+        """
+        return self.ledger.quiet.close
+
     def close(
         self, owner: Owner, allowances: Sequence[Allowance] = (), *, everything: bool = False
     ) -> list[Leak]:
-        """End an owner's window and judge it; in the happy path this is one cheap question.
+        """End an owner's window and judge it.
 
         Args:
             owner: the test or wider fixture that has been torn down.

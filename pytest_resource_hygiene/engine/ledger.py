@@ -48,6 +48,7 @@ class Ledger:
         self.seats = Seats(self.ask)
         self._readings = Readings(self.shelves, recorder, self.report)
         self.is_quiet = self._readings.is_quiet
+        self.quiet = self._readings.quiet
         trackers = [shelf.tracker for shelf in self.shelves]
         self._forgetful = [one for one in trackers if type(one).forget is not Tracker.forget]
 

@@ -27,6 +27,7 @@ class Readings:
 
     Attributes:
         changed: the shelves whose reading was another when it was last asked for.
+        quiet: tells whether any has to be asked for.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Readings:
         for one, *_ in self._asked.shelves:
             if not one.broken:
                 self._chosen[one.tracker] = ()
-        self._quiet = Quiet(recorder, recorder.passing)
+        self.quiet = Quiet(recorder, recorder.passing)
 
     def _sensor_of(self, shelf: Shelf) -> Callable[[], object]:
         try:
@@ -65,7 +66,7 @@ class Readings:
 
     def is_quiet(self) -> bool:
         """Return whether nothing can have been added since the last call."""
-        if self._quiet():
+        if self.quiet():
             if self.changed:
                 self.changed = []
             return True
@@ -102,7 +103,7 @@ class Readings:
         self._gather_probes()
 
     def _gather_probes(self) -> None:
-        self._quiet.ask_for([probe for probes in self._chosen.values() for probe in probes])
+        self.quiet.ask_for([probe for probes in self._chosen.values() for probe in probes])
 
 
 class _Questions:

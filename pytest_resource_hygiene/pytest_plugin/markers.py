@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.engine.allowances import Allowance
 
-__all__ = ["ItemRules", "has_late_markers", "read_markers"]
+__all__ = ["ItemRules", "has_late_markers", "names_ours", "read_markers"]
 
 _ALLOW = "allow_leak"
 _MODE = "resource_hygiene"
@@ -64,11 +64,16 @@ def read_markers(
 
 def has_late_markers(item: pytest.Item, rules: ItemRules | None) -> bool:
     """Return whether the item has been given a marker of ours since its markers were read."""
-    known = rules.own if rules is not None else 0
-    for mark in item.own_markers:  # in each test that has a marker of anybody's
+    return _count(item) > (rules.own if rules is not None else 0)
+
+
+def names_ours(item: pytest.Item) -> bool:
+    """Return whether the item itself has a marker of ours by now."""
+    # In each test that has a marker of anybody's, where a generator would cost as much again.
+    for mark in item.own_markers:  # noqa: SIM110
         if mark.name in _OURS:
-            known -= 1
-    return known < 0
+            return True
+    return False
 
 
 def _count(item: pytest.Item) -> int:

@@ -26,7 +26,12 @@ from pytest_resource_hygiene.pytest_plugin.activation import (
     tool_files,
 )
 from pytest_resource_hygiene.pytest_plugin.extensions import declare_emitters, extra_trackers
-from pytest_resource_hygiene.pytest_plugin.markers import ItemRules, has_late_markers, read_markers
+from pytest_resource_hygiene.pytest_plugin.markers import (
+    ItemRules,
+    has_late_markers,
+    names_ours,
+    read_markers,
+)
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.owners import (
     TestOwner,
@@ -71,12 +76,12 @@ class Watcher:
         self._spare: SpareDescriptors | None = None
         self._kinds = set(kind_names())
         self._rules: dict[pytest.Item, ItemRules] = {}
-        self._owner: TestOwner | None = None
-        self._item: pytest.Item | None = None
+        self._owner: TestOwner | None = None  # of the test that runs, or ran last
         self._leaks: list[Leak] = []
         self._fixtures: dict[pytest.FixtureDef[Any], Owner] = {}
         self._open: Callable[[Owner], object] = _do_nothing
-        self._close: Callable[[Owner], list[Leak]] = _find_nothing
+        self._close_if_quiet: Callable[[Owner, Any], bool] = _find_nothing
+        self._session: Owner | None = None  # as an owner
         self._listen: Callable[[], object] = _do_nothing
         # While a test is run on trial, its leaks go here and fail nothing.
         self.trial: list[Leak] | None = None
@@ -135,8 +140,9 @@ class Watcher:
             self._spare = SpareDescriptors()
         self.checker.before_looking = self._make_room
         self.checker.start()
-        self._open, self._close = self.checker.open, self.checker.close
-        self.checker.session.value = lambda: waiting_finalizers(session, self._item)
+        self._open, self._close_if_quiet = self.checker.open, self.checker.close_if_quiet
+        self._session = self.checker.session
+        self._session.value = lambda: waiting_finalizers(session, self._item)
         self._run_again_where_asked()
         self.results.blind_spots = [
             {"kind": kind, "why": why} for kind, why in self.checker.blind_spots
@@ -182,6 +188,7 @@ class Watcher:
         # Of a run that was cut short, pytest tears the wider fixtures down when all is reported.
         self._fixtures.clear()
         self.results.failures += [f"resource hygiene: {error}" for error in checker.failures]
+        self.results.tests += checker.recorder.begins
         self.results.seconds = checker.seconds
         self.results.waited = checker.settler.waited
         self.results.collections = checker.settler.collections
@@ -214,12 +221,14 @@ class Watcher:
 
     # --- a test ---
 
+    @property
+    def _item(self) -> pytest.Item | None:
+        return self._owner.item if self._owner is not None else None
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Open the window of a test."""
-        self._item = item
         self._owner = owner = TestOwner(item)
-        self.results.tests += 1
         self._open(owner)
         self._listen()
 
@@ -258,29 +267,36 @@ class Watcher:
 
     def _judge_test(self) -> None:
         owner = self._owner
-        if owner is None:
-            return
-        self._owner = None
-        item = owner.item
-        rules = self._rules_of(item) if self._rules or item.own_markers else None
+        if owner is None or owner.closed:
+            return  # it was judged before wider fixtures were torn down
+        is_marked = owner.item.own_markers and names_ours(owner.item)
+        if is_marked or not self._close_if_quiet(owner, self._session):
+            self._judge_at_length(owner)
+
+    def _judge_at_length(self, owner: TestOwner) -> None:
+        assert self.checker is not None
         began = _now()
         try:
-            leaks = self._close(owner) if rules is None else self._close_by_rules(owner, rules)
-            if leaks:
-                self._leaks += leaks
+            rules = self._rules_of(owner.item)
+            self._leaks += self._close_by_rules(owner, rules)
+        except pytest.UsageError:  # of a marker
+            raise
         except Exception as error:  # noqa: BLE001 - ours, and never the test's
             self.results.fail(error, f"judging {owner.nodeid}")
-        if self.checker is not None:
-            self.checker.seconds += _now() - began
+        finally:
+            owner.closed = True  # whatever went wrong: once is enough
+            self.checker.has_taken(_now() - began)
 
     def _rules_of(self, item: pytest.Item) -> ItemRules | None:
         rules = self._rules.get(item)
-        if item.own_markers and has_late_markers(item, rules):
+        if has_late_markers(item, rules):
             rules = self._rules[item] = read_markers([item], self._kinds)[item]
         return rules
 
-    def _close_by_rules(self, owner: TestOwner, rules: ItemRules) -> list[Leak]:
+    def _close_by_rules(self, owner: TestOwner, rules: ItemRules | None) -> list[Leak]:
         assert self.checker is not None
+        if rules is None:
+            return self.checker.close(owner)
         general = self.checker.settings
         self.checker.settings = general._replace(
             grace=general.grace if rules.grace is None else rules.grace,
@@ -388,12 +404,12 @@ class Watcher:
             self._leaks += self.checker.close_fixture(owner)
         except Exception as error:  # noqa: BLE001
             self.results.fail(error, f"judging {owner.info}")
-        self.checker.seconds += _now() - began
+        self.checker.has_taken(_now() - began)
 
 
 def _do_nothing(*_: object) -> None:
     """Stand for what comes with the first test."""
 
 
-def _find_nothing(_: Owner) -> list[Leak]:
-    return []
+def _find_nothing(*_: object) -> bool:
+    return True

@@ -56,4 +56,4 @@ class Timeline:
             self._samples = Samples(self._worker, checker.ledger, self._memory.measure)
             self._results.samples.append(self._samples.to_dict())
         self._samples.take(nodeid, start, ended - began)
-        checker.seconds += System.perf_counter() - ended
+        checker.has_taken(System.perf_counter() - ended)

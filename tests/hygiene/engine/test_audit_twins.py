@@ -418,6 +418,7 @@ def test_who_begins_has_the_window_until_his_own_end(twin: ModuleType) -> None:
         assert (sites.window, _OWNER.get()) == ("another", "first")
         sites.end("another", "the session")
         assert (sites.window, sites.begun, _OWNER.get()) == ("the session", "first", None)
+        assert sites.begins == 1
     finally:
         _OWNER.reset(token)
 

@@ -245,3 +245,74 @@ def test_it_does_not_ask_itself(twin: ModuleType) -> None:
     watched.quiet.ask_for([watched.quiet])
 
     assert watched.quiet() is False
+
+
+# --- the end of a test ---
+
+
+class Window:
+    """What an owner is to whoever ends its window."""
+
+    def __init__(self, *, held: object = (), caught: object = ()) -> None:
+        """Be open."""
+        self.held, self.caught, self.closed = held, caught, False
+
+
+def test_a_quiet_window_is_ended(twin: ModuleType) -> None:
+    watched, owner = Watched(twin), Window()
+    watched.sites.begin(owner)
+    before = watched.quiet.seconds
+
+    assert watched.quiet.close(owner, "next") is True
+    assert (owner.closed, watched.sites.window, _OWNER.get()) == (True, "next", None)
+    assert watched.quiet.seconds > before
+
+
+def test_a_window_in_which_something_happened_stays_and_it_is_told_again(twin: ModuleType) -> None:
+    for happen in ("lasts", "passes", "differs"):
+        watched, owner, answers, thing = Watched(twin), Window(), [1], Thing()
+        watched.quiet.ask_for([lambda answers=answers: answers[-1]])
+        watched.quiet()
+        watched.sites.begin(owner)
+        if happen == "lasts":
+            watched.sites.site(None)
+        elif happen == "passes":
+            watched.pass_by(thing)
+        else:
+            answers.append(2)
+
+        assert watched.quiet.close(owner, "next") is False, happen
+        assert (owner.closed, watched.sites.window) == (False, owner), happen
+        assert (watched.quiet(), watched.quiet()) == (False, True), happen
+        thing.is_over = True
+        watched.sites.end(owner, None)
+
+
+@pytest.mark.parametrize("what", ["held", "caught"])
+def test_who_has_to_answer_for_something_is_not_closed(twin: ModuleType, what: str) -> None:
+    watched, owner = Watched(twin), Window(**{what: {"a socket": None}})
+    watched.sites.begin(owner)
+
+    assert watched.quiet.close(owner, "next") is False
+    assert (owner.closed, watched.sites.window) == (False, owner)
+    assert watched.quiet() is True, "nothing has happened since"
+    watched.sites.end(owner, None)
+
+
+def test_the_window_of_another_is_left_open(twin: ModuleType) -> None:
+    watched, owner, other = Watched(twin), Window(), Window()
+    watched.sites.begin(owner)
+    watched.sites.begin(other)
+
+    assert watched.quiet.close(owner, "next") is True
+    assert (owner.closed, watched.sites.window) == (True, other)
+    watched.sites.end(other, None)
+
+
+def test_what_is_no_owner_is_an_error(twin: ModuleType) -> None:
+    watched = Watched(twin)
+
+    with pytest.raises(AttributeError, match="held"):
+        watched.quiet.close(object(), None)
+    with pytest.raises(TypeError):
+        watched.quiet.close(Window())
