@@ -387,6 +387,7 @@ typedef struct {
 } Passing;
 
 static PyTypeObject *passing_type = NULL;
+static PyObject *clear_name;
 
 /* Whether that of one record is over; -1 with an exception set. */
 static int
@@ -416,10 +417,13 @@ are_all_over(Passing *self)
         PyErr_SetString(PyExc_RuntimeError, "__init__ was not called");
         return -1;
     }
+    int over = 1;
+    self->seen = PyObject_Size(self->records);
+    if (self->seen <= 0)
+        return self->seen < 0 ? -1 : 1;
     PyObject *records = PySequence_List(self->records); /* others may add to them at any time */
     if (records == NULL)
         return -1;
-    int over = 1;
     self->seen = PyList_GET_SIZE(records);
     for (Py_ssize_t i = 0; over == 1 && i < self->seen; i++)
         over = record_is_over(self, PyList_GET_ITEM(records, i));
@@ -434,7 +438,9 @@ drop_seen(Passing *self)
     Py_ssize_t count = self->records == NULL ? 0 : PyObject_Size(self->records);
     if (count < 0 || count == 0 || count != self->seen)
         return count < 0 ? -1 : 0;
-    PyObject *done = PyObject_CallMethod(self->records, "clear", NULL);
+    if (PyList_Check(self->records))
+        return PyList_SetSlice(self->records, 0, count, NULL);
+    PyObject *done = PyObject_CallMethodNoArgs(self->records, clear_name);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
@@ -717,6 +723,9 @@ has_any(PyObject *owner, PyObject *name)
 static int
 close_owner(Quiet *self, PyObject *owner, PyObject *window)
 {
+    int is_closed = has_any(owner, closed_name);
+    if (is_closed != 0)
+        return is_closed;
     int quiet = ask(self);
     if (quiet < 0)
         return -1;
@@ -737,7 +746,7 @@ close_owner(Quiet *self, PyObject *owner, PyObject *window)
 PyDoc_STRVAR(close_doc,
 "close(owner, window, /)\n--\n\n"
 "End the window of an owner if nothing has happened in it; return whether that is so.\n\n"
-"If not, whoever asks next is told of what has happened.");
+"It is so of one that was ended before. If not, whoever asks next is told of what has happened.");
 
 static PyObject *
 quiet_close(Quiet *self, PyObject *const *args, Py_ssize_t nargs)
@@ -890,7 +899,8 @@ add_probes(PyObject *module)
     held_name = PyUnicode_InternFromString("held");
     caught_name = PyUnicode_InternFromString("caught");
     closed_name = PyUnicode_InternFromString("closed");
-    if (held_name == NULL || caught_name == NULL || closed_name == NULL)
+    clear_name = PyUnicode_InternFromString("clear");
+    if (held_name == NULL || caught_name == NULL || closed_name == NULL || clear_name == NULL)
         return -1;
     if (probe_type == NULL || passing_type == NULL
         || add_type(module, &quiet_spec, "Quiet") == NULL)

@@ -37,7 +37,7 @@
 #endif
 
 /* Another number whenever a name or a meaning changes; the same as in compiled.py. */
-#define INTERFACE 11
+#define INTERFACE 12
 
 #define MAX_EVENTS 64
 #define LETTERS 256
@@ -147,13 +147,17 @@ set_handlers(PyObject *module, PyObject *handlers)
 
 /* ---- Where, and for whom, something is made ------------------------------------------------- */
 
-#define MAX_FRAMES 64
+#define MAX_FRAMES 64 /* of those that are not left out */
+#define MAX_SEEN 96
+
+#define ANYWHERE (-1) /* as an offset: of a frame that is left out, wherever it is */
 
 /* One frame after the other, with references of one's own. */
 typedef struct {
-    PyObject *code[MAX_FRAMES];
-    int offset[MAX_FRAMES];
+    PyObject *code[MAX_SEEN];
+    int offset[MAX_SEEN];
     Py_ssize_t count;
+    Py_ssize_t kept; /* how many of them are not left out */
 } Frames;
 
 /* Whether the stack ends before the frames of a file; -1 with an exception set. */
@@ -175,87 +179,174 @@ ends_at(Sites *self, PyObject *name)
 static int
 add_frame(Frames *frames, Sites *self, PyCodeObject *code, int offset)
 {
-    if (code->co_filename == self->own_file)
-        return 0;
-    int ends = ends_at(self, code->co_filename);
-    if (ends == 0) {
-        frames->code[frames->count] = Py_NewRef((PyObject *)code);
-        frames->offset[frames->count++] = offset;
-    }
+    int ends = code->co_filename == self->own_file ? 0 : ends_at(self, code->co_filename);
+    int is_kept = !ends && code->co_filename != self->own_file;
+    frames->code[frames->count] = Py_NewRef((PyObject *)code);
+    frames->offset[frames->count++] = is_kept ? offset : ANYWHERE;
+    frames->kept += is_kept;
     return ends;
 }
 
+static inline int
+has_room(const Frames *frames)
+{
+    return frames->kept < MAX_FRAMES && frames->count < MAX_SEEN;
+}
+
 #ifdef HAS_BARE_FRAMES
-static int
-collect(Frames *frames, Sites *self, long depth)
+typedef _PyInterpreterFrame *Frame;
+
+/* The first frame from this one on that belongs to no call from C, and has begun. */
+static inline Frame
+complete(Frame frame)
+{
+    while (frame != NULL && _PyFrame_IsIncomplete(frame))
+        frame = frame->previous;
+    return frame;
+}
+
+static Frame
+frame_above(long depth)
 {
 #if PY_VERSION_HEX >= 0x030D0000
-    _PyInterpreterFrame *frame = PyThreadState_Get()->current_frame;
+    Frame frame = complete(PyThreadState_Get()->current_frame);
 #else
-    _PyInterpreterFrame *frame = PyThreadState_Get()->cframe->current_frame;
+    Frame frame = complete(PyThreadState_Get()->cframe->current_frame);
 #endif
-    int ends = 0;
-    for (; frame != NULL && !ends && frames->count < MAX_FRAMES; frame = frame->previous) {
-        if (_PyFrame_IsIncomplete(frame) || depth-- > 0)
-            continue; /* it belongs to a call from C, or has not begun */
+    while (frame != NULL && depth-- > 0)
+        frame = complete(frame->previous);
+    return frame;
+}
+
+static inline PyCodeObject *
+code_of(Frame frame)
+{
 #if PY_VERSION_HEX >= 0x030D0000
-        PyCodeObject *code = _PyFrame_GetCode(frame);
+    return _PyFrame_GetCode(frame);
 #else
-        PyCodeObject *code = frame->f_code;
+    return frame->f_code;
 #endif
-        int offset = (int)(_PyInterpreterFrame_LASTI(frame) * sizeof(_Py_CODEUNIT));
-        ends = add_frame(frames, self, code, offset);
+}
+
+static inline int
+offset_of(Frame frame)
+{
+    return (int)(_PyInterpreterFrame_LASTI(frame) * sizeof(_Py_CODEUNIT));
+}
+
+/* Looks at nothing but the frames themselves, which are at hand while their functions run. */
+static int
+is_known(const KnownStack *known, Frame frame)
+{
+    if (known->stack == NULL)
+        return 0;
+    for (int i = 0; i < known->count; i++, frame = complete(frame->previous)) {
+        if (frame == NULL || (PyObject *)code_of(frame) != known->code[i]
+            || (known->offset[i] != ANYWHERE && known->offset[i] != offset_of(frame)))
+            return 0;
     }
-    return ends < 0 ? -1 : 0;
+    return !known->is_whole || frame == NULL;
+}
+
+/* By the three innermost frames: one function of a library is called from everywhere. */
+static KnownStack *
+place_of(Sites *self, Frame frame)
+{
+    size_t mixed = 0;
+    for (int i = 0; i < 3 && frame != NULL; i++, frame = complete(frame->previous))
+        mixed = 31 * mixed + (size_t)code_of(frame) / 64 + (size_t)offset_of(frame) / 2;
+    return &self->stacks[mixed % KNOWN_STACKS];
+}
+
+/* Returns what `ends_at` does. */
+static int
+collect(Frames *frames, Sites *self, Frame frame)
+{
+    int ends = 0;
+    for (; frame != NULL && !ends && has_room(frames); frame = complete(frame->previous))
+        ends = add_frame(frames, self, code_of(frame), offset_of(frame));
+    return ends;
 }
 #else
-static int
-collect(Frames *frames, Sites *self, long depth)
+typedef PyFrameObject *Frame; /* a reference of one's own */
+
+static Frame
+frame_above(long depth)
 {
-    PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
+    Frame frame = (Frame)Py_XNewRef((PyObject *)PyEval_GetFrame());
+    while (frame != NULL && depth-- > 0)
+        Py_SETREF(frame, PyFrame_GetBack(frame));
+    return frame;
+}
+
+static int
+collect(Frames *frames, Sites *self, Frame frame)
+{
     int ends = 0;
-    while (frame != NULL && !ends && frames->count < MAX_FRAMES) {
-        if (depth-- <= 0) {
-            PyCodeObject *code = PyFrame_GetCode(frame);
-            ends = add_frame(frames, self, code, PyFrame_GetLasti(frame));
-            Py_DECREF(code);
-        }
-        PyFrameObject *back = PyFrame_GetBack(frame);
-        Py_DECREF(frame);
-        frame = back;
+    while (frame != NULL && !ends && has_room(frames)) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        ends = add_frame(frames, self, code, PyFrame_GetLasti(frame));
+        Py_DECREF(code);
+        Py_SETREF(frame, PyFrame_GetBack(frame));
     }
     Py_XDECREF(frame);
-    return ends < 0 ? -1 : 0;
+    return ends;
 }
 #endif
 
-static int
-equals(const Frames *frames, PyObject *stack)
+/* What was in its place is dropped last: with code, weak references to it may call anything. */
+static void
+replace(KnownStack *known, const KnownStack *by)
 {
-    if (stack == NULL || PyTuple_GET_SIZE(stack) != 2 * frames->count)
-        return 0;
-    for (Py_ssize_t i = 0; i < frames->count; i++) {
-        if (PyTuple_GET_ITEM(stack, 2 * i) != frames->code[i]
-            || PyLong_AsLong(PyTuple_GET_ITEM(stack, 2 * i + 1)) != frames->offset[i])
-            return 0;
-    }
-    return 1;
+    KnownStack old = *known;
+    *known = *by;
+    for (int i = 0; old.stack != NULL && i < old.count; i++)
+        Py_DECREF(old.code[i]);
+    Py_XDECREF(old.stack);
 }
+
+static void
+forget_stacks(Sites *self)
+{
+    static const KnownStack none;
+    for (int i = 0; i < KNOWN_STACKS; i++)
+        replace(&self->stacks[i], &none);
+}
+
+#ifdef HAS_BARE_FRAMES
+static void
+remember(KnownStack *known, const Frames *frames, PyObject *stack, int ends)
+{
+    if (frames->count > KNOWN_DEPTH)
+        return;
+    KnownStack fresh;
+    for (int i = 0; i < frames->count; i++) {
+        fresh.code[i] = Py_NewRef(frames->code[i]);
+        fresh.offset[i] = frames->offset[i];
+    }
+    fresh.count = (int)frames->count;
+    fresh.is_whole = !ends;
+    fresh.stack = Py_NewRef(stack);
+    replace(known, &fresh);
+}
+#endif
 
 static PyObject *
 as_tuple(const Frames *frames)
 {
-    PyObject *stack = PyTuple_New(2 * frames->count);
+    PyObject *stack = PyTuple_New(2 * frames->kept);
     if (stack == NULL)
         return NULL;
-    for (Py_ssize_t i = 0; i < frames->count; i++) {
+    for (Py_ssize_t i = 0, at = 0; i < frames->count; i++) {
+        if (frames->offset[i] == ANYWHERE)
+            continue;
         PyObject *offset = PyLong_FromLong(frames->offset[i]);
         if (offset == NULL) {
             Py_DECREF(stack);
             return NULL;
         }
-        PyTuple_SET_ITEM(stack, 2 * i, Py_NewRef(frames->code[i]));
-        PyTuple_SET_ITEM(stack, 2 * i + 1, offset);
+        PyTuple_SET_ITEM(stack, at++, Py_NewRef(frames->code[i]));
+        PyTuple_SET_ITEM(stack, at++, offset);
     }
     PyObject_GC_UnTrack(stack); /* code and numbers: nothing that could lead back to it */
     return stack;
@@ -265,15 +356,20 @@ as_tuple(const Frames *frames)
 static PyObject *
 stack_of(Sites *self, long depth)
 {
+    Frame frame = frame_above(depth);
+#ifdef HAS_BARE_FRAMES
+    KnownStack *known = frame == NULL ? NULL : place_of(self, frame);
+    if (known != NULL && is_known(known, frame))
+        return Py_NewRef(known->stack);
+#endif
     Frames frames;
-    PyObject *stack = NULL;
-    frames.count = 0;
-    if (collect(&frames, self, depth) == 0) {
-        if (equals(&frames, self->last_stack))
-            stack = Py_NewRef(self->last_stack);
-        else if ((stack = as_tuple(&frames)) != NULL)
-            Py_XSETREF(self->last_stack, Py_NewRef(stack));
-    }
+    frames.count = frames.kept = 0;
+    int ends = collect(&frames, self, frame);
+    PyObject *stack = ends < 0 ? NULL : as_tuple(&frames);
+#ifdef HAS_BARE_FRAMES
+    if (known != NULL && stack != NULL)
+        remember(known, &frames, stack, ends);
+#endif
     for (Py_ssize_t i = 0; i < frames.count; i++)
         Py_DECREF(frames.code[i]);
     return stack;
@@ -430,6 +526,7 @@ sites_init(Sites *self, PyObject *args, PyObject *kwargs)
                           &PyContextVar_Type, &owner_var, &main_ident))
         return -1;
     forget_files(self);
+    forget_stacks(self);
     Py_XSETREF(self->stop_files, Py_NewRef(stop_files));
     Py_XSETREF(self->own_file, Py_NewRef(own_file));
     Py_XSETREF(self->owner_var, Py_NewRef(owner_var));
@@ -450,7 +547,6 @@ sites_traverse(Sites *self, visitproc visit, void *arg)
     Py_VISIT(self->owner_var);
     Py_VISIT(self->window);
     Py_VISIT(self->begun);
-    Py_VISIT(self->last_stack);
     return 0;
 }
 
@@ -463,7 +559,7 @@ sites_clear(Sites *self)
     Py_CLEAR(self->owner_var);
     Py_CLEAR(self->window);
     Py_CLEAR(self->begun);
-    Py_CLEAR(self->last_stack);
+    forget_stacks(self);
     return 0;
 }
 
@@ -995,8 +1091,11 @@ typedef struct {
     Sites *sites;
     PyObject *often;    /* a set of numbers */
     PyObject *calls;    /* list of (number, reference, what undoes it, site) */
-    PyObject *note;     /* called with number, handler, former handler and site of all others */
+    PyObject *first;    /* stands in a slot before anybody has set one, as numbers do */
+    PyObject *refer;    /* returns a reference to what we cannot refer to */
+    PyObject *overflow; /* called after more calls than the limit */
     PyObject *dict;     /* for functools.wraps */
+    Py_ssize_t limit;
     Py_ssize_t others;
     vectorcallfunc vectorcall;
 } Handling;
@@ -1018,6 +1117,41 @@ undoes_last(Handling *self, PyObject *number, PyObject *handler, PyObject *where
     return PyObject_RichCompareBool(PyTuple_GET_ITEM(last, 0), number, Py_EQ);
 }
 
+/* A new reference to what refers to a handler, or to None where nothing has to. */
+static PyObject *
+refer_to(Handling *self, PyObject *handler)
+{
+    if (PyLong_Check(handler) || Py_IS_TYPE(handler, &PyCFunction_Type))
+        return Py_NewRef(Py_None);
+    if (Py_IS_TYPE(handler, &PyMethod_Type))
+        return PyObject_CallOneArg(self->refer, handler);
+    PyObject *reference = PyWeakref_NewRef(handler, NULL);
+    if (reference == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear();
+        return Py_NewRef(Py_None);
+    }
+    return reference;
+}
+
+static int
+put_down(Handling *self, PyObject *number, PyObject *handler, PyObject *former, PyObject *where)
+{
+    PyObject *reference = refer_to(self, handler);
+    if (reference == NULL)
+        return -1;
+    int is_first = former == self->first || PyLong_Check(former);
+    PyObject *call = PyTuple_Pack(4, number, reference, is_first ? former : Py_None, where);
+    Py_DECREF(reference);
+    int failed = call == NULL ? -1 : PyList_Append(self->calls, call);
+    Py_XDECREF(call);
+    if (failed == 0 && PyList_GET_SIZE(self->calls) > self->limit) {
+        PyObject *done = PyObject_CallNoArgs(self->overflow);
+        Py_XDECREF(done);
+        failed = done == NULL ? -1 : 0;
+    }
+    return failed;
+}
+
 static int
 note_handling(Handling *self, PyObject *number, PyObject *handler, PyObject *former)
 {
@@ -1033,15 +1167,10 @@ note_handling(Handling *self, PyObject *number, PyObject *handler, PyObject *for
         Py_ssize_t count = PyList_GET_SIZE(self->calls);
         undone = PyList_SetSlice(self->calls, count - 1, count, NULL) < 0 ? -1 : 1;
     }
-    if (undone != 0) {
-        Py_DECREF(where);
-        return undone < 0 ? -1 : 0;
-    }
-    PyObject *arguments[] = {number, handler, former, where};
-    PyObject *done = PyObject_Vectorcall(self->note, arguments, 4, NULL);
+    if (undone == 0)
+        undone = put_down(self, number, handler, former, where);
     Py_DECREF(where);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    return undone < 0 ? -1 : 0;
 }
 
 static PyObject *
@@ -1065,15 +1194,16 @@ handling_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject
 }
 
 PyDoc_STRVAR(handling_doc,
-"Handling(original, sites, often, calls, note, /)\n--\n\n"
+"Handling(original, sites, often, calls, first, refer, overflow, limit, /)\n--\n\n"
 "Stands for ``signal.signal``; trackers/_signal_calls.py has it in Python, and the words for it.\n");
 
 static int
 handling_init(Handling *self, PyObject *args, PyObject *kwargs)
 {
-    PyObject *original, *sites, *often, *calls, *note;
-    if (!PyArg_ParseTuple(args, "OO!OO!O:Handling", &original, sites_type, &sites, &often,
-                          &PyList_Type, &calls, &note))
+    PyObject *original, *sites, *often, *calls, *first, *refer, *overflow;
+    Py_ssize_t limit;
+    if (!PyArg_ParseTuple(args, "OO!OO!OOOn:Handling", &original, sites_type, &sites, &often,
+                          &PyList_Type, &calls, &first, &refer, &overflow, &limit))
         return -1;
     if (!PyAnySet_Check(often)) {
         PyErr_SetString(PyExc_TypeError, "often must be a set");
@@ -1083,7 +1213,10 @@ handling_init(Handling *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->sites, (Sites *)Py_NewRef(sites));
     Py_XSETREF(self->often, Py_NewRef(often));
     Py_XSETREF(self->calls, Py_NewRef(calls));
-    Py_XSETREF(self->note, Py_NewRef(note));
+    Py_XSETREF(self->first, Py_NewRef(first));
+    Py_XSETREF(self->refer, Py_NewRef(refer));
+    Py_XSETREF(self->overflow, Py_NewRef(overflow));
+    self->limit = limit;
     self->vectorcall = handling_call;
     return 0;
 }
@@ -1096,7 +1229,9 @@ handling_traverse(Handling *self, visitproc visit, void *arg)
     Py_VISIT(self->sites);
     Py_VISIT(self->often);
     Py_VISIT(self->calls);
-    Py_VISIT(self->note);
+    Py_VISIT(self->first);
+    Py_VISIT(self->refer);
+    Py_VISIT(self->overflow);
     Py_VISIT(self->dict);
     return 0;
 }
@@ -1108,7 +1243,9 @@ handling_clear(Handling *self)
     Py_CLEAR(self->sites);
     Py_CLEAR(self->often);
     Py_CLEAR(self->calls);
-    Py_CLEAR(self->note);
+    Py_CLEAR(self->first);
+    Py_CLEAR(self->refer);
+    Py_CLEAR(self->overflow);
     Py_CLEAR(self->dict);
     return 0;
 }
@@ -1403,11 +1540,8 @@ PyDoc_STRVAR(pending_doc,
 "Drop the records that are over from a list; objects.py has it in Python, and the words for it.\n");
 
 static PyObject *
-pending(PyObject *module, PyObject *args)
+still_pending(PyObject *records, PyObject *method)
 {
-    PyObject *records, *method;
-    if (!PyArg_ParseTuple(args, "O!U:pending", &PyList_Type, &records, &method))
-        return NULL;
     PyObject *kept = PyList_New(0), *references = PyList_New(0);
     Py_ssize_t seen = 0; /* a method may run anything, which may add to the records */
     int failed = kept == NULL || references == NULL;
@@ -1431,6 +1565,54 @@ pending(PyObject *module, PyObject *args)
     if (failed)
         Py_CLEAR(references);
     return references;
+}
+
+static PyObject *
+pending(PyObject *module, PyObject *args)
+{
+    PyObject *records, *method;
+    if (!PyArg_ParseTuple(args, "O!U:pending", &PyList_Type, &records, &method))
+        return NULL;
+    return still_pending(records, method);
+}
+
+/* Whether the object has a true attribute of one of these names; -1 with an exception set. */
+static int
+has_any_of(PyObject *object, PyObject *names)
+{
+    int found = 0;
+    for (Py_ssize_t i = 0; found == 0 && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *value = PyObject_GetAttr(object, PyTuple_GET_ITEM(names, i));
+        if (value == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            PyErr_Clear();
+            continue;
+        }
+        found = value == NULL ? -1 : PyObject_IsTrue(value);
+        Py_XDECREF(value);
+    }
+    return found;
+}
+
+PyDoc_STRVAR(is_idle_doc,
+"is_idle(records, method, object, names, /)\n--\n\n"
+"Return whether nothing hangs on an object; objects.py has it in Python, and the words for it.\n");
+
+static PyObject *
+is_idle(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 4 || !PyList_Check(args[0]) || !PyUnicode_Check(args[1])
+        || !PyTuple_Check(args[3])) {
+        PyErr_SetString(PyExc_TypeError, "is_idle takes a list, a name, an object and names");
+        return NULL;
+    }
+    PyObject *left = still_pending(args[0], args[1]);
+    if (left == NULL)
+        return NULL;
+    int hangs = PyList_GET_SIZE(left) > 0;
+    Py_DECREF(left);
+    if (!hangs)
+        hangs = has_any_of(args[2], args[3]);
+    return hangs < 0 ? NULL : PyBool_FromLong(!hangs);
 }
 
 /* ---- Orphans --------------------------------------------------------------------------------- */
@@ -1460,6 +1642,7 @@ static PyMethodDef methods[] = {
     {"descriptors", descriptors, METH_O, descriptors_doc},
     {"instances", instances, METH_VARARGS, instances_doc},
     {"make_zombie", make_zombie, METH_NOARGS, make_zombie_doc},
+    {"is_idle", _PyCFunction_CAST(is_idle), METH_FASTCALL, is_idle_doc},
     {"pending", pending, METH_VARARGS, pending_doc},
     {"set_handlers", set_handlers, METH_O, set_handlers_doc},
     {"set_subreaper", set_subreaper, METH_O, set_subreaper_doc},

@@ -7,12 +7,24 @@
 #include <Python.h>
 
 #define KNOWN_FILES 32
+#define KNOWN_STACKS 16
+#define KNOWN_DEPTH 32
 
 /* Whether a stack ends at a file; by the address of its name, which the reference keeps its own. */
 typedef struct {
     PyObject *name;
     int ends;
 } KnownFile;
+
+/* A stack that was taken down before: a loop, and each test with a loop of its own, makes the same
+ * things again. It is known by all frames that were gone through, of which some are left out. */
+typedef struct {
+    PyObject *stack; /* what was taken down; NULL if there is none */
+    PyObject *code[KNOWN_DEPTH];
+    int offset[KNOWN_DEPTH]; /* or ANYWHERE */
+    int count;
+    int is_whole; /* there was no frame beyond */
+} KnownStack;
 
 typedef struct {
     PyObject_HEAD
@@ -25,8 +37,8 @@ typedef struct {
     unsigned long long begins; /* how many have been */
     unsigned long long pulse;
     unsigned long long lasting; /* the part of it that is not of what passes */
-    PyObject *last_stack; /* a loop makes the same things again: one tuple for all of them */
     unsigned long main_ident;
+    KnownStack stacks[KNOWN_STACKS];
 } Sites;
 
 /* Kept by the module, which is never unloaded. */

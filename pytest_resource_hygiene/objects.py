@@ -34,6 +34,7 @@ __all__ = [
     "globals_of",
     "instances_of",
     "is_a",
+    "is_idle",
     "is_within",
     "items_of",
     "module_name",
@@ -86,8 +87,22 @@ def pending(records: list[tuple[weakref.ref[Any], Any]], method: str, /) -> list
     return [one[0] for one in records]
 
 
+def is_idle(
+    records: list[tuple[weakref.ref[Any], Any]], method: str, thing: Any, names: tuple[str, ...], /
+) -> bool:
+    """Return whether nothing hangs on a thing: no record is pending, and it has nothing by a name.
+
+    Args:
+        records: see `pending`; those that are over are dropped.
+        method: as there.
+        thing: anything, such as an event loop.
+        names: attributes in which it keeps what hangs on it, if it has them at all.
+    """
+    return not pending(records, method) and not any(getattr(thing, name, None) for name in names)
+
+
 if not TYPE_CHECKING and speedups is not None:
-    pending = speedups.pending
+    pending, is_idle = speedups.pending, speedups.is_idle
 
 
 def is_a(obj: object, classes: type | tuple[type, ...]) -> bool:

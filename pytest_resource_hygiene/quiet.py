@@ -139,12 +139,14 @@ class Quiet:
     def close(self, owner: Any, window: object, /) -> bool:
         """End the window of an owner if nothing has happened in it; return whether that is so.
 
-        If not, whoever asks next is told of what has happened.
+        It is so of one that was ended before. If not, whoever asks next is told of what has happened.
 
         Args:
             owner: whose window it is; with ``held``, ``caught`` and ``closed``.
             window: the one that is open from then on.
         """
+        if owner.closed:
+            return True
         began = System.perf_counter()
         quiet = self()
         if not quiet:

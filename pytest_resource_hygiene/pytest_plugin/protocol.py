@@ -78,7 +78,7 @@ class Watcher:
         self._rules: dict[pytest.Item, ItemRules] = {}
         self._owner: TestOwner | None = None  # of the test that runs, or ran last
         self._leaks: list[Leak] = []
-        self._fixtures: dict[pytest.FixtureDef[Any], Owner] = {}
+        self._fixtures: dict[Owner, None] = {}
         self._open: Callable[[Owner], object] = _do_nothing
         self._close_if_quiet: Callable[[Owner, Any], bool] = _find_nothing
         self._session: Owner | None = None  # as an owner
@@ -246,7 +246,11 @@ class Watcher:
             if self._leaks:
                 self._conclude(item, failed=True)
             raise
-        self._judge_test()
+        owner = self._owner
+        if owner is not None and not self._close_if_quiet(owner, self._session):
+            self._judge_at_length(owner)
+        elif item.own_markers:
+            self._read_late_markers(item)
         if self._leaks:
             self._conclude(item, failed=False)
         return result
@@ -267,18 +271,15 @@ class Watcher:
 
     def _judge_test(self) -> None:
         owner = self._owner
-        if owner is None or owner.closed:
-            return  # it was judged before wider fixtures were torn down
-        is_marked = owner.item.own_markers and names_ours(owner.item)
-        if is_marked or not self._close_if_quiet(owner, self._session):
+        if owner is not None and not self._close_if_quiet(owner, self._session):
             self._judge_at_length(owner)
 
     def _judge_at_length(self, owner: TestOwner) -> None:
         assert self.checker is not None
         began = _now()
         try:
-            rules = self._rules_of(owner.item)
-            self._leaks += self._close_by_rules(owner, rules)
+            self._read_late_markers(owner.item)
+            self._leaks += self._close_by_rules(owner, self._rules.get(owner.item))
         except pytest.UsageError:  # of a marker
             raise
         except Exception as error:  # noqa: BLE001 - ours, and never the test's
@@ -287,11 +288,10 @@ class Watcher:
             owner.closed = True  # whatever went wrong: once is enough
             self.checker.has_taken(_now() - began)
 
-    def _rules_of(self, item: pytest.Item) -> ItemRules | None:
-        rules = self._rules.get(item)
-        if has_late_markers(item, rules):
-            rules = self._rules[item] = read_markers([item], self._kinds)[item]
-        return rules
+    def _read_late_markers(self, item: pytest.Item) -> None:
+        """Read what was added since collection; a mistake in it is told in any case."""
+        if names_ours(item) and has_late_markers(item, self._rules.get(item)):
+            self._rules[item] = read_markers([item], self._kinds)[item]
 
     def _close_by_rules(self, owner: TestOwner, rules: ItemRules | None) -> list[Leak]:
         assert self.checker is not None
@@ -381,24 +381,27 @@ class Watcher:
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: Any
     ) -> Generator[None, object, object]:
-        """Give what a wider fixture makes to that fixture."""
+        """Give what a wider fixture makes to that fixture, and judge it when it is finished."""
         # A class-scoped fixture of a test without a class ends with that test, among its own.
-        if fixturedef.scope == "function" or self.checker is None or request.node is self._item:
+        test = self._owner
+        is_tests_own = test is not None and request.node is test.item
+        if is_tests_own or self.checker is None or fixturedef.scope == "function":
             return (yield)
         owner = fixture_owner(fixturedef, request, self.checker.nodeid, lambda: self._item)
-        self._fixtures[fixturedef] = owner
+        self._fixtures[owner] = None
+        # Before all others, so that it runs last: a hook for this end would be asked in every test.
+        request.addfinalizer(lambda: self._judge_fixture(owner))
         with self.checker.setting_up(owner):
             try:
                 return (yield)
             finally:
                 owner.setup_ended()
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+    def _judge_fixture(self, owner: Owner) -> None:
         """Judge a wider fixture after its own teardown."""
-        owner = self._fixtures.pop(fixturedef, None)
-        if owner is None or self.checker is None:
+        if owner not in self._fixtures or self.checker is None:
             return
+        del self._fixtures[owner]
         began = _now()
         try:
             self._leaks += self.checker.close_fixture(owner)

@@ -18,7 +18,7 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Noting
-from pytest_resource_hygiene.objects import answer_of, attribute_of, defined_in, pending
+from pytest_resource_hygiene.objects import answer_of, attribute_of, defined_in, is_idle, pending
 from pytest_resource_hygiene.quiet import Passing
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.system import System
@@ -38,6 +38,7 @@ __all__ = ["AsyncioTable", "is_sleep"]
 _RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", "pytest_tornasync")
 _RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py")
 _WRAPPER = wrapper_file()
+_KEPT_BY_LOOPS = ("_scheduled", "_signal_handlers")  # and generators, of which all are noted
 _PRUNE_AT = 1_000
 _LATEST = 64  # tasks that are looked through for the one that connects
 _TURNS = 16
@@ -297,9 +298,12 @@ class AsyncioTable:
         for noting in self._notings:
             noting.is_quiet = is_quiet
 
+    # In nearly every test nothing hangs on the loop that is cancelled and closed.
+
     def _looking_before_cancel(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any) -> None:
-            if self._recorder.started and self._has_more(loop) and _closed_by_runner():
+            idle = is_idle(self._tasks, "done", loop, _KEPT_BY_LOOPS) and not self._generators
+            if not idle and self._recorder.started and _closed_by_runner():
                 self._catch(loop)
             original(loop)
 
@@ -307,21 +311,12 @@ class AsyncioTable:
 
     def _looking_before_close(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any) -> None:
-            has_tasks = self._recorder.started and self.live_tasks()
-            if has_tasks and not loop.is_closed() and not loop.is_running():
+            idle = is_idle(self._tasks, "done", loop, ())
+            if not idle and self._recorder.started and not (loop.is_closed() or loop.is_running()):
                 self._catch_abandoned(loop)
             original(loop)
 
         return wrapper
-
-    def _has_more(self, loop: Any) -> bool:
-        """Return whether anything may hang on a loop; nearly always it is nothing."""
-        return bool(
-            self.live_tasks()
-            or getattr(loop, "_scheduled", None)
-            or getattr(loop, "_asyncgens", None)
-            or getattr(loop, "_signal_handlers", None)
-        )
 
     def _pending(self, loop: Any) -> list[Any]:
         return [

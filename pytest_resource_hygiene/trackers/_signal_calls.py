@@ -26,9 +26,8 @@ Installed = tuple["weakref.ref[Any]", "Site"]
 
 _MAX_CALLS = 1_000
 _STACK, _WINDOW = 0, 2  # of a `Site`
-_UNDOES_NOTHING = object()
 
-# Number, reference to the handler, what has to be put back to undo it, and where.
+# Number, reference to the handler, what has to be put back to undo it, and where. None is no handler.
 _Call = tuple[int, "weakref.ref[Any] | None", object, "Site"]
 
 
@@ -40,13 +39,20 @@ class Handling:
         sites: tells where.
         often: signals that somebody looks at all the time: what is done to them need not be heard.
         calls: the calls that are put down.
-        note: puts down a call: number, handler, former handler and site.
+        first: what stands in a slot before anybody has set one, as numbers do: keeping it keeps
+            nothing alive.
+        refer: returns a reference to a handler; None for what cannot have one or needs none.
+        overflow: called after a call that is more than ``limit``.
+        limit: a number of calls.
 
     Attributes:
         others: how many calls were for other signals.
     """
 
-    __slots__ = ("__dict__", "_calls", "_note", "_often", "_original", "_sites", "others")
+    __slots__ = (
+        "__dict__", "_calls", "_first", "_limit", "_often", "_original", "_overflow", "_refer",
+        "_sites", "others",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -54,7 +60,10 @@ class Handling:
         sites: Sites,
         often: frozenset[int],
         calls: list[_Call],
-        note: Callable[[int, Any, Any, Site], None],
+        first: object,
+        refer: Callable[[Any], weakref.ref[Any] | None],
+        overflow: Callable[[], None],
+        limit: int,
         /,
     ) -> None:
         self.others = 0
@@ -62,7 +71,10 @@ class Handling:
         self._sites = sites
         self._often = often
         self._calls = calls
-        self._note = note
+        self._first = first
+        self._refer = refer
+        self._overflow = overflow
+        self._limit = limit
 
     def __call__(self, signalnum: Any, handler: Any) -> Any:
         """Set a handler."""
@@ -76,8 +88,16 @@ class Handling:
         if calls and calls[-1][2] is handler and _undoes(calls[-1], signalnum, site):
             calls.pop()
         else:
-            self._note(signalnum, handler, former, site)
+            self._put_down(signalnum, handler, former, site)
         return former
+
+    def _put_down(self, signalnum: int, handler: Any, former: Any, site: Site) -> None:
+        # The type is a question that a handler cannot answer itself.
+        is_first = former is self._first or issubclass(type(former), int)
+        before = former if is_first else None
+        self._calls.append((signalnum, self._refer(handler), before, site))
+        if len(self._calls) > self._limit:
+            self._overflow()
 
 
 def _undoes(call: _Call, signalnum: int, site: Site) -> bool:
@@ -145,14 +165,17 @@ class SignalCalls:
         return self._handling.others if self._handling is not None else 0
 
     def _recording(self, original: Callable[[Any, Any], Any]) -> Handling:
-        self._handling = Handling(original, self._recorder, self._often, self._calls, self._note)
+        self._handling = Handling(
+            original,
+            self._recorder,
+            self._often,
+            self._calls,
+            signal.default_int_handler,
+            _refer,
+            self._understand,
+            _MAX_CALLS,
+        )
         return self._handling
-
-    def _note(self, signalnum: int, handler: Any, former: Any, site: Site) -> None:
-        before = former if _is_first(former) else _UNDOES_NOTHING
-        self._calls.append((signalnum, _refer(handler), before, site))
-        if len(self._calls) > _MAX_CALLS:
-            self._understand()
 
     def _understand(self) -> None:
         """Go through the calls that were put down."""
@@ -181,12 +204,6 @@ class SignalCalls:
             else:
                 others.append(one)
         self._installed[number] = [*others, (reference, site)]
-
-
-def _is_first(handler: Any) -> bool:
-    """Return whether a slot may hold it before anybody has set one: keeping it keeps nothing alive."""
-    # The type is a question that a handler cannot answer itself.
-    return handler is signal.default_int_handler or issubclass(type(handler), int)
 
 
 def _refer(handler: Any) -> weakref.ref[Any] | None:

@@ -265,6 +265,10 @@ def test_a_quiet_window_is_ended(twin: ModuleType) -> None:
 
     assert watched.quiet.close(owner, "next") is True
     assert (owner.closed, watched.sites.window, _OWNER.get()) == (True, "next", None)
+    watched.sites.stir()
+    assert watched.quiet.close(owner, "another") is True, "it was ended before"
+    assert watched.sites.window == "next"
+    assert watched.quiet() is False
     assert watched.quiet.seconds > before
 
 
@@ -312,7 +316,7 @@ def test_the_window_of_another_is_left_open(twin: ModuleType) -> None:
 def test_what_is_no_owner_is_an_error(twin: ModuleType) -> None:
     watched = Watched(twin)
 
-    with pytest.raises(AttributeError, match="held"):
+    with pytest.raises(AttributeError, match="closed"):
         watched.quiet.close(object(), None)
     with pytest.raises(TypeError):
         watched.quiet.close(Window())
