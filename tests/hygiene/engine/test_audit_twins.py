@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import random
 import sys
 import threading
 from contextvars import ContextVar
@@ -15,7 +16,7 @@ from pytest_resource_hygiene import audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
+    from types import FrameType, ModuleType
 
 _OWNER: ContextVar[Any] = ContextVar("owner", default=None)
 _HERE = (lambda: None).__code__.co_filename
@@ -344,6 +345,53 @@ def test_a_stack_ends_at_a_file_however_many_there_are(twin: ModuleType) -> None
             names = [code.co_filename for code in stack[::2]]
             assert (len(names) == 1) is (number == 13), number
             assert names[1:2] == ([] if number == 13 else [f"/stop/{number}.py"])
+
+
+def _caller(file: str) -> Any:
+    """Make a function that calls the next of those that are left, from one of two lines."""
+    scope: dict[str, Any] = {}
+    text = """
+def call(left, last):
+    if not left:
+        return last()
+    if len(left) % 3:
+        return left[0](left[1:], last)
+    return (left[0](left[1:], last))
+"""
+    exec(compile(text, file, "exec"), scope)
+    return scope["call"]
+
+
+def _frames_above(stop: str, own: str) -> list[object]:
+    stack: list[object] = []
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename != stop and len(stack) < 128:
+        if frame.f_code.co_filename is not own:
+            stack += [frame.f_code, frame.f_lasti]
+        frame = frame.f_back
+    return stack
+
+
+def test_a_stack_is_told_from_those_that_are_nearly_the_same(twin: ModuleType) -> None:
+    """One that was taken down before is given again: for the very same frames only."""
+    callers = [_caller(f"/walk/{number}.py") for number in range(6)]
+    own, stop = callers[3].__code__.co_filename, "/walk/5.py"
+    sites = _sites(twin, stop=stop, own=own)
+    choose = random.Random(7)
+    ways = [choose.choices(callers, k=choose.choice((1, 2, 3, 9, 40, 90))) for _ in range(9)]
+    told: list[tuple[Any, list[object]]] = []
+
+    def compare() -> None:
+        told.append((sites.site(None, 0)[0], _frames_above(stop, own)))
+
+    for _ in range(400):
+        way = list(choose.choice(ways))
+        if choose.random() < 0.5:
+            way[choose.randrange(len(way))] = choose.choice(callers)
+        way[0](way[1:], compare)
+    for stack, expected in told:
+        assert list(stack[2:]) == expected[:126]
+    assert len({len(stack) for stack, _ in told}) > 9, "they end in many places"
 
 
 def test_something_else_is_called_unless_the_class_is_known(twin: ModuleType) -> None:
