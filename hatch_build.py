@@ -16,7 +16,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _MODULE = "pytest_resource_hygiene._speedups"
-_SOURCES = ["pytest_resource_hygiene/_speedups.c", "pytest_resource_hygiene/_probes.c"]
+_FILES = ("_speedups", "_sites", "_stand_ins", "_probes", "_objects", "_system")
+_SOURCES = [f"pytest_resource_hygiene/{name}.c" for name in _FILES]
 
 
 class CompilingBuildHook(BuildHookInterface[Any]):

@@ -44,13 +44,20 @@ typedef struct {
 /* Kept by the module, which is never unloaded. */
 extern PyTypeObject *sites_type;
 
+/* What a record has of a place, from `depth` frames above the function that runs; see `Sites.site`. */
+PyObject *take_down(Sites *sites, PyObject *what, long depth, int passes);
+
 /* Borrowed from the module; NULL with an exception set. */
 PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name);
 
 /* Open another window if the owner's is open; -1 with an exception set. */
 int end_window(Sites *sites, PyObject *owner, PyObject *window);
 
-/* The types of _probes.c; -1 with an exception set. */
+/* Each puts what its file has into the module; -1 with an exception set. */
+int add_sites(PyObject *module);
+int add_stand_ins(PyObject *module);
 int add_probes(PyObject *module);
+int add_objects(PyObject *module);
+int add_system(PyObject *module);
 
 #endif
