@@ -39,7 +39,9 @@ class _Runner:
             self.watcher.results.tests -= 1  # one test, however often it runs
             if hasattr(item, "_initrequest"):  # not every item has fixtures
                 item._initrequest()  # noqa: SLF001 - as every plugin that runs tests again does
-        return list(runtestprotocol(item, nextitem=nextitem, log=False))
+        reports = list(runtestprotocol(item, nextitem=nextitem, log=False))
+        _forget_finished(item.session)
+        return reports
 
     def trial(self, item: Any, nextitem: Any, *, again: bool) -> tuple[list[Any], list[Leak]]:
         """Run an item, and keep its leaks from failing it."""
@@ -53,6 +55,31 @@ class _Runner:
     def tell(self, item: pytest.Item, reports: Iterable[pytest.TestReport]) -> None:
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
+
+
+def _forget_finished(session: pytest.Session) -> None:
+    """Have wider fixtures forget the ends of a test's own fixtures, which are over.
+
+    In each run pytest adds them anew to every fixture that they ask for, and drops none before that
+    one ends: memory that grows with each run, and is no test's. There is no public way.
+    """
+    stack: dict[Any, Any] = getattr(session._setupstate, "stack", {})  # noqa: SLF001
+    open_fixtures = [
+        _ended_by(finalizer) for finalizers, *_ in stack.values() for finalizer in finalizers
+    ]
+    for fixture in open_fixtures:
+        finalizers = getattr(fixture, "_finalizers", [])
+        finalizers[:] = [one for one in finalizers if not _is_over(_ended_by(one))]
+
+
+def _ended_by(finalizer: Any) -> Any:
+    """Return the fixture that pytest's own finalizer ends; of another, anything or None."""
+    return getattr(getattr(finalizer, "func", None), "__self__", None)
+
+
+def _is_over(fixture: Any) -> bool:
+    is_tests_own = isinstance(fixture, pytest.FixtureDef) and fixture.scope == "function"
+    return is_tests_own and fixture.cached_result is None
 
 
 def is_trend(deltas: list[int]) -> bool:

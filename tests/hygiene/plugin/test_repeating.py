@@ -51,6 +51,38 @@ def test_memory_that_each_run_keeps_is_found(project: Project) -> None:
     ], run.text
 
 
+def test_what_pytest_keeps_of_each_run_is_no_leak_of_a_test(project: Project) -> None:
+    """For each fixture of a test that asks for a wider one it keeps a note until that one ends."""
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        KEPT = []
+        wide = pytest.fixture(scope="session", name="wide")(lambda: None)
+        for name in "abcdefgh":
+            globals()[name] = pytest.fixture(name=name)(lambda wide: None)
+
+        async def test_async(): pass
+
+        def test_clean(a, b, c, d, e, f, g, h): pass
+
+        def test_keeps(a, b, c, d, e, f, g, h):
+            KEPT.append([object() for _ in range(12)])
+
+        def test_last(): pass
+        """,
+    )
+    run = project.run(
+        "-p", "asyncio", "--asyncio-mode=auto", "-o", "asyncio_default_fixture_loop_scope=function",
+        "--resource-hygiene-repeat=4", "--resource-hygiene-kinds=+memory",
+    )  # fmt: skip
+
+    assert [(one["kind"], one["nodeid"]) for one in run.failing] == [
+        ("memory", "test_it.py::test_keeps")
+    ], run.text
+
+
 @pytest.mark.parametrize("option", ["--resource-hygiene-repeat=3", "--resource-hygiene-confirm"])
 def test_a_test_that_runs_again_is_counted_once(project: Project, option: str) -> None:
     """Whatever it is: an item of a plugin of the project has no fixtures to set up anew."""
