@@ -38,7 +38,7 @@ __all__ = ["AsyncioTable", "is_sleep"]
 _RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", "pytest_tornasync")
 _RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py")
 _WRAPPER = wrapper_file()
-_KEPT_BY_LOOPS = ("_scheduled", "_signal_handlers")  # and generators, of which all are noted
+_KEPT_BY_LOOPS = ("_scheduled", "_signal_handlers")
 _PRUNE_AT = 1_000
 _LATEST = 64  # tasks that are looked through for the one that connects
 _TURNS = 16
@@ -302,7 +302,9 @@ class AsyncioTable:
 
     def _looking_before_cancel(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any) -> None:
-            idle = is_idle(self._tasks, "done", loop, _KEPT_BY_LOOPS) and not self._generators
+            idle = is_idle(self._tasks, "done", loop, _KEPT_BY_LOOPS)
+            if self._generators:  # else not asked: the set of a loop answers in Python
+                idle = idle and not getattr(loop, "_asyncgens", None)
             if not idle and self._recorder.started and _closed_by_runner():
                 self._catch(loop)
             original(loop)
