@@ -11,11 +11,12 @@ import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from claude_wrapper.claude.identity import ProcessIdentity, identify, is_running
 from claude_wrapper.lifecycle.folders import keep_young
+from claude_wrapper.lifecycle.stored import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,8 +175,6 @@ def _kill(pid: int, number: signal.Signals) -> bool:
 
 def _read(path: Path) -> ServerRecord | None:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name: document[field.name] for field in fields(ServerRecord)}
-        return ServerRecord(**{**known, "arguments": tuple(known["arguments"])})
-    except (OSError, ValueError, KeyError, TypeError):
+        return from_json(ServerRecord, path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from claude_wrapper.claude import CliBinary, Pool, PoolLimits, ProcessTable, TurnLimits, TurnRunner
 from claude_wrapper.errors import SettingsError
@@ -25,7 +25,7 @@ from claude_wrapper.sessions import (
     SessionService,
     SqliteStore,
 )
-from claude_wrapper.shutdown.record import read_report
+from claude_wrapper.shutdown.record import LastShutdown, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ class Services:
     monitoring: Monitoring
     waits: Waits = field(default_factory=Waits)
     logs: ServerLogs | None = None
-    last_shutdown: dict[str, Any] | None = None
+    last_shutdown: LastShutdown | None = None
     phase: Phase = "starting"
     started_at: float = field(default_factory=time.time)
     _began: float = field(default_factory=time.monotonic)

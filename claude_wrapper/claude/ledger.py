@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from claude_wrapper.claude.identity import ProcessIdentity, boot_id, identify, is_running
 from claude_wrapper.lifecycle.folders import keep_young, private_folder, private_state_folder
+from claude_wrapper.lifecycle.stored import from_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,14 @@ class ChildRecord:
     def identity(self) -> ProcessIdentity:
         """The child as a process that can be looked for."""
         return ProcessIdentity(pid=self.pid, started=self.started, boot=self.boot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """What every line of the ledger has."""
+
+    event: str
+    pid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,13 +192,10 @@ def abandoned_runs(state_folder: Path) -> tuple[RunRecord, ...]:
 
 def _read_run(folder: Path) -> RunRecord | None:
     try:
-        document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        server = ProcessIdentity(
-            pid=document["pid"], started=document["started"], boot=document["boot"]
-        )
-        if is_running(server):
+        text = (folder / "run.json").read_text(encoding="utf-8")
+        if is_running(from_json(ProcessIdentity, text)):
             return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         # A folder without a readable run.json is a start that died half-way, or one that is
         # starting at this moment; the latter writes its file within moments, so look at its age.
         return (
@@ -214,11 +220,11 @@ def _read_children(folder: Path) -> tuple[ChildRecord, ...]:
         return ()
     for line in text.splitlines():
         try:
-            entry = json.loads(line)
-            if entry.pop("event") == "started":
-                living[entry["pid"]] = ChildRecord(**entry)
+            entry = from_json(_Entry, line)
+            if entry.event == "started":
+                living[entry.pid] = from_json(ChildRecord, line)
             else:
-                living.pop(entry["pid"], None)
-        except (ValueError, KeyError, TypeError, AttributeError):
+                living.pop(entry.pid, None)
+        except ValueError:
             continue
     return tuple(living.values())

@@ -6,6 +6,7 @@ import http.client
 import json
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -29,11 +30,12 @@ def show(state: Path, port: int | None, *, as_json: bool) -> int:
     records = [record for record in read_records(state) if port in {None, record.port}]
     running = [_facts(record) for record in records if record.is_running]
     killed = [record.port for record in records if not record.is_running]
+    last = read_report(state)
     document = {
         "status": "running" if running else "stopped",
         "servers": running,
         "killed": killed,
-        "last_shutdown": read_report(state),
+        "last_shutdown": asdict(last) if last else None,
     }
     sys.stdout.write(json.dumps(document, indent=2) + "\n" if as_json else _words(document))
     return EXIT_RUNNING if running else EXIT_STOPPED
@@ -74,6 +76,6 @@ def _words(document: dict[str, Any]) -> str:
               for port in document["killed"]]  # fmt: skip
     last = document["last_shutdown"]
     if last is not None:
-        left = "; ".join(last.get("left") or ()) or "nothing left"
-        lines.append(f"last shutdown: {last.get('seconds', 0):.2f} s, {left}")
+        left = "; ".join(last["left"] or ()) or "nothing left"
+        lines.append(f"last shutdown: {last['seconds']:.2f} s, {left}")
     return "\n".join(lines) + "\n"

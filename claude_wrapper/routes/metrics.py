@@ -32,7 +32,7 @@ async def metrics(request: Request) -> Response:
         "orphans_reaped_total": len(services.previous_run.reaped),
         "strangers": len(services.monitoring.auditor.confirmed.strangers),
         "log_lines_dropped_total": services.logs.dropped if services.logs else 0,
-        "shutdown_seconds": (services.last_shutdown or {}).get("seconds", 0.0),
+        "shutdown_seconds": services.last_shutdown.seconds if services.last_shutdown else 0.0,
         "uptime_seconds": services.uptime,
     }.items():
         figures.set(f"claude_wrapper_{name}", value)

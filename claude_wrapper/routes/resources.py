@@ -38,7 +38,7 @@ async def resources(request: Request) -> JSONResponse:
         "memory": monitoring.leaks.state(),
         "audit": monitoring.auditor.to_dict(),
         "alerts": [alert.to_dict() for alert in monitoring.alerts.recent],
-        "last_shutdown": services.last_shutdown,
+        "last_shutdown": asdict(services.last_shutdown) if services.last_shutdown else None,
     })  # fmt: skip
 
 

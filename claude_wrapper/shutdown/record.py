@@ -5,17 +5,41 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from claude_wrapper.lifecycle.stored import from_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from claude_wrapper.shutdown.sequence import ShutdownReport
 
-__all__ = ["read_report", "write_report"]
+__all__ = ["LastShutdown", "read_report", "write_report"]
 
 NAME = "last-shutdown.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of it: how it ended, in how many seconds, and what it had to say."""
+
+    name: str
+    result: str
+    seconds: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastShutdown:
+    """A report as it is kept; see `ShutdownReport`. `ended_at` is Unix time."""
+
+    ended_at: float
+    pid: int
+    clean: bool
+    seconds: float
+    steps: tuple[Step, ...]
+    left: tuple[str, ...] | None
 
 
 def write_report(state_folder: Path, report: ShutdownReport) -> None:
@@ -34,10 +58,9 @@ def write_report(state_folder: Path, report: ShutdownReport) -> None:
     draft.replace(state_folder / NAME)
 
 
-def read_report(state_folder: Path) -> dict[str, Any] | None:
+def read_report(state_folder: Path) -> LastShutdown | None:
     """The report of the run that ended last; None when there is none that can be read."""
-    with suppress(OSError, ValueError):
-        document = json.loads((state_folder / NAME).read_text(encoding="utf-8"))
-        if isinstance(document, dict):
-            return document
-    return None
+    try:
+        return from_json(LastShutdown, (state_folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

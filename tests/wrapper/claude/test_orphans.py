@@ -242,8 +242,9 @@ def test_a_torn_last_line_does_not_hide_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [b"5\n", b"[]\n", b"null\n", b"\xff\xfe\n", b"\0\0\n", b'{"event": []}\n']
-)
+    "damage", [b"5\n", b"[]\n", b"null\n", b"\xff\xfe\n", b"\0\0\n", b'{"event": []}\n',
+     b'{"event": "started", "pid": "7", "started": 5, "pgid": [], "boot": null}\n']
+)  # fmt: skip
 def test_a_damaged_ledger_keeps_no_server_from_starting(tmp_path: Path, damage: bytes) -> None:
     """After a power failure files hold anything; what can still be read counts."""
     ledger = open_ledger(tmp_path)

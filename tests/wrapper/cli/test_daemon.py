@@ -179,6 +179,31 @@ def test_a_stranger_with_the_recorded_pid_is_not_touched(run: Run, state: Path) 
         stranger.wait()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"since": "yesterday"}, {"host": 5}, {"port": "8000"}, {"arguments": [5]}, {"seconds": "long"},
+     {"left": 5}, {"left": [5]}],
+    ids=str,
+)  # fmt: skip
+def test_files_of_the_state_folder_that_somebody_has_edited(
+    run: Run, state: Path, wrong: dict[str, object]
+) -> None:
+    record = start(run, state)
+    signal_server(record, signal.SIGTERM)
+    wait_until(lambda: not record.is_running, what="the server is gone")
+    report = state / "last-shutdown.json"
+    assert "last shutdown: " in run("status").stdout
+    replace(record, port=8000).write(state)
+    assert "killed: the server on port 8000" in run("status").stdout
+    for path in (report, state / "server-8000.json"):
+        document = json.loads(path.read_text())
+        path.write_text(json.dumps(document | {k: v for k, v in wrong.items() if k in document}))
+    done = run("status")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert len(done.stdout.splitlines()) == 2, "all but the file that is wrong"
+    assert start(run, state).previous_run == "clean"
+
+
 def test_two_servers_must_be_told_apart(run: Run, state: Path) -> None:
     for _ in range(2):
         assert run("start", "-d", "--demo", "--port", "0", "--pool-size", "0").returncode == 0

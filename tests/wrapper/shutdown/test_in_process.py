@@ -168,8 +168,8 @@ async def test_a_server_that_leaves_something_says_so_and_fails(tmp_path: Path) 
     assert "forgotten" in log.read_text().splitlines()[-1]
     kept = read_report(tmp_path / "state")
     assert kept is not None
-    assert kept["left"] == list(server.report.left or ())
-    assert kept["clean"] is False
+    assert kept.left == server.report.left
+    assert kept.clean is False
 
 
 async def test_a_server_whose_listener_is_lost_stops_and_says_so(tmp_path: Path) -> None:
