@@ -112,7 +112,9 @@ def _value(option: Option, flags: Mapping[str, str | None], env: Mapping[str, st
     try:
         return option.parse(raw)
     except SettingsError as error:
-        shown = "has a value that cannot be used" if option.secret else str(error)
+        # A parser of secrets says what is wrong without the value; this makes sure of it.
+        is_shown = option.secret and raw.strip() in str(error)
+        shown = "has a value that cannot be used" if is_shown else str(error)
         raise SettingsError(f"{source} {shown}") from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from claude_wrapper.errors import SettingsError
 
@@ -116,7 +117,16 @@ def words(raw: str) -> tuple[str, ...]:
 def webhook(raw: str) -> str:
     """An http or https address; empty means not set. It may hold a token, so it is not shown."""
     address = raw.strip()
-    if address and not re.match(r"https?://[^\s/]+", address):
+    if not address:
+        return ""
+    if re.search(r"[^!-~]", address):
+        raise SettingsError("holds a blank or is not ASCII; write %-codes, and xn-- for a host")
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port or a bracket that is none
+        usable = False
+    if not usable:
         raise SettingsError("is not an address like https://host/path")
     return address
 

@@ -165,6 +165,37 @@ async def test_a_webhook_that_refuses_or_hangs_is_dropped(
     await gone.close()
 
 
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (b"220 mail.example ESMTP\r\n\r\n", ValueError, "the answer is not HTTP"),
+        (b"HTTP/1.1 204", ValueError, "the answer is not HTTP"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", OSError, "the webhook answered 302"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r\n\r\n", OSError, "answered 404"),
+    ],
+    ids=["no HTTP", "cut short", "moved", "interim"],
+)
+async def test_an_answer_that_is_no_success_is_an_error(
+    answer: bytes, error: type[Exception], words: str
+) -> None:
+    async with hook(answer) as (url, _got, _arrived):
+        with pytest.raises(error, match=words):
+            await post_json(url, {}, ResourceTracker())
+
+
+async def test_an_interim_answer_is_none() -> None:
+    answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"
+    async with hook(answer) as (url, _got, _arrived):
+        assert await post_json(url, {}, ResourceTracker()) == 200
+
+
+async def test_user_and_password_of_an_address_are_shown_to_the_webhook() -> None:
+    async with hook(b"HTTP/1.1 204 No Content\r\n\r\n") as (url, got, _arrived):
+        await post_json(url.replace("//", "//me:p%40ss@"), {}, ResourceTracker())
+    assert b"\r\nauthorization: basic bwu6cebzcw==\r\n" in got[0].lower()
+    assert b"@" not in got[0]
+
+
 async def test_a_name_server_that_hangs_leaves_nothing() -> None:
     tracker, known = ResourceTracker(), Baseline.now()
     hang = (sys.executable, "-c", "import time; time.sleep(600)")
@@ -187,8 +218,3 @@ async def test_names_and_addresses_are_looked_up() -> None:
     with pytest.raises(OSError, match=r"^x{70}: .*label"):
         await resolve("x" * 70, 80, tracker)
     assert tracker.list() == ()
-
-
-async def test_an_address_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="a webhook is an address like https://host/path"):
-        await post_json("ftp://host/path", {}, ResourceTracker())

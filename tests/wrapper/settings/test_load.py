@@ -35,6 +35,11 @@ def test_flags_win_over_ours_over_the_peers_over_the_default() -> None:
         ("log_level", "WARN", "warning"),
         ("cli_path", "claude", "claude"),
         ("session_store", "sqlite:/x/y.db", "sqlite:/x/y.db"),
+        (
+            "alert_webhook",
+            " https://me:p%40ss@[::1]:8443/x?y=z ",
+            "https://me:p%40ss@[::1]:8443/x?y=z",
+        ),
     ],
 )
 def test_values_are_read(name: str, raw: str, value: object) -> None:
@@ -65,6 +70,23 @@ def test_a_wrong_value_is_refused_with_the_right_ones(name: str, raw: str, words
     with pytest.raises(SettingsError) as caught:
         load_settings({name: raw}, {})
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("ftp://host/token", "is not an address like https://host/path"),
+        ("https:///token", "is not an address like https://host/path"),
+        ("http://host:99999/token", "is not an address like https://host/path"),
+        ("http://[::1/token", "is not an address like https://host/path"),
+        ("http://host/token ä", "holds a blank or is not ASCII"),
+    ],
+)
+def test_a_wrong_webhook_is_refused_and_not_shown(address: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words) as caught:
+        load_settings({}, {"CLAUDE_WRAPPER_ALERT_WEBHOOK": address})
+    assert "CLAUDE_WRAPPER_ALERT_WEBHOOK" in str(caught.value)
+    assert "token" not in str(caught.value)
 
 
 def test_a_key_is_never_shown(tmp_path: Path) -> None:
