@@ -103,7 +103,7 @@ class AlertCenter:
 
     async def report(self, alert: Alert, *, cooldown: float | None = None) -> bool:
         """The cause of an alert is there; True when it was sent, False within the cooldown."""
-        name = alert.name if alert.name in self._last or len(self._last) < MAX_NAMES else OTHER
+        name = self._kept_as(alert.name)
         self._active[name] = alert
         now = self._clock()
         pause = self._cooldown if cooldown is None else cooldown
@@ -117,7 +117,16 @@ class AlertCenter:
 
     def resolve(self, name: str) -> None:
         """The cause is gone; the cooldown stays, so that one that flickers does not flood."""
-        self._active.pop(name, None)
+        self._active.pop(self._kept_as(name), None)
+
+    def forget(self, name: str) -> None:
+        """Whoever reported under this name is gone: its place is free for another."""
+        self.resolve(name)
+        self._last.pop(name, None)
+        self.sent.pop(name, None)
+
+    def _kept_as(self, name: str) -> str:
+        return name if name in self._last or len(self._last) < MAX_NAMES else OTHER
 
     async def close(self) -> None:
         """Close every channel and forget what is active."""

@@ -96,7 +96,7 @@ class ProductionMonitoring(Monitor):
 
     def remove_alert(self, rule_id: str) -> bool:
         """Remove a rule; False when it is not there."""
-        self._alerts.resolve(rule_id)
+        self._alerts.forget(rule_id)
         return self._rules.pop(rule_id, None) is not None
 
     @property

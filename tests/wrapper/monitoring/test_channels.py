@@ -114,6 +114,23 @@ async def test_cooldown_counts_by_name_and_names_are_bounded() -> None:
     assert len(heard) == 503
 
 
+async def test_the_place_of_a_name_is_free_when_nobody_reports_it_any_more() -> None:
+    center = AlertCenter([], clock=FakeClock())
+    for number in range(2000):
+        assert await center.report(alert(f"rule-{number}"))
+        center.forget(f"rule-{number}")
+    assert (len(center.sent), center.active) == (0, ())
+
+
+async def test_the_cause_of_a_name_beyond_the_bound_can_go_too() -> None:
+    center = AlertCenter([], clock=FakeClock())
+    for number in range(501):
+        await center.report(alert(f"name-{number}"))
+    assert len(center.active) == 501
+    center.resolve("name-500")
+    assert len(center.active) == 500
+
+
 async def test_the_alert_file_does_not_grow_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
