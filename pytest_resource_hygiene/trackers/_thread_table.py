@@ -96,6 +96,7 @@ class ThreadTable:
         self._recorder = recorder
         self._raw_starts: deque[Creation] = deque(maxlen=_MAX_STARTS)
         self._raw: dict[Hashable, RawThread] = {}
+        self._guessed: set[Hashable] = set()  # raw ones whose start nobody has recorded
         self._native: set[tuple[int, int]] = set()
         self._python_ids: set[int | None] = set()
         self._tasks = ProcFolder(_TASKS, LINKS)
@@ -158,13 +159,17 @@ class ThreadTable:
         strangers = self._keys(listed - ids - self._python_ids)
         self._python_ids = ids | (listed & self._python_ids)
         raw: dict[Hashable, RawThread] = {k: self._raw[k] for k in strangers if k in self._raw}
-        fresh = [key for key in strangers if key not in raw and key not in self._native]
-        missing = self._missing(len(python) + len(raw), fresh)
+        guessed = [key for key in strangers if key in self._guessed]
+        fresh = [k for k in strangers if k not in raw and k not in self._guessed | self._native]
+        missing = self._missing(len(python) + len(raw) + len(guessed), fresh)
         if missing > 0:  # the newest were just started
             raw.update(self._started_raw(fresh[-missing:]))
-        # Without a recorded start it is a guess, made anew each time: a thread that is ending is
-        # counted a little longer than `threading` lists it.
+        # A guess holds, or another thread would seem to be new when one of C's comes and goes. But
+        # one may be wrong: a thread that is ending is counted longer than `threading` lists it.
+        right = guessed[:missing] if missing < 0 else guessed
+        raw.update((key, RawThread(key[0], None, None)) for key in right)
         self._raw = {key: one for key, one in raw.items() if one.creation is not None}
+        self._guessed = raw.keys() - self._raw.keys()
         self._native = {key for key in strangers if key not in raw}
         native: dict[Hashable, NativeThread] = {
             key: NativeThread(key[0], _name(key[0])) for key in strangers if key not in raw

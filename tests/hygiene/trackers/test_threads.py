@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
+import ctypes
 import socketserver
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING, Any
@@ -139,6 +143,66 @@ def test_a_timer_that_sets_itself_again_keeps_no_record_of_all_before(
     assert 2 <= makers < 20
     me = "test_a_timer_that_sets_itself_again_keeps_no_record_of_all_before"
     assert me in [code.co_name for code in first.stack[::2]]
+
+
+@contextmanager
+def _thread_of_c() -> Iterator[None]:
+    libc = ctypes.CDLL(None)
+    handle = ctypes.c_ulong()
+    assert not libc.pthread_create(ctypes.byref(handle), None, libc.pause, None)
+    try:
+        yield
+    finally:
+        libc.pthread_cancel(handle)
+        libc.pthread_join(handle, None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's list of threads")
+def test_a_raw_thread_that_was_there_before_stays_the_one_when_one_of_c_comes_and_goes(
+    recorder: Recorder,
+) -> None:
+    """As in a worker of xdist, where such a thread reads what the controller sends."""
+    begun, may_end, ended = (_thread.allocate_lock() for _ in range(3))
+    for lock in (begun, may_end, ended):
+        lock.acquire()
+
+    def receive() -> None:
+        begun.release()
+        may_end.acquire()
+        ended.release()
+
+    _thread.start_new_thread(receive, ())
+    begun.acquire()
+    try:
+        tracker = ThreadTracker()
+        tracker.start(recorder)
+        before = tracker.list_resources(Moment()).keys()
+        with _thread_of_c():
+            during = tracker.list_resources(Moment()).keys()
+        after = tracker.list_resources(Moment()).keys()
+    finally:
+        may_end.release()
+        ended.acquire()
+    assert before
+    assert before == during == after
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's list of threads")
+def test_a_guess_is_taken_back_when_there_are_fewer_threads_of_python_than_it_takes(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that is ending is counted a little longer than `threading` lists it."""
+    tracker = ThreadTracker()
+    tracker.start(recorder)
+    before = tracker.list_resources(Moment()).keys()
+    count = _thread._count
+    with _thread_of_c():
+        monkeypatch.setattr(_thread, "_count", lambda: count() + 1)
+        guessed = tracker.list_resources(Moment()).keys() - before
+        monkeypatch.undo()
+        after = tracker.list_resources(Moment()).keys()
+    assert len(guessed) == 1
+    assert after == before
 
 
 def test_of_thousands_of_raw_starts_the_latest_are_kept(tracker: ThreadTracker) -> None:
