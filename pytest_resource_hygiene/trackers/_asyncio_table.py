@@ -42,8 +42,6 @@ _KEPT_BY_LOOPS = ("_scheduled", "_signal_handlers")
 _PRUNE_AT = 1_000
 _LATEST = 64  # tasks that are looked through for the one that connects
 _TURNS = 16
-_TURN = 0.001  # seconds
-_A_WHILE = 0.0001  # in which a clock moves
 _refer = weakref.ref
 
 
@@ -276,19 +274,12 @@ class AsyncioTable:
         return loop.is_running() and events._get_running_loop() is not loop  # noqa: SLF001
 
     def _run(self, loop: Any, seconds: float) -> None:
-        from asyncio import sleep
+        from pytest_resource_hygiene.trackers._loop_turns import run_for
 
         was_quiet = self._is_quiet
         self._hush(is_quiet=True)
         try:
-            if not seconds or _has_time(loop):
-                loop.run_until_complete(sleep(seconds))
-                return
-            # A test has stopped the clock: no timer of the loop rings, and its sleep has no end.
-            end = System.monotonic() + seconds
-            while System.monotonic() < end:
-                loop.run_until_complete(sleep(0))
-                System.sleep(_TURN)
+            run_for(loop, seconds)
         finally:
             self._hush(is_quiet=was_quiet)
 
@@ -414,13 +405,6 @@ def is_sleep(timer: Any) -> bool:
         if is_future and attribute_of(arg, "_callbacks"):
             return True
     return False
-
-
-def _has_time(loop: Any) -> bool:
-    """Return whether a loop's clock moves."""
-    before = loop.time()
-    System.sleep(_A_WHILE)
-    return bool(loop.time() > before)
 
 
 def _closed_by_runner() -> bool:

@@ -489,3 +489,26 @@ def test_a_task_that_does_not_tell_its_loop_leaves_the_loop_as_it_is(project: Pr
 
     assert {one["kind"] for one in run.failing} == {"tasks"}, run.text
     assert run.code == 1, run.text
+
+
+def test_callbacks_of_a_leaked_loop_may_stop_it_or_end_the_program(project: Project) -> None:
+    """They are run for a moment, to see whether its tasks end."""
+    write_suite(
+        project,
+        """
+        def test_stops():
+            loop = asyncio.new_event_loop(); KEEP.append(loop)
+            def again(): loop.stop(); loop.call_later(0.005, again)
+            loop.create_task(asyncio.sleep(1000)); again()
+        def test_ends():
+            loop = asyncio.new_event_loop(); KEEP.append(loop)
+            async def leave(): sys.exit(3)
+            loop.create_task(leave()); loop.create_task(asyncio.sleep(1000))
+        def test_next(): pass
+        """,
+    )
+    run = project.run(grace=0.1)
+
+    assert run.code == 1, run.text
+    assert run.outcomes == {"passed": 1, "leaked": 2}
+    assert {"tasks", "loops"} <= {one["kind"] for one in run.findings if "ends" in one["nodeid"]}
