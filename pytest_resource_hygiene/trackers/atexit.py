@@ -9,7 +9,10 @@ temporary folders so), and nobody knows who called it: that is a note.
 from __future__ import annotations
 
 import atexit
+import weakref
+from types import MethodType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 from pytest_resource_hygiene.objects import attribute_of, code_of
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
 
-_MAX_TAKEN_OUT = 100  # what is put in again comes soon; all that is kept here is kept alive
+_MAX_TAKEN_OUT = 100  # what is put in again comes soon
 
 
 class ExitTracker(Tracker):
@@ -39,7 +42,8 @@ class ExitTracker(Tracker):
         self._serial = 0
         self._unseen = 0
         self._registered: dict[Hashable, tuple[Any, Creation | None]] = {}
-        self._taken_out: dict[Hashable, tuple[Any, Creation | None]] = {}
+        # Weakly: whoever takes a callback out may count on its object to go.
+        self._taken_out: dict[Hashable, tuple[Callable[[], Any], Creation | None]] = {}
         self._recorder: Recorder | None = None
         self._base = 0
 
@@ -56,12 +60,12 @@ class ExitTracker(Tracker):
             assert self._recorder is not None
             self._serial += 1
             again = next(
-                (one for one in self._taken_out.items() if _is_same(one[1][0], func)), None
+                (key for key, one in self._taken_out.items() if _is_same(one[0](), func)), None
             )
             if again is None:
                 self._registered[self._serial] = func, self._recorder.creation(None)
             else:  # moved to the end, as `multiprocessing.get_logger` does with its own
-                self._registered[again[0]] = self._taken_out.pop(again[0])
+                self._registered[again] = func, self._taken_out.pop(again)[1]
             return result
 
         return register
@@ -71,7 +75,7 @@ class ExitTracker(Tracker):
             original(func)
             for key, (known, _) in list(self._registered.items()):
                 if _is_same(known, func):
-                    self._taken_out[key] = self._registered.pop(key)
+                    self._taken_out[key] = _weakly(known), self._registered.pop(key)[1]
             while len(self._taken_out) > _MAX_TAKEN_OUT:
                 del self._taken_out[next(iter(self._taken_out))]
             assert self._recorder is not None
@@ -88,9 +92,9 @@ class ExitTracker(Tracker):
         return (_count,)
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
-        """List what was recorded and is still registered."""
+        """List what was recorded and is still registered, by number: no listing keeps a callback."""
         self._base += self._unrecorded()  # all that is told of them was told by `drain`
-        return dict(self._registered)
+        return {key: key for key in self._registered}
 
     def forget(self) -> None:
         """Forget what was taken out: put in again later, it is new."""
@@ -112,29 +116,27 @@ class ExitTracker(Tracker):
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return who registered it."""
-        creation: Creation | None = value[1]
-        return creation
+        return self._known(key)[1]
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the callback."""
-        return value[0]
+        return self._known(key)[0]
 
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the callback's code, if it is a function."""
-        return code_of(value[0]) if isinstance(value, tuple) else None
+        return code_of(self._known(key)[0])
 
     def is_ours(self, key: Hashable, value: Any) -> bool:
         """Return whether the test runner registered it for itself, whoever called that.
 
         A fixture that is the first to call ``tmp_path_factory`` has pytest register its cleaning.
         """
-        if self._recorder is None or not isinstance(value, tuple):  # a number of listeners
-            return False
-        return self._recorder.is_by_tool(value[1])
+        creation = self._known(key)[1]
+        return self._recorder is not None and self._recorder.is_by_tool(creation)
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say which function will be called."""
-        function = value[0]
+        function = self._known(key)[0]
         inner = attribute_of(function, "func", function)
         name = attribute_of(inner, "__qualname__") or type(inner).__qualname__
         target = f"{attribute_of(inner, '__module__') or 'builtins'}.{name}"
@@ -144,6 +146,10 @@ class ExitTracker(Tracker):
             details={"function": target},
             hint="call atexit.unregister() with the same function when done",
         )
+
+    def _known(self, key: Hashable) -> tuple[Any, Creation | None]:
+        """Return the callback and how it was registered; nothing of a mere number of listeners."""
+        return self._registered.get(key, (None, None))
 
     def iter_limits(self) -> Iterator[tuple[str, str, int, Creation | None]]:
         """Count callbacks registered by tests and fixtures, not those that imports bring along."""
@@ -164,6 +170,18 @@ def _is_same(known: Any, func: Any) -> bool:
         return bool(known == func)
     except Exception:  # noqa: BLE001 - the user's ``__eq__`` may do anything
         return False
+
+
+def _weakly(function: Any) -> Callable[[], Any]:
+    """Refer to a callback; what cannot be referred to weakly is a new one when it comes again."""
+    try:
+        return WeakMethod(function) if isinstance(function, MethodType) else weakref.ref(function)
+    except TypeError:
+        return _nothing
+
+
+def _nothing() -> None:
+    """Be gone."""
 
 
 class _Registered:

@@ -216,7 +216,10 @@ class SignalTracker(Tracker):
         if isinstance(key, tuple):
             return _take_from_loop(key[1].ref(), key[2])
         if key == _WAKEUP:
-            set_wakeup_fd(old if isinstance(old, int) else -1)
+            try:
+                set_wakeup_fd(old if isinstance(old, int) else -1)
+            except (OSError, ValueError):  # it was closed, and may be the number of another file
+                return False
         elif key == _MASK:
             set_mask(signal.SIG_SETMASK, old)
         elif isinstance(key, int) and old is not None:

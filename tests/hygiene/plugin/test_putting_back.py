@@ -156,3 +156,24 @@ def test_a_leaked_task_that_another_thread_runs_raises_nothing_in_a_later_test(
 
     assert run.outcomes["passed"] == 2, run.text
     assert run.outcomes["leaked"] == 2 - run.outcomes.get("skipped", 0)
+
+
+def test_a_wakeup_descriptor_that_is_closed_by_now_is_not_put_back(project: Project) -> None:
+    """Its number may be that of a file by then, which is none to be woken by."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def loop():
+            loop = asyncio.SelectorEventLoop()
+            loop.add_signal_handler(signal.SIGUSR2, noop)
+            yield loop
+        def test_first(loop): pass
+        def test_closes(loop): loop.close()
+        def test_next(loop): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.code == 1, run.text
+    assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_closes"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -97,33 +98,45 @@ def test_only_callbacks_of_tests_and_fixtures_count_towards_the_limit(
 def test_a_callback_of_the_runner_is_its_own(tracker: ExitTracker, recorder: Recorder) -> None:
     """A finding about too many of them has a number in place of a callback, and is nobody's."""
     atexit.register(_one)
-    recorder.is_by_tool = lambda _: True
+    recorder.is_by_tool = lambda creation: creation is not None
     ((key, value),) = tracker.list_resources(Moment()).items()
 
     assert tracker.is_ours(key, value)
-    assert not tracker.is_ours(key, 11)
+    assert not tracker.is_ours(("exceeded", "process", "exit"), 11)
 
 
-def test_of_what_was_taken_out_the_latest_is_kept(tracker: ExitTracker) -> None:
-    """Each is kept alive for it; a server may register one for each connection, and take it out."""
+def test_what_is_taken_out_is_kept_alive_by_nobody(tracker: ExitTracker) -> None:
+    """A test may ask whether an object goes when it is shut down; and a server makes thousands."""
 
     class Connection:
         def end(self) -> None: ...
 
-    first = Connection()
-    alive = weakref.ref(first)
-    atexit.register(first.end)
-    atexit.unregister(first.end)
-    del first
-    for _ in range(200):
-        other = Connection()
-        atexit.register(other.end)
-        atexit.unregister(other.end)
+    connections = [Connection() for _ in range(200)]
+    for one in connections:
+        atexit.register(one.end)
+    listed = tracker.list_resources(Moment())
+    assert len(listed) == 200
+    for one in connections:
+        atexit.unregister(one.end)
+    alive = [weakref.ref(one) for one in connections]
+    del connections, one
 
-    assert alive() is None
-    atexit.register(other.end)
-    atexit.unregister(other.end)
+    assert not any(ref() for ref in alive)
     assert len(tracker._taken_out) <= 100
+
+
+@pytest.mark.parametrize("make", [lambda: _one, lambda: partial(_one), lambda: [].clear])
+def test_whatever_can_be_called_can_be_taken_out(tracker: ExitTracker, make: Any) -> None:
+    callback = make()
+    atexit.register(callback)
+    [key] = _keys(tracker)
+    assert tracker.anchor(key, key) is callback
+    atexit.unregister(callback)
+    assert _keys(tracker) == []
+    assert tracker.anchor(key, key) is None
+    atexit.register(callback)
+    assert len(_keys(tracker)) == 1
+    atexit.unregister(callback)
 
 
 def test_a_callback_that_refuses_to_be_compared_is_registered_all_the_same(
@@ -142,7 +155,7 @@ def test_a_callback_that_refuses_to_be_compared_is_registered_all_the_same(
     odd = Odd()
     atexit.register(odd)
     try:
-        assert [value[0] is odd for value in tracker.list_resources(Moment()).values()] == [True]
+        assert [tracker.anchor(key, key) is odd for key in _keys(tracker)] == [True]
     finally:
         tracker._registered.clear()
         Odd.__eq__ = object.__eq__  # type: ignore[method-assign]
