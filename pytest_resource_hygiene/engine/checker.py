@@ -82,7 +82,7 @@ class LeakChecker:
         self.recorder.is_by_tool = self.reader.is_by_tool
         self.recorder.is_by_user = self.reader.is_by_user
         self.patience = Patience(lambda: self.settings)
-        self.recorder.patience = self.patience.of
+        self.recorder.patience = self.patience.of_creations
         self.recorder.waited = self._has_waited
         self.session = Owner(OwnerInfo("session", "session", "session"))
         self.fixtures: dict[Owner, None] = {}
@@ -151,7 +151,7 @@ class LeakChecker:
         """Count the wait before a test runner's loop is closed, which no judgement is part of."""
         self._seconds += spent
         self.settler.waited += spent
-        self.patience.was_in_vain(left)
+        self.patience.creations_were_in_vain(left)
 
     # --- windows ---
 

@@ -91,10 +91,16 @@ class FindingWriter:
             held_by=self._held_by(group, mark),
             present_stack=tuple(relative(line, self._root) for line in words.present_stack),
             waited_seconds=primary.waited,
-            hint=_HINT_OF_C if _is_made_in_c(primary) else hint_of_maker(group) or words.hint,
+            hint=self._hint_of_c(primary) or hint_of_maker(group) or words.hint,
             fingerprint=mark,
             parts=self._parts(group),
         )
+
+    def _hint_of_c(self, entry: Entry) -> str:
+        """Return what to do about what C code seems to have made: nothing of Python's has it."""
+        if not _is_made_in_c(entry) or self._ledger.anchor_of(entry) is not None:
+            return ""
+        return _HINT_OF_C
 
     def _blame(self, group: Group, owner: Owner) -> OwnerInfo:
         if group.module is not None:

@@ -155,7 +155,7 @@ class Judgement:
             freed += dropped
             suspects = self._new_meanwhile(owner, seen) if waiting else []
             spent = self._settler.passed - began
-            rest = self._patience.rest_of((entry.creation for entry in suspects), spent)
+            rest = self._patience.rest_of(suspects, spent)
         return [entry for entry in left if self._ledger.is_live(entry)], freed
 
     def _wait_for(
@@ -168,7 +168,7 @@ class Judgement:
         if rest is not None:  # the collector has run; few that come late need it again
             left, _ = settle(entries, owner, nodeid, rest, collect=False)
             return settle(left, owner, nodeid, 0.0) if left else ([], [])
-        patience = self._patience.of(entry.creation for entry in entries)
+        patience = self._patience.of(entries)
         left, freed = settle(
             entries, owner, nodeid, patience,
             may_fail=lambda left: self._judge.would_fail([*left, *others], owner),
@@ -195,7 +195,7 @@ class Judgement:
         owner.kept = [*owner.kept, *(entry.value for entry in entries)]  # the next link ends it
         for entry in entries:
             entry.waited = self._checker.settings.grace
-        self._patience.was_in_vain(entry.creation for entry in entries)
+        self._patience.was_in_vain(entries)
         return entries
 
     def _are_known(self, entries: list[Entry], owner: Owner) -> bool:

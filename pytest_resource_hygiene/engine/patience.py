@@ -26,11 +26,18 @@ class Patience:
         self._settings = settings
         self._slow: set[object] = set()
 
-    def of(self, creations: Iterable[Creation | None]) -> float:
+    def of(self, entries: Iterable[Entry]) -> float:
         """Return the grace period for all these together: short if all are known to be slow."""
+        return self._of(map(_making, entries))
+
+    def of_creations(self, creations: Iterable[Creation | None]) -> float:
+        """Return the same for what is in no ledger yet."""
+        return self._of(creation and creation.stack for creation in creations)
+
+    def _of(self, makings: Iterable[object]) -> float:
         settings = self._settings()
-        made = [creation.stack if creation is not None else () for creation in creations]
-        if made and all(one in self._slow for one in made):
+        made = list(makings)
+        if made and self._slow.issuperset(made):
             return min(settings.grace, settings.repeat_grace)
         return settings.grace
 
@@ -39,21 +46,30 @@ class Patience:
         settings = self._settings()
         return min(settings.grace, settings.known_grace)
 
-    def rest_of(self, late: Iterable[Creation | None], spent: float) -> float:
+    def rest_of(self, late: Iterable[Entry], spent: float) -> float:
         """Return how long to wait for what came meanwhile: for once, as long as closers may take.
 
         Args:
-            late: how it was made.
+            late: what that is.
             spent: how long the wait has taken so far.
         """
         patience = self.of(late)
         least = min(patience, self._settings().repeat_grace)
         return max(least, patience - spent) if spent < patience + least else 0.0
 
-    def was_in_vain(self, creations: Iterable[Creation | None]) -> None:
-        """Remember makings whose full grace period is over."""
+    def was_in_vain(self, entries: Iterable[Entry]) -> None:
+        """Remember what the full grace period did not end."""
+        self._slow.update(map(_making, entries))
+
+    def creations_were_in_vain(self, creations: Iterable[Creation | None]) -> None:
+        """Remember the same of what is in no ledger yet."""
         self._slow.update(creation.stack for creation in creations if creation is not None)
 
     def is_over(self, left: Iterable[Entry], patience: float) -> None:
         """Remember those of a wait that were still there at its end."""
-        self.was_in_vain(one.creation for one in left if one.waited >= patience > 0)
+        self.was_in_vain(one for one in left if one.waited >= patience > 0)
+
+
+def _making(entry: Entry) -> object:
+    """Return what is the same for all that is made at one place; nobody sees where C code does it."""
+    return entry.creation.stack if entry.creation is not None else entry.tracker.kind

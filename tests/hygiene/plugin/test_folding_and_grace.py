@@ -241,6 +241,22 @@ def test_a_site_that_cost_the_full_grace_once_costs_less_later(project: Project)
     assert [one["waited_seconds"] for one in run.failing] == [1.0, 0.15, 0.15, 0.15, 0.15]
 
 
+def test_what_nobody_saw_being_made_costs_the_full_grace_once_a_kind(project: Project) -> None:
+    """No event tells of an epoll; and a selector knows better how it ends than C code does."""
+    write_suite(
+        project,
+        """
+        import selectors
+        def test_one(): KEEP.append(selectors.DefaultSelector())
+        def test_two(): KEEP.append(selectors.DefaultSelector())
+        """,
+    )
+    run = project.run(grace=1.0)
+
+    assert [one["waited_seconds"] for one in run.failing] == [1.0, 0.15]
+    assert {one["hint"] for one in run.failing} == {"close() the epoll, selector or event loop"}
+
+
 def test_a_task_that_a_runner_cancels_costs_the_full_grace_once(project: Project) -> None:
     """So it is before a runner closes its loop; and what that costs is told as our time."""
     write_suite(
