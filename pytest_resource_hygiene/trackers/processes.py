@@ -21,6 +21,7 @@ from pytest_resource_hygiene.objects import attributes_of, instances_of
 from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._child_waits import ChildWaits
 from pytest_resource_hygiene.trackers._children import (
     any_child,
     children,
@@ -30,7 +31,6 @@ from pytest_resource_hygiene.trackers._children import (
     start_of,
 )
 from pytest_resource_hygiene.trackers._subreaper import set_subreaper
-from pytest_resource_hygiene.trackers._wait_for_any import WaitForAny
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -77,7 +77,7 @@ class ProcessTracker(Tracker):
         self._own: set[tuple[int, int]] = set()
         self._listed: set[tuple[int, int]] = set()
         self._listed_before = False
-        self._wait_for_any = WaitForAny(children)
+        self._waits = ChildWaits(children, self._is_adopted)
         self._recorder: Recorder | None = None
         self._was_subreaper: int | None = None
 
@@ -96,7 +96,7 @@ class ProcessTracker(Tracker):
         if self.adopts:
             forks.after_in_child(self.after_fork_in_child)
             self._was_subreaper = set_subreaper(1)
-            self._wait_for_any.start(recorder)
+            self._waits.start(recorder)
 
     def _wrap_fork_exec(self, recorder: Recorder) -> None:
         import subprocess
@@ -110,7 +110,7 @@ class ProcessTracker(Tracker):
     def stop(self) -> None:
         """Adopt no longer."""
         self._forks.clear()  # or a later fork would be taken for one of them
-        self._wait_for_any.hide(())  # whoever has kept the wrapped functions
+        self._waits.hide(())  # whoever has kept the wrapped functions
         if self._newborn is not None:
             self._newborn.close()
             self._newborn = None
@@ -155,6 +155,7 @@ class ProcessTracker(Tracker):
         if self._newborn is not None:
             self._newborn[:] = System.getpid().to_bytes(_ID_SIZE, "big")
             self._newborn = None
+        self._was_subreaper = None  # orphans do not come here: that is not inherited, prctl(2)
 
     def _id_of_newborn(self) -> int:
         """Return what the last child has written; 0 if it has not come to that yet."""
@@ -203,7 +204,7 @@ class ProcessTracker(Tracker):
         self._listed = listed
         self._own &= listed
         if self._was_subreaper == 0:
-            self._wait_for_any.hide(listed - self._own)
+            self._waits.hide(listed - self._own)
         return found
 
     def _children_for_sure(self) -> set[int]:
@@ -219,6 +220,20 @@ class ProcessTracker(Tracker):
                     if start_of(pid) == start and parent_of(pid) == System.getpid():
                         pids.add(pid)
         return pids
+
+    def _is_adopted(self, pid: int) -> bool:
+        """Return whether this is surely an orphan, of whichever test.
+
+        What uvloop starts is announced by nobody, and it has to be uvloop that hears of its end.
+        """
+        if self._was_subreaper != 0 or self._forks or pid in self._made or not self._listed_before:
+            return False
+        if "uvloop" in sys.modules or pid not in children():
+            return False
+        try:
+            return (pid, start_of(pid)) not in self._own
+        except OSError:
+            return False
 
     def _reap(self, pid: int) -> None:
         if self._was_subreaper == 0:  # where somebody else made us one before, they are his

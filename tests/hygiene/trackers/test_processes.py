@@ -240,7 +240,7 @@ def test_only_who_adopts_orphans_hides_them(
 ) -> None:
     """Where somebody made this process a subreaper before, he waits for them himself."""
     hidden: list[Any] = []
-    monkeypatch.setattr(tracker._wait_for_any, "hide", hidden.extend)
+    monkeypatch.setattr(tracker._waits, "hide", hidden.extend)
     tracker.list_resources(Moment())
     with _unseen_child() as pid:
         for was_subreaper, seen in ((1, []), (0, [pid])):
@@ -360,7 +360,7 @@ def test_without_proc_the_children_are_asked_of_psutil(monkeypatch: pytest.Monke
 def test_elsewhere_a_child_is_put_in_words_by_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no /proc on macOS and Windows; one that is gone has no command line there either."""
     for module in (_children, _process_words):
-        monkeypatch.setattr(module, "System", SimpleNamespace(read=_refuse))
+        monkeypatch.setattr(module, "System", SimpleNamespace(listdir=_refuse, read=_refuse))
         monkeypatch.setattr(module, "sys", SimpleNamespace(platform="darwin"))
     with _unseen_child() as pid:
         while not (running := describe_child(Child(pid, orphan=False))).details["command"]:

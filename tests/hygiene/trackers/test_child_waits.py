@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_resource_hygiene.recorder import Recorder
+from pytest_resource_hygiene.trackers._child_waits import ChildWaits
 from pytest_resource_hygiene.trackers._children import children, start_of
-from pytest_resource_hygiene.trackers._wait_for_any import WaitForAny
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="orphans come on
 _ENDED = ["/bin/sh", "-c", "exit 3"]
 
 
-class Waiting(WaitForAny):
+class Waiting(ChildWaits):
     """Hides the children that this process has anyway, too: the helper of `multiprocessing`."""
 
     def __init__(self) -> None:
