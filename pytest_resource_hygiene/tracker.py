@@ -182,6 +182,14 @@ class Tracker:
         """Return the Python object behind a resource, for finding who holds it; or None."""
         return None
 
+    def kept_as(self, key: Hashable, value: Any) -> Any:
+        """Return the object that a wider fixture's value leads to if the resource is the fixture's.
+
+        Not the function that somebody calls: whoever calls it leads to it. But a bound method is its
+        object's, if the list in which it hangs is one of the whole process.
+        """
+        return self.anchor(key, value) if self.settles else None
+
     def seat(self, key: Hashable) -> Hashable | None:
         """Return what stays the same if the resource is closed and opened again, e.g. its file.
 

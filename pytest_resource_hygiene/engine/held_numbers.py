@@ -18,7 +18,12 @@ __all__ = ["HeldNumbers"]
 _ENDS = tuple(
     getattr(os, name) for name in ("close", "kill", "killpg", "waitpid") if hasattr(os, name)
 )
-_NAMES = ("fd", "fileno", "handle", "pid", "sock", "pipe")
+# How a name ends that says it is such a number; and what both ends of a pipe or terminal are called.
+_NAMES = ("fd", "fileno", "handle", "pid", "sock", "pipe", "sentinel")
+_NAMES_OF_ENDS = frozenset(
+    {"r", "w", "rd", "wr", "reader", "writer", "read_end", "write_end", "master", "slave",
+     "stdin", "stdout", "stderr"}
+)  # fmt: skip
 
 
 class HeldNumbers:
@@ -45,10 +50,17 @@ class HeldNumbers:
         if self._tells_number[type(obj)]:
             with suppress(Exception):  # closed; and that is all that it can tell
                 found.add(obj.fileno())
-        for name, value in list(attributes_of(obj).items()):
+        attributes = attributes_of(obj)
+        for name, value in list(attributes.items()):
             if _says_number(name):
                 found.update(_ints(value))
+        if _closes_all(attributes.get("_callback")):
+            found.update(_ints(attributes.get("_args")))
         return found & self._numbers
+
+    def of_value(self, value: Any) -> set[int]:
+        """Return which of the numbers a fixture's own value is, or is a collection of."""
+        return set(_ints(value)) & self._numbers
 
 
 class _TellsNumber(dict[type, bool]):
@@ -102,4 +114,12 @@ def _ints(value: Any) -> list[int]:
 
 
 def _says_number(name: Any) -> bool:
-    return isinstance(name, str) and name.strip("_").lower().removesuffix("s").endswith(_NAMES)
+    if not isinstance(name, str):
+        return False
+    word = name.strip("_").lower()
+    return word in _NAMES_OF_ENDS or word.removesuffix("s").endswith(_NAMES)
+
+
+def _closes_all(callback: Any) -> bool:
+    """Return whether it is ``multiprocessing.util.close_fds``, which a process has for its pipes."""
+    return is_a(callback, FunctionType) and callback.__code__.co_name == "close_fds"

@@ -278,6 +278,13 @@ class Ledger:
         action = "finding the object behind a resource"
         return self.ask(entry.tracker, action, None, entry.tracker.anchor, entry.key, entry.value)
 
+    def kept_as(self, entry: Entry) -> Any:
+        """Return the object by which a wider fixture would keep what an entry stands for, or None."""
+        if entry.change == "exceeded":
+            return None
+        action = "finding by what a fixture would keep a resource"
+        return self.ask(entry.tracker, action, None, entry.tracker.kept_as, entry.key, entry.value)
+
     def ask(
         self, tracker: Tracker, action: str, default: R, question: Callable[..., R], *args: Any
     ) -> R:

@@ -59,6 +59,8 @@ def reachable(
     module_dicts = {id(globals_of(module)) for _, module in modules()}
     queue = deque(root for root in roots if root is not None and not _is_machinery(root))
     seen = {id(root) for root in queue}
+    for root in queue:
+        found |= held.of_value(root)
     while queue and len(seen) < budget:
         obj = queue.popleft()
         if id(obj) in targets:

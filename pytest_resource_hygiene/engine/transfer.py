@@ -51,13 +51,11 @@ class OwnershipTransfer:
         numbers: dict[int, Entry] = {}
         anchors = []  # keeps the objects alive, so that their ids stay theirs
         for entry in suspects:
-            if not entry.tracker.settles:  # that a function can be reached says nothing
-                continue
-            anchor = self._ledger.anchor_of(entry)
+            anchor = self._ledger.kept_as(entry)
             if anchor is not None:
                 anchors.append(anchor)
                 objects.setdefault(id(anchor), []).append(entry)
-            elif (number := number_of(entry)) is not None:
+            elif entry.tracker.settles and (number := number_of(entry)) is not None:
                 numbers[number] = entry
         for fixture in fixtures:
             kept = list(fixture.value()) if fixture.value is not None else []

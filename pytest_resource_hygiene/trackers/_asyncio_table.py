@@ -251,6 +251,15 @@ class AsyncioTable:
                 return Creation(*how)
         return None
 
+    def loops_with_transports(self, numbers: Collection[Any]) -> list[Any]:
+        """Return the loops that have a transport for one of these descriptors."""
+        loops = [ref() for ref, _ in self._loops]
+        return [
+            loop
+            for loop in loops
+            if any(number in numbers for number in list(getattr(loop, "_transports", None) or ()))
+        ]
+
     # --- letting time pass, catching what a closing loop would hide ---
 
     def run_loops(self, loops: Collection[Any], seconds: float) -> bool:

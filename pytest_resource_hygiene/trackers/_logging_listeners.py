@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from pytest_resource_hygiene.audit import Unless
 from pytest_resource_hygiene.tracker import Description
 from pytest_resource_hygiene.trackers._emitters import Listener
 from pytest_resource_hygiene.trackers._names import class_name, name_of
+from pytest_resource_hygiene.trackers._places_in_lists import PlacesInLists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -109,6 +109,7 @@ class LoggingListeners:
         # By id and with a weak reference: a class of handlers may compare without being hashable.
         self._born: dict[int, tuple[weakref.ref[Any], Creation]] = {}
         self._swept = 0
+        self._places = PlacesInLists()
 
     def start(self, recorder: Recorder) -> None:
         """Wrap the two methods that add; pytest calls them several times a test.
@@ -161,8 +162,9 @@ class LoggingListeners:
             self._born = {key: one for key, one in born if one[0]() is not None}
 
     def list_listeners(self) -> dict[Hashable, Listener]:
-        """List by logger, class and position among those of that class."""
+        """List by logger, class and place among those of that class."""
         found: dict[Hashable, Listener] = {}
+        self._places.begin()
         for name, logger in _loggers():
             where = f"logger {name!r}" if name else "the root logger"
             if logger.handlers:
@@ -174,16 +176,26 @@ class LoggingListeners:
     def _add_handlers(
         self, found: dict[Hashable, Listener], name: str, where: str, logger: logging.Logger
     ) -> None:
-        seen: Counter[str] = Counter()
-        for handler in _foreign(logger):
-            kind = class_name(handler)
-            seen[kind] += 1
-            key = "handler", name, kind, seen[kind]
+        for (kind, number), handler in self._numbered(
+            "handler", name, _foreign(logger), class_name
+        ):
+            key = "handler", name, kind, number
             made = self._made_of(logger, handler)
             found[key] = LoggingListener("handler", name, where, kind, handler, made)
             if handler.filters:
                 short = kind.rpartition(".")[2]
                 self._add_filters(found, key, name, f"handler {short} of {where}", handler)
+
+    def _numbered(
+        self, word: str, owner: Hashable, things: list[Any], name_it: Callable[[Any], str]
+    ) -> Iterator[tuple[tuple[str, int], Any]]:
+        """Give each thing its name, and a number among those of that name."""
+        alike: dict[str, list[Any]] = {}
+        for thing in things:
+            alike.setdefault(name_it(thing), []).append(thing)
+        for name, those in alike.items():
+            for number, thing in self._places.numbered((word, owner, name), those):
+                yield (name, number), thing
 
     def _add_filters(
         self,
@@ -193,11 +205,10 @@ class LoggingListeners:
         where: str,
         owner: logging.Filterer,
     ) -> None:
-        seen: Counter[str] = Counter()
-        for one in list(owner.filters):
-            name = name_of(one).removesuffix(" object")
-            seen[name] += 1
-            key = "filter", *prefix, name, seen[name]
+        for (name, number), one in self._numbered(
+            "filter", prefix, list(owner.filters), _filter_name
+        ):
+            key = "filter", *prefix, name, number
             made = self._made_of(owner, one)
             found[key] = LoggingListener("filter", logger, where, name, one, made)
 
@@ -216,6 +227,10 @@ class LoggingListeners:
                 made = self._made_of(logger, handlers[-1])
                 where = f"logger {name!r}" if name else "root logger"
                 yield where, "handler", len(handlers), made
+
+
+def _filter_name(one: Any) -> str:
+    return name_of(one).removesuffix(" object")
 
 
 def _loggers() -> Iterator[tuple[str, logging.Logger]]:

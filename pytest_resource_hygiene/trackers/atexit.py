@@ -122,6 +122,11 @@ class ExitTracker(Tracker):
         """Return the callback."""
         return self._known(key)[0]
 
+    def kept_as(self, key: Hashable, value: Any) -> Any:
+        """Return the object whose method the callback is."""
+        callback = self._known(key)[0]
+        return callback.__self__ if isinstance(callback, MethodType) else None
+
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the callback's code, if it is a function."""
         return code_of(self._known(key)[0])

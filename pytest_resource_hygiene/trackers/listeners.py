@@ -15,9 +15,10 @@ import sys
 import threading
 import warnings
 from collections import Counter
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import code_of
+from pytest_resource_hygiene.objects import code_of, is_a
 from pytest_resource_hygiene.quiet import FUNCTION, ID, LENGTH, places_probe
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._declared_emitters import Declared
@@ -185,6 +186,13 @@ class ListenerTracker(Tracker):
         if isinstance(value, Listener):
             return value.find()
         return value.value if isinstance(value, Hook) else None
+
+    def kept_as(self, key: Hashable, value: Any) -> Any:
+        """Return a log handler or filter, or the object whose method a hook is; emitters lead to all."""
+        thing = self.anchor(key, value)
+        if isinstance(value, LoggingListener):
+            return thing
+        return thing.__self__ if isinstance(value, Hook) and is_a(thing, MethodType) else None
 
     def kept_in(self, key: Hashable, value: Any) -> str | None:
         """Return the name of the logger, which by custom is that of the module that logs."""

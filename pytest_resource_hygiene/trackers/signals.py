@@ -10,7 +10,7 @@ import faulthandler
 import signal
 from contextlib import suppress
 from functools import cached_property
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import is_a
@@ -178,6 +178,10 @@ class SignalTracker(Tracker):
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Return the handler, if it is an object."""
         return value if callable(value) and not is_a(value, BuiltinFunctionType) else None
+
+    def kept_as(self, key: Hashable, value: Any) -> Any:
+        """Return the object whose method the handler is."""
+        return value.__self__ if is_a(value, MethodType) else None
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say signal, old and new handler, and how deep they are chained."""

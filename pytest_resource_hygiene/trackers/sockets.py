@@ -101,6 +101,13 @@ class SocketTracker(Tracker):
         record, _ = self._descriptors().socket_of(value)
         return self._with_task(Creation(*record)) if record is not None else None
 
+    def pause(self, keys: Collection[Hashable], seconds: float) -> bool:
+        """Let the loops run that have a transport for one of these: it is closed a turn later."""
+        if self._asyncio is None or self._by_psutil:
+            return False
+        numbers = {key[0] for key in keys if isinstance(key, tuple)}
+        return self._asyncio.run_loops(self._asyncio.loops_with_transports(numbers), seconds)
+
     def _with_task(self, creation: Creation) -> Creation:
         """Add how the task was made in which it was, if that is the only way to the user's line."""
         if self._recorder is None or self._asyncio is None or creation.parent is not None:

@@ -1,0 +1,202 @@
+"""What a test begins for a wider fixture's value is the fixture's, however the value knows of it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hygiene.plugin.suites import write_suite
+
+if TYPE_CHECKING:
+    from support.inner import Project
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of processes are handles there")
+def test_the_pipes_of_processes_that_a_pool_of_the_session_starts(project: Project) -> None:
+    """A process knows one by the name `sentinel`, and the other as what a finalizer closes."""
+    write_suite(
+        project,
+        """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        FORK = multiprocessing.get_context("fork")
+        @pytest.fixture(scope="session", params=["fork", "spawn"])
+        def executor(request):
+            context = multiprocessing.get_context(request.param)
+            with ProcessPoolExecutor(2, mp_context=context) as executor: yield executor
+        def test_first(executor): assert executor.submit(abs, -1).result() == 1
+        def test_second(executor): assert executor.submit(abs, -2).result() == 2
+        @pytest.fixture(scope="module")
+        def processes():
+            processes = []
+            yield processes
+            for one in processes: one.join()
+        @pytest.mark.parametrize("number", range(2))
+        def test_process(processes, number):
+            processes.append(FORK.Process(target=int)); processes[-1].start()
+        """,
+    )
+    assert project.run().outcomes == {"passed": 6}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no terminals")
+def test_descriptors_of_which_a_value_knows_but_the_numbers(project: Project) -> None:
+    """The two ends of a pipe or terminal are called so, and a list of numbers is one."""
+    write_suite(
+        project,
+        """
+        class Ends:
+            def pipe(self): self.r, self.w = os.pipe()
+            def terminal(self): self.master, self.slave = os.openpty()
+        @pytest.fixture(scope="module")
+        def ends():
+            ends = Ends()
+            yield ends
+            for number in vars(ends).values(): os.close(number)
+        def test_pipe(ends): ends.pipe()
+        def test_terminal(ends): ends.terminal()
+        @pytest.fixture(scope="module")
+        def numbers():
+            numbers = []
+            yield numbers
+            for number in numbers: os.close(number)
+        def test_list(numbers): numbers += os.pipe()
+        def test_other(numbers): KEEP.append(os.dup(1))
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 3, "leaked": 1}
+    run.one("test_other", kind="fds")
+
+
+_APP = """
+    import logging
+    class App:
+        def start(self):
+            self.handler = logging.StreamHandler()
+            logging.getLogger("app").addHandler(self.handler)
+            atexit.register(self.stop)
+            self.former = signal.signal(signal.SIGTERM, self.on_signal)
+            self.hook, sys.excepthook = sys.excepthook, self.on_error
+        def on_error(self, *_): pass
+        def on_signal(self, *_): self.stop()
+        def stop(self):
+            logging.getLogger("app").removeHandler(self.handler)
+            atexit.unregister(self.stop)
+            signal.signal(signal.SIGTERM, self.former)
+            sys.excepthook = self.hook
+    """
+
+
+def test_handlers_that_the_value_of_a_module_installs_in_a_test(project: Project) -> None:
+    """They are its methods, or hang on it; the next test finds them as they were left."""
+    write_suite(project, _APP)
+    path = project.path / "test_it.py"
+    path.write_text(
+        path.read_text()
+        + """
+@pytest.fixture(scope="module")
+def app():
+    app = App()
+    yield app
+    app.stop()
+def test_starts(app): app.start()
+def test_finds(app):
+    assert signal.getsignal(signal.SIGTERM) == app.on_signal
+    assert sys.excepthook == app.on_error
+"""
+    )
+    assert project.run().outcomes == {"passed": 2}
+
+
+def test_handlers_that_a_value_never_takes_off_are_its_fixtures(project: Project) -> None:
+    write_suite(project, _APP)
+    path = project.path / "test_it.py"
+    path.write_text(
+        path.read_text()
+        + """
+@pytest.fixture(scope="module")
+def app(): yield App()
+def test_starts(app): app.start()
+def test_own(app): signal.signal(signal.SIGUSR1, lambda *_: None)
+def test_own_object(): signal.signal(signal.SIGUSR2, App().on_signal)
+def test_last(app): pass
+"""
+    )
+    run = project.run()
+
+    assert {one["kind"] for one in run.of("test_last")} == {"atexit", "listeners", "signals"}
+    assert {one["owner"]["name"] for one in run.of("test_last")} == {"app"}
+    assert run.one("test_own")["owner"]["type"] == "test"
+    assert run.outcomes == {"passed": 1, "leaked": 3}
+
+
+def test_a_listener_on_an_emitter_of_the_session_is_the_tests(project: Project) -> None:
+    """The emitter leads to whoever listens: that says nothing of whose he is."""
+    pytest.importorskip("pyee")
+    write_suite(
+        project,
+        """
+        import pyee
+        class Part:
+            def hear(self): pass
+        @pytest.fixture(scope="session")
+        def bus(): return pyee.EventEmitter()
+        def test_it(bus): bus.on("x", Part().hear)
+        def test_next(bus): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.one("test_it", kind="listeners")["owner"]["type"] == "test"
+    assert run.outcomes == {"passed": 1, "leaked": 1}
+
+
+def test_of_two_handlers_alike_the_one_that_stays_is_not_taken_for_the_other(
+    project: Project,
+) -> None:
+    """A fixture takes off its own, and a leaked one that was told already is left."""
+    write_suite(
+        project,
+        """
+        import logging
+        LOG = logging.getLogger("app")
+        @pytest.fixture(scope="module")
+        def handler():
+            handler = logging.StreamHandler(); LOG.addHandler(handler)
+            yield
+            LOG.removeHandler(handler)
+        def test_first(handler): pass
+        def test_leaks(): LOG.addHandler(logging.StreamHandler())
+        def test_last(handler): pass
+        """,
+    )
+    run = project.run()
+
+    run.one("test_leaks", kind="listeners")
+    assert run.outcomes == {"passed": 2, "leaked": 1}
+
+
+def test_a_connection_that_its_loop_closes_a_turn_later(project: Project) -> None:
+    """Nobody runs the loop of the module between the fixture's last line and its judgement."""
+    write_suite(
+        project,
+        """
+        import pytest_asyncio
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        @pytest_asyncio.fixture(loop_scope="module", scope="module")
+        async def connection():
+            async def serve(reader, writer):
+                await reader.read()
+                writer.close()
+            async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+                _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                yield writer
+                writer.close()
+                await writer.wait_closed()
+        async def test_it(connection): connection.write(b"x")
+        """,
+    )
+    assert project.run("-p", "asyncio").outcomes == {"passed": 1}
