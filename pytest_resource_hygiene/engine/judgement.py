@@ -69,9 +69,12 @@ class Judgement:
         """
         caught = take_caught(self._ledger, owner)  # before any collection
         suspects = [entry for entry in list(owner.held) if not self._is_dropped(entry)]
-        served = self._far_ends(suspects, owner)
+        served = self._far_ends(suspects, owner) if owner.info.type == "fixture" else {}
         suspects = [entry for entry in suspects if entry not in served]
         left, freed = self._settle(suspects, owner)
+        if owner.info.type == "test":  # now that wider fixtures have what is theirs
+            served = self._far_ends(left, owner)
+            left = [entry for entry in left if entry not in served]
         left = [entry for entry in left if self._is_describable(entry)]
         self._checker.hand_out_caught(owner)
         caught += take_caught(self._ledger, owner)
@@ -109,13 +112,11 @@ class Judgement:
     # --- the far ends of connections ---
 
     def _far_ends(self, suspects: list[Entry], owner: Owner) -> dict[Entry, Owner]:
-        if owner.info.type != "fixture":
-            return {}
         with self._ledger.recorder.mute():
             return far_ends(suspects, owner, self._ledger)
 
     def _judge_far_ends(self, served: dict[Entry, Owner], owner: Owner) -> list[Group]:
-        """Note what a fixture's server is left with because somebody holds a connection open."""
+        """Note what a server is left with because somebody else holds a connection open."""
         for entry in served:
             entry.severity = "note"
         groups = self._judge.judge(filter(self._is_describable, served), owner)

@@ -280,10 +280,13 @@ class Ledger:
 
     def kept_as(self, entry: Entry) -> Any:
         """Return the object by which a wider fixture would keep what an entry stands for, or None."""
+        tracker = entry.tracker
         if entry.change == "exceeded":
             return None
+        if type(tracker).kept_as is Tracker.kept_as:  # asked in the same words as by all others
+            return self.anchor_of(entry) if tracker.settles else None
         action = "finding by what a fixture would keep a resource"
-        return self.ask(entry.tracker, action, None, entry.tracker.kept_as, entry.key, entry.value)
+        return self.ask(entry.tracker, action, None, tracker.kept_as, entry.key, entry.value)
 
     def ask(
         self, tracker: Tracker, action: str, default: R, question: Callable[..., R], *args: Any

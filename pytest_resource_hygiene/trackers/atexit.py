@@ -14,7 +14,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
-from pytest_resource_hygiene.objects import attribute_of, code_of
+from pytest_resource_hygiene.objects import attribute_of, code_of, is_a
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class ExitTracker(Tracker):
     def kept_as(self, key: Hashable, value: Any) -> Any:
         """Return the object whose method the callback is."""
         callback = self._known(key)[0]
-        return callback.__self__ if isinstance(callback, MethodType) else None
+        return callback.__self__ if is_a(callback, MethodType) else None
 
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the callback's code, if it is a function."""
@@ -180,7 +180,7 @@ def _is_same(known: Any, func: Any) -> bool:
 def _weakly(function: Any) -> Callable[[], Any]:
     """Refer to a callback; what cannot be referred to weakly is a new one when it comes again."""
     try:
-        return WeakMethod(function) if isinstance(function, MethodType) else weakref.ref(function)
+        return WeakMethod(function) if is_a(function, MethodType) else weakref.ref(function)
     except TypeError:
         return _nothing
 

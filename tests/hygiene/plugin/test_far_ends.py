@@ -145,3 +145,51 @@ def test_a_connection_left_open_is_no_leak_of_an_asyncio_server(project: Project
 
     assert run.one()["nodeid"] == "test_it.py::test_leaks"
     assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+
+
+def test_who_has_connected_answers_for_it_though_the_server_lives_on(project: Project) -> None:
+    """A client of the module that is never closed is no far end of the session's server."""
+    write_suite(
+        project,
+        SERVER.replace('scope="module"', 'scope="session"') + """
+        STOPS = True
+        class Client:
+            def __init__(self, server): self.server, self.connections = server, []
+            def ask(self): self.connections.append(ask(self.server))
+        @pytest.fixture(scope="module")
+        def client(server):
+            client = Client(server); KEEP.append(client)
+            yield client
+        def test_it(client): client.ask()
+        """,
+    )  # fmt: skip
+    project.write("test_more.py", "def test_last(): pass")
+    run = project.run()
+
+    assert run.one("test_it", kind="sockets")["owner"]["name"] == "client"
+    assert run.outcomes == {"passed": 1, "leaked": 1}
+
+
+def test_the_server_of_one_test_is_left_with_a_connection_of_the_session(project: Project) -> None:
+    """Its thread waits for what the session's client may ask the next test's server; a note."""
+    write_suite(
+        project,
+        SERVER.replace('(scope="module")', "") + """
+        STOPS = True
+        @pytest.fixture(scope="session")
+        def clients():
+            clients = []
+            yield clients
+            for one in clients: one.close()
+        def test_it(clients, server): clients.append(ask(server))
+        def test_accepts(clients):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                clients.append(socket.create_connection(listener.getsockname()))
+                KEEP.append(listener.accept()[0])
+        """,
+    )  # fmt: skip
+    run = project.run()
+
+    assert run.one("test_accepts")["kind"] == "sockets"
+    assert any("still holds" in one["details"].get("why", "") for one in run.notes), run.text
+    assert run.outcomes == {"passed": 1, "leaked": 1}
