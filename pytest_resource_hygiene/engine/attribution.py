@@ -68,6 +68,8 @@ class Attribution:
             # a thread, the context is its own, and what an ended owner left behind stays his.
             if owner is not None and not (owner.closed and maker.parent is None):
                 return window if _asked_for(own_code, maker, window) else owner
+            if maker is creation and _is_between_tests(maker):
+                return maker.window  # type: ignore[no-any-return]
             if maker.parent is None and maker is not creation and maker.window is not None:
                 starter: Owner = maker.window  # who was at work when the thread was started
                 return self._owner_of_thread(maker) if starter.closed else starter
@@ -94,6 +96,12 @@ class Attribution:
     def end_row(self) -> None:
         """Decide anew from now on."""
         self._decided = None
+
+
+def _is_between_tests(made: Creation) -> bool:
+    """Return whether no test was at work, nor a fixture: a hook of the project's was."""
+    is_main = made.parent is None and made.owner is None
+    return is_main and made.window is not None and made.window.info.type == "session"
 
 
 def _asked_for(test: CodeType | None, made: Creation, window: Owner | None) -> bool:

@@ -2,14 +2,18 @@
 
 Whoever hands such a thing out has to close it. That the test runner drops the last reference a
 moment later ends most of them, and is nobody's merit: so these are kept until they are judged. What
-merely lives inside a value, such as the workers of a pool, goes with it and was never leaked.
+merely lives inside a value, such as the workers of a pool, goes with it and was never leaked. And an
+object with a finalizer of its own is closed by being dropped: to keep it would be to leak it.
 """
 
 from __future__ import annotations
 
+import sys
+import weakref
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import attributes_of, defined_in, is_a, items_of
+from pytest_resource_hygiene.objects import attributes_of, defined_in, is_a, items_of, module_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -30,14 +34,26 @@ def still_open(values: Iterable[Any], suspects: Collection[Entry]) -> list[Any]:
     """
     numbers = {entry.value for entry in suspects if entry.tracker.kind in _NUMBERED}
     loops = {id(entry.value) for entry in suspects if entry.tracker.kind == "loops"}
+
+    def is_meant(thing: Any) -> bool:
+        return id(thing) in loops or _number(thing) in numbers
+
     return [
         value
         for value in _flat(values)
-        if any(
-            id(thing) in loops or _number(thing) in numbers
-            for thing in (value, *attributes_of(value).values())
-        )
+        if is_meant(value)
+        or (any(map(is_meant, attributes_of(value).values())) and not _ends_by_itself(value))
     ]
+
+
+def _ends_by_itself(value: Any) -> bool:
+    """Return whether somebody has written what is to happen when the object is dropped."""
+    finalizer = defined_in(type(value), "__del__")
+    if is_a(finalizer, FunctionType):
+        # Python's own only complain, as that of a `Popen` does.
+        return module_name(type(value)).partition(".")[0] not in sys.stdlib_module_names
+    finalizers: dict[Any, Any] = getattr(weakref.finalize, "_registry", {})
+    return any(info.weakref() is value for info in list(finalizers.values()))
 
 
 def _flat(values: Iterable[Any]) -> Iterator[Any]:

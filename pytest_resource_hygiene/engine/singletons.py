@@ -22,6 +22,10 @@ _PLACES: tuple[tuple[str, str, Habit], ...] = (
     ("multiprocessing/resource_tracker.py", "_launch", "singleton"),
     ("multiprocessing/forkserver.py", "ensure_running", "singleton"),
     ("multiprocessing/heap.py", "__init__", "pool"),
+    # The same under another name.
+    ("multiprocess/resource_tracker.py", "", "singleton"),
+    ("multiprocess/forkserver.py", "ensure_running", "singleton"),
+    ("multiprocess/heap.py", "__init__", "pool"),
     ("loky/backend/resource_tracker.py", "", "singleton"),
     ("loky/reusable_executor.py", "", "pool"),
     # Idle workers are kept for the next caller, as many as ever ran at once.

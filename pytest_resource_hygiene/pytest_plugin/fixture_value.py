@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from pytest_resource_hygiene.objects import attribute_of, is_a
 from pytest_resource_hygiene.pytest_plugin.user_code import unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["Elsewhere", "is_runners", "kept_by"]
 
@@ -42,7 +43,8 @@ def is_runners(finalizer: Any) -> bool:
 class Elsewhere:
     """What a fixture's setup has bound in its class or module: ``cls.client``, a ``global``.
 
-    xunit functions have no other way to keep anything.
+    xunit functions have no other way to keep anything. And in the project's modules that the
+    function names: ``db.init()`` makes the pool that ``db.close()`` closes.
     """
 
     def __init__(self, fixturedef: Any, request: Any) -> None:
@@ -57,13 +59,20 @@ class Elsewhere:
         space = getattr(function, "__globals__", None)
         if space is not None and not any(space is one for one in self._spaces):
             self._spaces.append(space)
+        for named in _spaces_named_by(function, str(request.config.rootpath)):
+            if not any(named is one for one in self._spaces):
+                self._spaces.append(named)
         self._before = [{name: id(value) for name, value in s.items()} for s in self._spaces]
-        self._bound: list[dict[str, int]] | None = None
+        self._bound: list[dict[str, _Binding]] | None = None
 
     def setup_ended(self) -> None:
         """Note which names the setup has bound."""
         self._bound = [
-            {name: id(value) for name, value in space.items() if before.get(name) != id(value)}
+            {
+                name: _Binding(value)
+                for name, value in space.items()
+                if before.get(name) != id(value)
+            }
             for space, before in zip(self._spaces, self._before, strict=True)
         ]
         self._before = []
@@ -79,6 +88,45 @@ class Elsewhere:
         return [
             space[name]
             for space, bound in zip(self._spaces, self._bound or (), strict=False)
-            for name, identity in bound.items()
-            if name in space and id(space[name]) == identity
+            for name, binding in bound.items()
+            if name in space and binding.holds(space[name])
         ]
+
+
+class _Binding:
+    """What a name stood for when the setup was over."""
+
+    __slots__ = ("_class", "_find", "_identity")
+
+    def __init__(self, value: Any) -> None:
+        self._identity, self._class = id(value), type(value)
+        try:
+            self._find: Callable[[], Any] = weakref.ref(value)
+        except TypeError:
+            self._find = _is_unknown
+
+    def holds(self, value: Any) -> bool:
+        """Return whether it is the same, or has taken its place: one is gone, and another is there.
+
+        A test may close a connection and bind another one: the teardown closes what it finds.
+        """
+        former = self._find()
+        if former is _is_unknown:
+            return id(value) == self._identity
+        return former is value if former is not None else type(value) is self._class
+
+
+def _is_unknown() -> object:
+    """Say that there is something."""
+    return _is_unknown
+
+
+def _spaces_named_by(function: Any, root: str) -> Iterator[dict[str, Any]]:
+    """Return the names of the project's modules that a function names, or whose functions."""
+    space = attribute_of(function, "__globals__")
+    names = attribute_of(attribute_of(function, "__code__"), "co_names", ())
+    for thing in [space.get(name) for name in names] if isinstance(space, dict) else ():
+        found = vars(thing) if is_a(thing, ModuleType) else attribute_of(thing, "__globals__")
+        file = str(found.get("__file__")) if isinstance(found, dict) else ""
+        if file.startswith(root) and "site-packages" not in file:
+            yield found

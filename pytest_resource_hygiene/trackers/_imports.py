@@ -8,7 +8,9 @@ is wrapped, and no frame of ours appears in the traceback of a failing import.
 
 from __future__ import annotations
 
+import sys
 from importlib.machinery import ModuleSpec
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.system import System
@@ -40,7 +42,7 @@ def watch_imports(
 
     def note_exec(args: tuple[Any, ...]) -> None:
         code = args[0]
-        if getattr(code, "co_name", "") != "<module>" or not recorder.started:
+        if getattr(code, "co_name", "") != "<module>" or not recorder.started or _is_traced():
             return
         spec = _spec_of(code)
         if spec is None:
@@ -51,6 +53,17 @@ def watch_imports(
         spec.__class__ = _HeardSpec
 
     recorder.on("exec", note_exec)
+
+
+def _is_traced() -> bool:
+    """Return whether a function in Python follows each call: it is to see no call of ours.
+
+    That of coverage is told to leave other packages out, and is there all the time.
+    """
+    tracer = sys.gettrace()
+    if not isinstance(tracer, FunctionType | MethodType):
+        return False
+    return not tracer.__module__.startswith("coverage.")
 
 
 _HEARER = "_resource_hygiene_hearer"

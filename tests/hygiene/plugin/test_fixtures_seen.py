@@ -29,7 +29,8 @@ def _module(text: str) -> ModuleType:
 
 def _elsewhere(function: Any, module: ModuleType, scope: str = "module") -> Elsewhere:
     return Elsewhere(
-        SimpleNamespace(func=function, scope=scope), SimpleNamespace(module=module, cls=_Value)
+        SimpleNamespace(func=function, scope=scope),
+        SimpleNamespace(module=module, cls=_Value, config=SimpleNamespace(rootpath="/nowhere")),
     )
 
 
@@ -44,8 +45,21 @@ def test_what_a_setup_binds_in_its_module_is_its_value_once() -> None:
     elsewhere.setup_ended()
 
     assert elsewhere.values() == [module.CLIENT]
-    module.CLIENT = object()  # rebound by a test: not the fixture's any more
+    first, module.CLIENT = module.CLIENT, object()  # a test's own, beside the fixture's
+    assert first is not module.CLIENT
     assert elsewhere.values() == []
+
+
+def test_what_takes_the_place_of_what_is_gone_is_the_fixtures() -> None:
+    """It has to be of the same class: the teardown ends it in the same way."""
+    module = _module("class Client: ...\ndef setup():\n    global CLIENT\n    CLIENT = Client()\n")
+    elsewhere = _elsewhere(module.setup, module)
+    module.setup()
+    elsewhere.setup_ended()
+    module.CLIENT = None
+    assert elsewhere.values() == []
+    module.CLIENT = module.Client()
+    assert elsewhere.values() == [module.CLIENT]
 
 
 def test_what_a_setup_of_another_module_binds_is_found_in_its_globals() -> None:

@@ -200,3 +200,108 @@ def test_a_connection_that_its_loop_closes_a_turn_later(project: Project) -> Non
         """,
     )
     assert project.run("-p", "asyncio").outcomes == {"passed": 1}
+
+
+def test_a_pool_of_a_module_of_the_project_that_a_fixture_begins_and_ends(
+    project: Project,
+) -> None:
+    """It is the fixture that answers for it, whichever test connects first."""
+    project.write(
+        "db.py",
+        """
+import socket
+_pool = None
+class Pool:
+    def __init__(self): self.free = []
+    def get(self): return self.free.pop() if self.free else socket.socket()
+def init():
+    global _pool
+    _pool = Pool()
+def close():
+    while _pool.free: _pool.free.pop().close()
+def query():
+    connection = _pool.get()
+    _pool.free.append(connection)
+""",
+    )
+    write_suite(
+        project,
+        """
+        import sys
+        sys.path.insert(0, os.path.dirname(__file__))
+        import db
+        @pytest.fixture(scope="module", autouse=True)
+        def database():
+            db.init()
+            yield
+            db.close()
+        def test_query(): db.query()
+        def test_query_again(): db.query()
+        """,
+    )
+    project.write(
+        "test_later.py",
+        """
+import pytest
+from db import init, query
+@pytest.fixture(scope="module", autouse=True)
+def never_closed(): init()
+def test_query(): query()
+def test_last(): pass
+""",
+    )
+    run = project.run()
+
+    assert run.one("test_last")["owner"]["name"] == "never_closed"
+    assert run.outcomes == {"passed": 3, "leaked": 1}, run.text
+
+
+def test_a_test_may_connect_anew_what_its_class_or_module_is_bound_to(project: Project) -> None:
+    """The teardown closes what it finds under that name."""
+    write_suite(
+        project,
+        """
+        import unittest
+        def setup_module():
+            global CONNECTION
+            CONNECTION = socket.socket()
+        def teardown_module(): CONNECTION.close()
+        def test_module():
+            global CONNECTION
+            CONNECTION.close(); CONNECTION = socket.socket()
+        class Test(unittest.TestCase):
+            @classmethod
+            def setUpClass(cls): cls.connection = socket.socket()
+            @classmethod
+            def tearDownClass(cls): cls.connection.close()
+            def test_connects(self):
+                type(self).connection.close(); type(self).connection = socket.socket()
+            def test_uses(self): assert self.connection.fileno() > 0
+        """,
+    )
+    assert project.run().outcomes == {"passed": 3}
+
+
+def test_a_value_that_closes_itself_when_it_is_dropped(project: Project) -> None:
+    """By its own finalizer, or by one of `weakref`; a bare socket is closed by nobody."""
+    write_suite(
+        project,
+        """
+        import weakref
+        class Dying:
+            def __init__(self): self.socket = socket.socket()
+            def __del__(self): self.socket.close()
+        class Finalized:
+            def __init__(self):
+                self.socket = socket.socket()
+                weakref.finalize(self, self.socket.close)
+        class Plain:
+            def __init__(self): self.socket = socket.socket()
+        @pytest.fixture(params=[Dying, Finalized, Plain], ids=lambda cls: cls.__name__)
+        def client(request): return request.param()
+        def test_it(client): pass
+        """,
+    )
+    run = project.run()
+
+    assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_it[Plain]"]

@@ -320,3 +320,34 @@ def test_what_a_test_puts_in_the_place_of_a_fixtures_is_the_tests(project: Proje
     )
 
     assert project.run().one("test_replaces_it")["owner"]["type"] == "test"
+
+
+def test_what_a_hook_of_the_project_has_around_each_test_is_no_tests(project: Project) -> None:
+    """It is there before the setup and after the teardown, and put back by nobody but the hook."""
+    project.write(
+        "conftest.py",
+        """
+import signal
+import pytest
+def dump(number, frame): ...
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    former = signal.signal(signal.SIGUSR1, dump)
+    with open(item.config.rootpath / "progress", "a"):
+        try: return (yield)
+        finally: signal.signal(signal.SIGUSR1, former)
+""",
+    )
+    write_suite(
+        project,
+        """
+        def test_first(): assert signal.getsignal(signal.SIGUSR1).__name__ == "dump"
+        def test_leaks(): signal.signal(signal.SIGUSR2, noop); KEEP.append(open(__file__))
+        def test_last(): assert signal.getsignal(signal.SIGUSR1).__name__ == "dump"
+        """,
+    )
+    run = project.run()
+
+    assert {one["kind"] for one in run.failing} == {"signals", "fds"}
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}
+    assert run.outcomes == {"passed": 2, "leaked": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib._bootstrap as bootstrap  # type: ignore[import-not-found]
+import sys
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 from typing import Any
@@ -80,3 +81,18 @@ def test_other_code_is_no_import(module: ModuleType) -> None:
 
     assert type(module.__spec__) is ModuleSpec
     assert watched.ended == []
+
+
+def test_where_a_function_in_python_follows_each_call_it_sees_none_of_ours(
+    module: ModuleType,
+) -> None:
+    """As that of a debugger; the one of coverage looks away from other packages."""
+    watched = Watched()
+    names = vars(module)
+    former = sys.gettrace()
+    sys.settrace(lambda *_: None)
+    try:
+        watched.begin(_BODY, names)
+    finally:
+        sys.settrace(former)
+    assert type(module.__spec__) is ModuleSpec
