@@ -13,6 +13,7 @@ import sys
 import threading
 import weakref
 from collections import deque
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import attribute_of, code_of, is_a
@@ -177,13 +178,14 @@ class ThreadTable:
         return _Scan(python, raw, native)
 
     def _keys(self, tids: set[int | None]) -> list[tuple[int, int]]:
+        """Return id and start of each, the oldest first: the kernel's numbers begin again at some time."""
         keys = []
         for tid in sorted(tid for tid in tids if tid is not None):
             try:
                 keys.append((tid, _started(tid)))
             except OSError:
                 continue
-        return keys
+        return sorted(keys, key=itemgetter(1))
 
     def _missing(self, listed: int, fresh: list[tuple[int, int]]) -> int:
         """Return how many Python threads are not listed; one that is just starting counts late."""

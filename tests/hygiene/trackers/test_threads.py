@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.tracker import Moment
+from pytest_resource_hygiene.trackers import _thread_table
 from pytest_resource_hygiene.trackers._thread_table import RawThread
 from pytest_resource_hygiene.trackers.threads import ThreadTracker
 
@@ -203,6 +204,15 @@ def test_a_guess_is_taken_back_when_there_are_fewer_threads_of_python_than_it_ta
         after = tracker.list_resources(Moment()).keys()
     assert len(guessed) == 1
     assert after == before
+
+
+def test_the_newest_thread_is_that_which_began_last(
+    tracker: ThreadTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's numbers begin again when all have been used."""
+    began = {30_000: 1, 31_000: 2, 400: 3}
+    monkeypatch.setattr(_thread_table, "_started", began.__getitem__)
+    assert tracker._threads()._keys(set(began)) == list(began.items())
 
 
 def test_of_thousands_of_raw_starts_the_latest_are_kept(tracker: ThreadTracker) -> None:
