@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_resource_hygiene.engine.checker import LeakChecker
 from pytest_resource_hygiene.engine.owners import Owner
+from pytest_resource_hygiene.engine.reachable import reachable
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.errors import SettingsError
@@ -43,6 +45,7 @@ class Snapshot:
             built_in_trackers(chosen), EngineSettings(grace=grace, restore=False)
         )
         self._checker.start(canary=False)
+        self._checker.session.value = _running_loops
         self._owner = self._new_owner()
 
     def _new_owner(self) -> Owner:
@@ -69,7 +72,13 @@ class Snapshot:
         """Return whether something appeared since the snapshot and is there now, without waiting."""
         ledger = self._checker.ledger
         ledger.look_at(ledger.shelves, self._owner, "")
-        return bool(self._owner.held)
+        news = list(self._owner.held)
+        loops = _running_loops() if news else []
+        if not loops:
+            return bool(news)
+        objects = [ledger.kept_as(entry) for entry in news]
+        kept = reachable(loops, set(map(id, objects)), (), loops=set(map(id, loops)))
+        return any(id(obj) not in kept for obj in objects)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -100,6 +109,13 @@ class Snapshot:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _running_loops() -> list[Any]:
+    """Return the loop from within which we are asked: it outlives us, with the workers it keeps."""
+    asyncio = sys.modules.get("asyncio")
+    loop = asyncio.events._get_running_loop() if asyncio is not None else None  # noqa: SLF001
+    return [loop] if loop is not None else []
 
 
 def snapshot(kinds: Iterable[str] | None = None) -> Snapshot:

@@ -139,6 +139,7 @@ class Judgement:
         seen = set(owner.held)
         began = self._settler.passed
         rest: float | None = None
+        spent = 0.0
         while suspects:
             # A finalizer that raises in a collection leaves a traceback that keeps the frame in
             # which the collection came, and with it the suspects' objects, which it has at hand.
@@ -151,7 +152,7 @@ class Judgement:
             if rest == 0:  # a timer that sets itself again, and again
                 left += self._going_on([*waiting, *others], owner)
                 break
-            stayed, dropped = self._wait_for(waiting, others, owner, rest)
+            stayed, dropped = self._wait_for(waiting, others, owner, rest, spent)
             left += [*stayed, *self._briefly(others, owner)]
             freed += dropped
             suspects = self._new_meanwhile(owner, seen) if waiting else []
@@ -160,14 +161,20 @@ class Judgement:
         return [entry for entry in left if self._ledger.is_live(entry)], freed
 
     def _wait_for(
-        self, entries: list[Entry], others: list[Entry], owner: Owner, rest: float | None
+        self,
+        entries: list[Entry],
+        others: list[Entry],
+        owner: Owner,
+        rest: float | None,
+        spent: float,
     ) -> tuple[list[Entry], list[Entry]]:
         settle, nodeid = self._settler.settle, self._checker.nodeid
         if self._are_known(entries, owner):
             # Nor is the collector run: that one frees it would make a note of what fails nothing.
             return settle(entries, owner, nodeid, self._patience.of_known(), collect=False)
         if rest is not None:  # the collector has run; few that come late need it again
-            left, _ = settle(entries, owner, nodeid, rest, collect=False)
+            # Of a chain with thousands of links not each is looked at.
+            left, _ = settle(entries, owner, nodeid, rest, collect=False, first_pause=spent)
             return settle(left, owner, nodeid, 0.0) if left else ([], [])
         patience = self._patience.of(entries)
         left, freed = settle(

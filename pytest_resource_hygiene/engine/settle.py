@@ -54,6 +54,7 @@ class Settler:
         *,
         collect: bool = True,
         may_fail: Callable[[list[Entry]], bool] | None = None,
+        first_pause: float = _FIRST_PAUSE,
     ) -> tuple[list[Entry], list[Entry]]:
         """Wait up to ``patience`` seconds.
 
@@ -65,6 +66,7 @@ class Settler:
             collect: run the garbage collector, if waiting a little did not help.
             may_fail: is asked once, after a while, whether to go on is worth it: whether what is
                 left then would fail anything if it stayed.
+            first_pause: seconds; each further one is twice as long, up to a limit.
 
         Returns:
             What is left, and what only the garbage collector freed.
@@ -75,7 +77,7 @@ class Settler:
             self.collections += wait.collect()
             return wait.lasting, wait.freed
         due = self._due(wait, patience, may_fail, collect=collect)
-        pause = _FIRST_PAUSE
+        pause = max(_FIRST_PAUSE, min(first_pause, _LONGEST_PAUSE))
         while wait.left:
             if due and wait.seconds >= due[0][0]:
                 _, act = due.pop(0)

@@ -23,6 +23,9 @@ __all__ = ["StackReader"]
 
 _IMPORT = "<frozen importlib._bootstrap>"
 _WORKER = "/concurrent/futures/thread.py"
+# Below these a loop takes a turn: of asyncio the call of a handle, of trio all steps of its tasks.
+_TURNS_OF_LOOPS = ("_run", "unrolled_run")
+_FILES_OF_LOOPS = ("/asyncio/events.py", "/trio/_core/_run.py")
 _RUNNER = "TestRunner."  # anyio's, whose own task runs each test: no file of a plugin's
 
 
@@ -137,7 +140,7 @@ class StackReader:
         return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
 
     def _is_of_loop(self, creation: Creation) -> bool:
-        """Return whether an event loop made it in a callback of its own, such as one that accepts.
+        """Return whether an event loop made it in a turn of its own, such as one that accepts.
 
         So is what a library's task makes, e.g. one of several that try to connect, for whoever is
         at work in its context; for a plugin's own fixture it is the plugin's.
@@ -146,7 +149,7 @@ class StackReader:
         if not self._is_tools(creation.owner):
             passable.add("library")
         for code, _, place in self.sorted(creation):
-            if code.co_name == "_run" and code.co_filename.endswith("/asyncio/events.py"):
+            if code.co_name in _TURNS_OF_LOOPS and code.co_filename.endswith(_FILES_OF_LOOPS):
                 return True
             if place not in passable or code.co_qualname.startswith(_RUNNER):
                 return False

@@ -13,7 +13,7 @@ from typing import Any
 from _pytest import threadexception, unraisableexception
 from _pytest.logging import caplog_records_key
 
-__all__ = ["clear_frames", "drop_arguments"]
+__all__ = ["clear_contents", "drop_arguments"]
 
 # Up to pytest 8.3 there are none: such an exception is local to a context of pytest's.
 _WAITING = [
@@ -25,13 +25,18 @@ _WAITING = [
     if (key := getattr(module, name, None)) is not None
 ]
 
+_LAST_FAILURE = ("last_type", "last_value", "last_traceback", "last_exc")
+# What exceptions of the interpreter's own keep beside their arguments.
+_KEPT_BY_ERRORS = ("obj", "value", "object")
+_PLAIN = {str, bytes, int, float, complex, bool, type(None)}
+
 
 def drop_arguments(item: Any) -> bool:
-    """Drop a test's arguments, the records of its log, and the frames of its failure.
+    """Drop a test's arguments, the records of its log, and its failure.
 
-    ``runtestprotocol`` keeps the values of fixtures until the last report is written, and the frames
-    of a failed test, with all their locals, until the next test is called. What a finalizer or a
-    thread raised waits, with its frames, until the end of the teardown.
+    ``runtestprotocol`` keeps the values of fixtures until the last report is written, and the
+    exception of a failed test, with all that it and its frames lead to, until the next test is
+    called. What a finalizer or a thread raised waits, with its frames, until the end of the teardown.
 
     Returns:
         Whether there was any such error: what its frames have held may be a cycle.
@@ -44,6 +49,9 @@ def drop_arguments(item: Any) -> bool:
         for records in stash.get(caplog_records_key, {}).values():
             records.clear()
     clear_frames(getattr(sys, "last_value", None))
+    for name in _LAST_FAILURE:
+        if hasattr(sys, name):
+            delattr(sys, name)
     stash = item.config.stash if item is not None else {}
     waiting = [meta for key in _WAITING for meta in list(stash.get(key, ()))]
     for meta in waiting:
@@ -53,16 +61,58 @@ def drop_arguments(item: Any) -> bool:
 
 def clear_frames(error: BaseException | None) -> None:
     """Drop the locals of the frames of an exception, of those that led to it, and of its group."""
-    pending, seen = [error], set()
-    while pending:
-        one = pending.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
+    for one in _related(error):
         for frame, _ in traceback.walk_tb(one.__traceback__):
             with suppress(RuntimeError):  # of a generator that is running
                 frame.clear()
                 _ = frame.f_locals  # up to Python 3.12 a copy, made when somebody asked; made anew
+
+
+def clear_contents(error: BaseException | None) -> None:
+    """Put words in the place of what an exception leads to that is more than words and numbers.
+
+    For one that pytest holds on its own stack while it tears down; it is written out already.
+    """
+    clear_frames(error)
+    for one in _related(error):
+        one.args = tuple(map(_in_words, one.args))
+        for name, value in list(vars(one).items()):
+            vars(one)[name] = value if name == "__notes__" else _in_words(value)
+        for name in _KEPT_BY_ERRORS:
+            with suppress(AttributeError, TypeError):
+                setattr(one, name, _in_words(getattr(one, name)))
+
+
+def _related(error: BaseException | None) -> list[BaseException]:
+    """Return an exception, those that led to it, and those of its group."""
+    pending: list[BaseException | None] = [error]
+    found: dict[int, BaseException] = {}
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in found:
+            continue
+        found[id(one)] = one
         pending += [one.__cause__, one.__context__]
         if isinstance(one, BaseExceptionGroup):
             pending += one.exceptions
+    return list(found.values())
+
+
+class _Words(str):
+    """What a value said of itself."""
+
+    words: str
+
+    def __repr__(self) -> str:
+        return self.words
+
+
+def _in_words(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
+    try:
+        words = _Words(str(value))
+        words.words = repr(value)
+    except Exception:  # noqa: BLE001 - anybody's class
+        return None
+    return words

@@ -69,9 +69,9 @@ class TestOwner(Owner):
 
     def let_go(self) -> bool:
         """Drop the test's arguments, the records of its log, and the frames of its failure."""
-        from pytest_resource_hygiene.pytest_plugin.letting_go import clear_frames, drop_arguments
+        from pytest_resource_hygiene.pytest_plugin.letting_go import clear_contents, drop_arguments
 
-        clear_frames(self.error)
+        clear_contents(self.error)
         return drop_arguments(self.item)
 
     @property

@@ -23,8 +23,10 @@ from pytest_resource_hygiene.quiet import Passing
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
+from pytest_resource_hygiene.trackers._begun_generators import BegunGenerators
 from pytest_resource_hygiene.trackers._descriptors import fileno
 from pytest_resource_hygiene.trackers._posted_calls import PostedCalls
+from pytest_resource_hygiene.trackers._task_chains import links_of, next_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -37,11 +39,13 @@ __all__ = ["AsyncioTable", "is_sleep"]
 # Files whose frames mean that a test runner is closing its own loop.
 _RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", "pytest_tornasync")
 _RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py")
+_OUR_PACKAGE = __name__.partition(".")[0]  # a check in the middle of a test looks as well
 _WRAPPER = wrapper_file()
 _KEPT_BY_LOOPS = ("_scheduled", "_signal_handlers")
 _PRUNE_AT = 1_000
 _LATEST = 64  # tasks that are looked through for the one that connects
 _TURNS = 16
+_MADE_BEFORE = Creation((), None, None, None, None)
 _refer = weakref.ref
 
 
@@ -60,7 +64,7 @@ class AsyncioTable:
         self._loops: list[tuple[weakref.ref[Any], Any]] = []
         self._tasks: list[tuple[weakref.ref[Any], Any]] = []
         self._timers: list[tuple[weakref.ref[Any], Any]] = []
-        self._generators: list[tuple[weakref.ref[Any], Any]] = []
+        self.generators = BegunGenerators(recorder)
         # How the tasks were made that have made these: a library connects in a task of its own.
         self._connected: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._prune_at = _PRUNE_AT
@@ -77,8 +81,9 @@ class AsyncioTable:
 
     def close(self) -> None:
         """Give asyncio its own task list back; drop the records, which name tests."""
-        for records in (self._loops, self._tasks, self._timers, self._generators):
+        for records in (self._loops, self._tasks, self._timers):
             records.clear()
+        self.generators.clear()
         self._connected.clear()
         registry, self._registry = self._registry, None
         if registry is None:
@@ -96,7 +101,7 @@ class AsyncioTable:
         self.posted.hook(loop_class)
         recorder.wrap(loop_class, "__init__", self._noting_loops)
         recorder.wrap_result(loop_class, "call_at", self._note_timer)
-        recorder.wrap(loop_class, "_asyncgen_firstiter_hook", self._noting_generators)
+        self.generators.hook(loop_class)
         recorder.wrap(loop_class, "close", self._looking_before_close)
         recorder.wrap(runners, "_cancel_all_tasks", self._looking_before_cancel)
         connecting = selector_events.BaseSelectorEventLoop
@@ -108,6 +113,20 @@ class AsyncioTable:
             # The C accelerator registers each new task by calling ``add`` of this very object.
             self._registry, self._registry_add = every, vars(every).get("add")
             vars(every)["add"] = self._noting(every.add, self._tasks)
+            self._take_up_loops(every)
+
+    def _take_up_loops(self, tasks: Collection[Any]) -> None:
+        """Watch the loops that were there before us: what is made on them from now on is new."""
+        from asyncio import events
+
+        local = getattr(getattr(events, "_event_loop_policy", None), "_local", None)
+        loops = [events._get_running_loop(), getattr(local, "_loop", None)]  # noqa: SLF001
+        loops += [answer_of(task, "get_loop") for task in list(tasks)]
+        for loop in dict.fromkeys(loops):
+            if loop is not None and not loop.is_closed():
+                with suppress(TypeError):  # somebody's class without weak references
+                    self._loops.append((_refer(loop), _MADE_BEFORE))
+                    self.generators.take_up(_refer(loop))
 
     def _hook_uvloop(self) -> None:
         import uvloop
@@ -124,15 +143,6 @@ class AsyncioTable:
         noting = Noting(original, self._recorder, records, self._prune, self._prune_at)
         self._notings.append(noting)
         return noting
-
-    def _noting_generators(self, original: Callable[..., None]) -> Callable[..., None]:
-        def wrapper(loop: Any, generator: Any) -> None:
-            original(loop, generator)
-            seen = len(self._generators)  # to which other threads may add at any time
-            self._generators[:seen] = [one for one in self._generators[:seen] if one[0]()]
-            self._generators.append((_refer(generator), self._recorder.site(None, 1)))
-
-        return wrapper
 
     def _noting_connections(self, original: Callable[..., Any]) -> Callable[..., Any]:
         from asyncio import current_task
@@ -235,10 +245,12 @@ class AsyncioTable:
 
     def creation_of(self, obj: Any) -> Creation | None:
         """Return how a loop, task or timer was made."""
-        for known in (self._tasks, self._timers, self._loops, self._generators):
+        for known in (self._tasks, self._timers, self._loops):
             for ref, how in known:
                 if ref() is obj:
                     return Creation(*how)
+        if (begun := self.generators.creation_of(obj)) is not None:
+            return begun
         context = getattr(obj, "_context", None)
         owner = context.get(self._recorder.owner_var) if context is not None else None
         return Creation((), owner, None, None, None) if owner is not None else None
@@ -285,12 +297,16 @@ class AsyncioTable:
     def _run(self, loop: Any, seconds: float) -> None:
         from pytest_resource_hygiene.trackers._loop_turns import run_for
 
+        links = links_of(self._tasks, loop)
         was_quiet = self._is_quiet
         self._hush(is_quiet=True)
         try:
             run_for(loop, seconds)
         finally:
             self._hush(is_quiet=was_quiet)
+        if links:
+            later = next_links(self._registry or (), loop, links, self._tasks)
+            self._tasks += [(_refer(task), how) for task, how in later]
 
     def _hush(self, *, is_quiet: bool) -> None:
         """Note nothing of what our own turns of a loop make, or note it again."""
@@ -303,7 +319,7 @@ class AsyncioTable:
     def _looking_before_cancel(self, original: Callable[..., None]) -> Callable[..., None]:
         def wrapper(loop: Any) -> None:
             idle = is_idle(self._tasks, "done", loop, _KEPT_BY_LOOPS)
-            if self._generators:  # else not asked: the set of a loop answers in Python
+            if self.generators:  # else not asked: the set of a loop answers in Python
                 idle = idle and not getattr(loop, "_asyncgens", None)
             if not idle and self._recorder.started and _closed_by_runner():
                 self._catch(loop)
@@ -332,9 +348,8 @@ class AsyncioTable:
         waited = self._settle(loop)
         for task in self._pending(loop):
             self.caught_tasks.append(self._captured("tasks", task, waited))
-        for generator in list(getattr(loop, "_asyncgens", ())):
-            if generator.ag_frame is not None:
-                self.caught_tasks.append(self._captured("tasks", generator, waited))
+        for generator in self.generators.listed(self.tasks().values(), of=loop):
+            self.caught_tasks.append(self._captured("tasks", generator, waited))
         for key, timer in self.timers().items():
             if timer._loop is loop:  # noqa: SLF001 - a handle has no public name for it
                 self.caught_timers.append(self._captured("timers", timer, waited, key))
@@ -425,7 +440,7 @@ def _closed_by_runner() -> bool:
         if package in _RUNNERS and code.co_filename.endswith(_RUNNER_FILES):
             if package != "anyio" or code.co_qualname.startswith("TestRunner"):
                 return True  # anyio.run is in the same file
-        elif package not in {"asyncio", "contextlib", *_RUNNERS}:
+        elif package not in {"asyncio", "contextlib", _OUR_PACKAGE, *_RUNNERS}:
             return False
         frame = frame.f_back
     return False

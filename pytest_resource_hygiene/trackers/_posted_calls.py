@@ -10,12 +10,14 @@ from __future__ import annotations
 import weakref
 from _thread import allocate_lock
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
     from pytest_resource_hygiene.recorder import Recorder
 
@@ -25,7 +27,7 @@ _MOMENT = 0.05  # seconds; a loop that is busy for longer is not waited for
 
 
 class PostedCalls:
-    """Hears of calls from one thread to a loop in another, unless that runs in the main thread."""
+    """Hears of calls from one thread to a loop in another, and has them say whose they are."""
 
     def __init__(self, recorder: Recorder) -> None:
         """Wait for asyncio."""
@@ -42,6 +44,8 @@ class PostedCalls:
         self._post = original
 
         def wrapper(loop: Any, *args: Any, **kwargs: Any) -> Any:
+            if kwargs.get("context") is None and System.get_ident() != self._main:
+                kwargs["context"] = self._context_of_poster()
             handle = original(loop, *args, **kwargs)
             source = getattr(handle, "_source_traceback", None)
             if source and source[-1].filename == __file__:
@@ -52,6 +56,21 @@ class PostedCalls:
             return handle
 
         return wrapper
+
+    def _context_of_poster(self) -> Context:
+        """Return the context of this thread; a bare thread has none, so it says who began it.
+
+        Else what the loop makes in such a call would look like that of whoever runs the loop.
+        """
+        context = copy_context()
+        owner_var = self._recorder.owner_var
+        maker = self._recorder.maker_of_thread() if owner_var.get(None) is None else None
+        while maker is not None:
+            if (owner := maker.owner or maker.window) is not None:
+                context.run(owner_var.set, owner)
+                break
+            maker = maker.parent
+        return context
 
     def _runs_elsewhere(self, loop: Any) -> bool:
         return getattr(loop, "_thread_id", None) not in {None, self._main, System.get_ident()}

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import answer_of, attribute_of
-from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
+from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 
 if TYPE_CHECKING:
@@ -38,18 +38,23 @@ class TaskTracker(Tracker):
         return self._table
 
     def reading(self) -> object:
-        """Return which tasks are pending, and how many were caught."""
+        """Return which tasks and generators are pending, and how many were caught."""
         table = self._asyncio()
         table.posted.take_up()
-        return table.live_tasks(), len(table.caught_tasks)
+        generators = table.generators.living() if table.generators else None
+        return table.live_tasks(), generators, len(table.caught_tasks)
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask nothing: tasks are heard of when they are made."""
         return ()
 
     def list_resources(self, moment: Moment) -> Mapping[Hashable, Any]:
-        """List pending tasks."""
-        return self._asyncio().tasks()
+        """List pending tasks, and generators that no task goes through."""
+        table = self._asyncio()
+        found = table.tasks()
+        generators = table.generators.listed(found.values())
+        found.update((IdentityKey(one), one) for one in generators)
+        return found
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return how the task was made."""
@@ -60,9 +65,9 @@ class TaskTracker(Tracker):
         return value
 
     def code(self, key: Hashable, value: Any) -> CodeType | None:
-        """Return the coroutine's code."""
-        code: CodeType | None = attribute_of(answer_of(value, "get_coro"), "cr_code")
-        return code
+        """Return the code of the coroutine or generator."""
+        code: CodeType | None = attribute_of(value, "ag_code")
+        return code or attribute_of(answer_of(value, "get_coro"), "cr_code")
 
     def drain(self) -> Collection[Captured]:
         """Return the tasks that a runner was about to cancel."""
@@ -107,7 +112,7 @@ class TaskTracker(Tracker):
         loop = answer_of(value, "get_loop")
         if loop is None or loop.is_closed() or self._asyncio().runs_elsewhere(loop):
             return False
-        loop.call_soon_threadsafe(value.cancel)
+        value.cancel()  # not by a call of the loop's: one that starts the next would come first
         self._asyncio().run_loops([loop], 0)
         return self._asyncio().run_loops([loop], 0)
 

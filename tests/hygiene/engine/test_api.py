@@ -230,6 +230,62 @@ def test_tasks_of_the_running_loop_get_their_time() -> None:
         asyncio.run(stays())
 
 
+async def _arm() -> None:
+    asyncio.get_running_loop().call_later(3600, print)
+
+
+async def _handle_a_signal() -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print)
+
+
+async def _count() -> AsyncIterator[int]:
+    while True:
+        yield 1
+
+
+@pytest.mark.parametrize("kind", ["timers", "signals", "tasks"])
+def test_what_is_left_on_a_loop_that_was_there_before_is_found(kind: str) -> None:
+    """A timer, a signal handler, a generator; what was there before is taken as given."""
+    kept: list[Any] = []
+
+    async def begin() -> None:
+        kept.append(_count())
+        await anext(kept[-1])
+
+    leave: Callable[[], Any] = {"timers": _arm, "signals": _handle_a_signal, "tasks": begin}[kind]
+
+    async def main() -> tuple[list[str], list[str]]:
+        asyncio.get_running_loop().call_later(3600, print)
+        await begin()
+        async with no_leaks(action="return", grace=0.05) as clean:
+            await asyncio.sleep(0)
+        async with no_leaks(action="return", grace=0.05) as checked:
+            await leave()
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
+        return [leak.kind for leak in clean.leaks], [leak.kind for leak in checked.leaks]
+
+    clean, found = asyncio.run(main())
+    assert (clean, found) == ([], [kind])
+
+
+def test_the_workers_that_the_running_loop_keeps_are_its_own() -> None:
+    """`asyncio.to_thread` begins one that whoever runs the loop will end; a thread is another's."""
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+
+    async def main() -> tuple[list[str], list[str]]:
+        async with no_leaks(action="return", grace=0.05) as clean:
+            await asyncio.to_thread(int)
+        async with no_leaks(action="return", grace=0.05) as checked:
+            await asyncio.to_thread(thread.start)
+        return [leak.kind for leak in clean.leaks], [leak.kind for leak in checked.leaks]
+
+    clean, found = asyncio.run(main())
+    done.set()
+    thread.join()
+    assert (clean, found) == ([], ["threads"])
+
+
 def test_a_check_leaves_nothing_in_the_context() -> None:
     """Which lives as long as its thread, and would keep a variable and an owner for each check."""
 

@@ -124,6 +124,36 @@ def test_what_a_librarys_own_task_connects_is_the_tests_that_asked_for_it(projec
     assert finding["origin"]["source"] == "recorded"
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_connection_that_a_loop_makes_in_a_turn_of_its_own_is_its_tests(
+    project: Project, backend: str
+) -> None:
+    """With either backend of anyio; what its own runner opens for itself is nobody's leak."""
+    pytest.importorskip("trio")
+    project.write(
+        "test_it.py",
+        f"""
+        import anyio, pytest, socket
+        KEEP = []
+        pytestmark = pytest.mark.anyio
+        LISTENER = socket.create_server(("127.0.0.1", 0))
+        @pytest.fixture(scope="module")
+        def anyio_backend(): return {backend!r}
+        @pytest.fixture(scope="module")
+        async def shared():
+            async with await anyio.connect_tcp(*LISTENER.getsockname()) as stream: yield stream
+        async def test_closes():
+            await (await anyio.connect_tcp(*LISTENER.getsockname())).aclose()
+        async def test_shares(shared): pass
+        async def test_leaks(): KEEP.append(await anyio.connect_tcp(*LISTENER.getsockname()))
+        """,
+    )
+    run = project.run(plugins=("anyio",))
+
+    assert run.one(kind="sockets")["nodeid"] == "test_it.py::test_leaks", run.text
+    assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
+
+
 def test_what_a_run_within_a_test_cancels_is_no_leak(project: Project) -> None:
     """`asyncio.run` ends its own loop, also where a runner of tests is further up the stack."""
     project.write(
@@ -238,3 +268,136 @@ def test_a_signal_handler_left_with_a_shared_loop_does_not_trouble_the_next_test
     run = project.run(plugins=["asyncio"])
 
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
+
+
+@pytest.mark.parametrize("scope", ["function", "session"])
+def test_a_generator_that_is_never_closed_is_its_tests_that_began_it(
+    project: Project, scope: str
+) -> None:
+    """Also on a loop of the session; once, without those within, and not beside a task in it."""
+    project.write(
+        "test_it.py",
+        f"""
+        import asyncio, contextlib, pytest
+        pytestmark = pytest.mark.asyncio(loop_scope={scope!r})
+        KEEP = []
+        async def inner():
+            while True: yield 1
+        async def outer():
+            async for each in inner(): yield each
+        async def consume():
+            async for each in outer(): await asyncio.sleep(60)
+        @pytest.fixture(scope="module")
+        async def shared(): yield inner()
+        async def test_leaks_a_generator():
+            KEEP.append(outer()); await anext(KEEP[-1])
+        async def test_leaks_a_task():
+            KEEP.append(asyncio.create_task(consume())); await asyncio.sleep(0)
+        async def test_closes():
+            async with contextlib.aclosing(outer()) as each: await anext(each)
+            async for each in outer(): break
+        def test_closes_a_loop_by_hand():
+            loop = asyncio.new_event_loop()
+            KEEP.append(inner()); loop.run_until_complete(anext(KEEP[-1])); loop.close()
+        """
+        + ("    async def test_asks(shared): await anext(shared)\n" * (scope == "session")),
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert {one["nodeid"].partition("::")[2]: one["summary"][:22] for one in run.failing} == {
+        "test_leaks_a_generator": "async generator outer ",
+        "test_leaks_a_task": "task consume, awaits a",
+    }, run.text
+    assert len(run.failing) == 2
+
+
+def test_the_workers_that_a_running_loop_keeps_do_not_fail_a_check_in_the_middle(
+    project: Project,
+) -> None:
+    """Whoever runs the loop ends them; a timer is not kept so."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, pytest
+        pytestmark = pytest.mark.asyncio
+        async def test_checks(resource_hygiene):
+            await asyncio.to_thread(int)
+            resource_hygiene.check()
+        async def test_leaks(resource_hygiene):
+            asyncio.get_running_loop().call_later(3600, print)
+            assert [one.kind for one in resource_hygiene.leaks(grace=0)] == ["timers"]
+        """,
+    )
+    run = project.run(plugins=["asyncio"])
+
+    assert run.one()["nodeid"] == "test_it.py::test_leaks", run.text
+    assert run.outcomes == {"passed": 1, "leaked": 1}
+
+
+@pytest.mark.parametrize("scope", ["function", "session"])
+def test_a_task_that_starts_itself_anew_fails_its_test_alone(project: Project, scope: str) -> None:
+    """However quick it is; one that comes to an end is no leak."""
+    project.write(
+        "test_it.py",
+        f"""
+        import asyncio, pytest
+        pytestmark = pytest.mark.asyncio(loop_scope={scope!r})
+        KEEP = set()
+        async def ping(pause, times):
+            await asyncio.sleep(pause)
+            if times:
+                KEEP.clear()
+                KEEP.add(asyncio.create_task(ping(pause, times - 1)))
+        async def test_leaks(): KEEP.add(asyncio.create_task(ping(0.01, -1)))
+        async def test_after(): await asyncio.sleep(0)
+        async def test_leaks_without_a_pause(): KEEP.add(asyncio.create_task(ping(0, -1)))
+        async def test_ends(): KEEP.add(asyncio.create_task(ping(0.01, 3)))
+        async def test_last(): await asyncio.sleep(0)
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert [(one["nodeid"].partition("::")[2], one["kind"]) for one in run.failing] == [
+        ("test_leaks", "tasks"), ("test_leaks_without_a_pause", "tasks"),
+    ], run.text  # fmt: skip
+
+
+def test_what_a_bare_thread_asks_the_loop_of_a_test_for_is_the_tests(project: Project) -> None:
+    """A thread has no context that says whose it is; a fixture's thread asks for the fixture."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, pytest, threading
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        KEEP = []
+        async def sleeps(): await asyncio.sleep(60)
+        async def in_thread(function):
+            thread = threading.Thread(target=function); thread.start(); thread.join()
+            await asyncio.sleep(0.01)
+        @pytest.fixture(scope="module")
+        async def beating():
+            loop, made = asyncio.get_running_loop(), asyncio.Queue()
+            def ask(): made.put_nowait(asyncio.ensure_future(sleeps()))
+            begin = threading.Event()
+            def wait(): begin.wait(); loop.call_soon_threadsafe(ask)
+            thread = threading.Thread(target=wait); thread.start()
+            yield begin, made
+            thread.join()
+            KEEP[-1].cancel()
+        async def test_leaks_a_task():
+            loop = asyncio.get_running_loop()
+            await in_thread(lambda: asyncio.run_coroutine_threadsafe(sleeps(), loop))
+        async def test_leaks_a_timer():
+            loop = asyncio.get_running_loop()
+            await in_thread(lambda: loop.call_soon_threadsafe(loop.call_later, 60, print))
+        async def test_uses_a_fixture(beating):
+            begin, made = beating
+            begin.set()
+            KEEP.append(await made.get())
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert [(one["nodeid"].partition("::")[2], one["kind"]) for one in run.failing] == [
+        ("test_leaks_a_task", "tasks"), ("test_leaks_a_timer", "timers"),
+    ], run.text  # fmt: skip

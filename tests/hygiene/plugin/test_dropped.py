@@ -187,3 +187,39 @@ def test_a_dropped_file_fails_its_maker_with_strict(project: Project) -> None:
 
     assert run.one()["kind"] == "unclosed"
     assert run.outcomes == {"leaked": 1}
+
+
+def test_what_the_failure_of_a_test_holds_goes_with_it(project: Project) -> None:
+    """By an argument, an attribute, or the object whose attribute was missing; a cause, a group.
+
+    pytest keeps the exception until the next test is called. An expected failure stays one.
+    """
+    write_suite(
+        project,
+        """
+        class Refused(Exception):
+            def __init__(self, *args):
+                super().__init__("no"); self.args_of_its_own = args
+        def fail_with_argument(path): raise ValueError(open(path, "w"), 3)
+        def fail_with_attribute(path): raise Refused(open(path, "w"))
+        def fail_with_object(path): open(path, "w").nothing_of_this_name
+        def fail_with_cause(path): raise KeyError("more") from Refused(open(path, "w"))
+        def fail_in_group(path): raise ExceptionGroup("some", [Refused(open(path, "w"))])
+        FAILURES = [value for name, value in list(globals().items()) if name.startswith("fail_")]
+        FAILURES = pytest.mark.parametrize("fail", FAILURES)
+        @pytest.fixture
+        def failing(fail, tmp_path): fail(tmp_path / "x")
+        @FAILURES
+        @pytest.mark.xfail(strict=True)
+        def test_body(fail, tmp_path): fail(tmp_path / "x")
+        @FAILURES
+        @pytest.mark.xfail(strict=True)
+        def test_setup(failing): pass
+        def test_fails(tmp_path): fail_with_argument(tmp_path / "x")
+        """,
+    )
+    run = project.run()
+
+    assert not run.failing, run.text
+    assert run.outcomes == {"xfailed": 10, "failed": 1}, run.text
+    assert "ValueError: (<_io.TextIOWrapper name=" in run.out
