@@ -101,6 +101,8 @@ def _related(error: BaseException | None) -> list[BaseException]:
 class _Words(str):
     """What a value said of itself."""
 
+    __slots__ = ("words",)
+
     words: str
 
     def __repr__(self) -> str:
