@@ -11,6 +11,7 @@ import sys
 from contextvars import Context
 from types import FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ReferenceType
 
 from pytest_resource_hygiene.engine.context_variables import is_node_of_context, variable_with
 from pytest_resource_hygiene.engine.landmarks import (
@@ -184,7 +185,18 @@ def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
             if node is not None and not _only_lists(referrer, child):
                 found.append(_Node(referrer, _step(referrer, child), node))
                 break
-    return found
+    return [_by_its_key(node, seen) for node in found]
+
+
+def _by_its_key(node: _Node, seen: set[int]) -> _Node:
+    """Go on from the key of a `weakref.WeakKeyDictionary`: its value is kept as long as the key is."""
+    obj, child = node.obj, node.towards.obj if node.towards is not None else None
+    if is_a(obj, dict):
+        for key, value in items_of(obj):
+            if value is child and type(key) is ReferenceType and (thing := key()) is not None:
+                seen.add(id(thing))
+                return _Node(thing, _label(thing), node.towards)
+    return node
 
 
 def _only_lists(referrer: Any, child: Any) -> bool:

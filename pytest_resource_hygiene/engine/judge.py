@@ -14,6 +14,7 @@ from pytest_resource_hygiene.engine.groups import Grouper, gather_loose
 from pytest_resource_hygiene.engine.growth import Growth
 from pytest_resource_hygiene.engine.keepers import Keepers
 from pytest_resource_hygiene.engine.singletons import habit_of
+from pytest_resource_hygiene.engine.workers import is_at_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,8 +82,10 @@ class Judge:
         kind = entry.tracker.kind
         if self._settings().severity.get(kind, entry.tracker.severity) != "fail":
             return False
-        site = self._reader.habit_site(entry.creation)
-        return habit_of(site) is None and self._reader.importing(entry.creation) is None
+        habit = habit_of(self._reader.habit_site(entry.creation))
+        if habit == "pool" and is_at_work(entry, self._reader.places):
+            return True
+        return habit is None and self._reader.importing(entry.creation) is None
 
     def would_fail(self, suspects: list[Entry], window: Owner) -> bool:
         """Return whether any of these would be a failure if it stayed; nothing is remembered of it.
@@ -135,6 +138,8 @@ class Judge:
             return
         habit = habit_of(self._reader.habit_site(group.primary.creation))
         if habit == "pool":
+            if is_at_work(group.primary, self._reader.places):
+                return
             group.severity, group.why = "note", "an idle worker of a pool that keeps them"
             return
         if habit == "singleton" or self._keepers.is_library(group):

@@ -8,6 +8,7 @@ import os
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -122,6 +123,21 @@ def test_the_way_leads_through_what_lies_about_itself(module: Any, keep: Any) ->
     assert reachable([module.keeper], {id(thing)}, {5}, loops=()) == {id(thing)}
     assert executor_of(thing) is None
     assert not has_seat(thing)
+
+
+def test_a_value_by_a_weak_key_is_kept_by_whoever_keeps_the_key(module: Any) -> None:
+    """The table alone keeps nothing: it goes with the key, as what a library notes of a task."""
+    table: WeakKeyDictionary[Thing, Thing] = WeakKeyDictionary()
+    key, thing = Thing(), Thing()
+    table[key] = thing
+    module.table = table
+
+    holder = find_holder(thing, lambda name: name == module.__name__)
+    assert holder is None or not holder.module
+    module.keeper = [key]
+    holder = find_holder(thing, lambda name: name == module.__name__)
+    assert holder is not None
+    assert holder.path[:2] == ("module keeps_things", "keeps_things.keeper")
 
 
 def test_a_class_that_lies_about_its_module_is_no_seat() -> None:

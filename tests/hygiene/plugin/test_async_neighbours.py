@@ -213,6 +213,38 @@ def test_what_a_job_of_an_idle_worker_opens_is_no_part_of_its_pool(project: Proj
     assert {one["kind"] for one in run.failing} == {"fds"}
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_worker_that_still_runs_a_job_is_not_idle(project: Project, backend: str) -> None:
+    """A job that a cancelled test has abandoned goes on; one that ends in time is no leak."""
+    pytest.importorskip("trio")
+    project.write(
+        "test_it.py",
+        f"""
+        import anyio, pytest, threading
+        pytestmark = pytest.mark.anyio
+        GO_ON = threading.Event()
+        @pytest.fixture
+        def anyio_backend(): return {backend!r}
+        async def abandon(seconds):
+            began = anyio.Event()
+            def job():
+                anyio.from_thread.run_sync(began.set)
+                GO_ON.wait(seconds)
+            async with anyio.create_task_group() as group:
+                async def run(): await anyio.to_thread.run_sync(job, abandon_on_cancel=True)
+                group.start_soon(run)
+                await began.wait()
+                group.cancel_scope.cancel()
+        async def test_leaks(): await abandon(60)
+        async def test_ends_in_time(): await abandon(0.02)
+        async def test_last(): GO_ON.set()
+        """,
+    )
+    run = project.run(plugins=["anyio"])
+
+    assert run.one(kind="threads")["nodeid"].startswith("test_it.py::test_leaks"), run.text
+
+
 def test_a_runner_that_began_with_a_fixture_of_the_module_does_not_speak_for_its_tests(
     project: Project,
 ) -> None:
