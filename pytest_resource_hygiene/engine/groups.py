@@ -78,7 +78,7 @@ class Grouper:
                 Group(part, site=self._reader.library_site(part[0].creation))
                 for part in _split_slots(members)
             ]
-        return self._pools.join(self._absorb(result))
+        return self._pools.join(_with_pidfds(self._absorb(result)))
 
     def _absorb(self, groups: list[Group]) -> list[Group]:
         """Add what nobody saw being made to the group whose object holds it, e.g. a loop's epoll."""
@@ -115,6 +115,25 @@ class Grouper:
         # What a module makes while the call imports it, goes with the module.
         module = self._reader.importing(entry.creation)
         return call, habit_of(self._reader.habit_site(entry.creation)), module
+
+
+def _with_pidfds(groups: list[Group]) -> list[Group]:
+    """Add the descriptors by which a library knows a child to the child's group."""
+    children = {
+        number_of(entry): group
+        for group in groups
+        for entry in group.entries
+        if entry.tracker.kind == "processes"
+    }
+    joined: set[Group] = set()
+    for group in groups if children else ():
+        words, creation = group.primary.description, group.primary.creation
+        child = children.get(words.details.get("pid")) if words is not None else None
+        by_library = creation is None or bool(group.site)
+        if child is not None and by_library and group.primary.tracker.kind == "fds":
+            child.entries += group.entries
+            joined.add(group)
+    return [group for group in groups if group not in joined]
 
 
 def gather_loose(groups: list[Group]) -> list[Group]:

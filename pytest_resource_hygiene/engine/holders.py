@@ -189,11 +189,15 @@ def _referrers(level: list[_Node], seen: set[int]) -> list[_Node]:
 
 
 def _by_its_key(node: _Node, seen: set[int]) -> _Node:
-    """Go on from the key of a `weakref.WeakKeyDictionary`: its value is kept as long as the key is."""
+    """Go on from the key of a `weakref.WeakKeyDictionary`: its value is kept as long as the key is.
+
+    A `threading.local` has such a table as well, by what stands for a thread that lives.
+    """
     obj, child = node.obj, node.towards.obj if node.towards is not None else None
     if is_a(obj, dict):
         for key, value in items_of(obj):
-            if value is child and type(key) is ReferenceType and (thing := key()) is not None:
+            thing = key() if value is child and type(key) is ReferenceType else None
+            if thing is not None and type(thing).__module__ != "_thread":
                 seen.add(id(thing))
                 return _Node(thing, _label(thing), node.towards)
     return node

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.groups import Grouper, gather_loose
 from pytest_resource_hygiene.engine.growth import Growth
+from pytest_resource_hygiene.engine.handlers import gather_handlers
 from pytest_resource_hygiene.engine.keepers import Keepers
 from pytest_resource_hygiene.engine.singletons import habit_of
 from pytest_resource_hygiene.engine.workers import is_at_work
@@ -67,7 +68,7 @@ class Judge:
         groups = [one for one in self._grouper.group(own) if self._severity(one) != "off"]
         for group in groups:
             self._sort(group)
-        groups = gather_loose(groups)
+        groups = gather_handlers(gather_loose(groups))
         self._growth.excuse_made_in_c(groups, window)
         return groups
 

@@ -18,14 +18,16 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Noting
-from pytest_resource_hygiene.objects import answer_of, attribute_of, defined_in, is_idle, pending
+from pytest_resource_hygiene.objects import answer_of, is_idle, pending
 from pytest_resource_hygiene.quiet import Passing
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
+from pytest_resource_hygiene.trackers._awaited_tasks import without_awaited
 from pytest_resource_hygiene.trackers._begun_generators import BegunGenerators
 from pytest_resource_hygiene.trackers._descriptors import fileno
 from pytest_resource_hygiene.trackers._posted_calls import PostedCalls
+from pytest_resource_hygiene.trackers._sleeps import is_sleep
 from pytest_resource_hygiene.trackers._task_chains import links_of, next_links
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Recorder
 
-__all__ = ["AsyncioTable", "is_sleep"]
+__all__ = ["AsyncioTable"]
 
 # Files whose frames mean that a test runner is closing its own loop.
 _RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", "pytest_tornasync")
@@ -216,9 +218,11 @@ class AsyncioTable:
         return {IdentityKey(loop): loop for loop in alive if loop is not None}
 
     def tasks(self) -> dict[Hashable, Any]:
-        """Return the pending tasks."""
-        alive = (ref() for ref in self.live_tasks())
-        return {IdentityKey(task): task for task in alive if task is not None}
+        """Return the pending tasks, without those that another one has made and waits for."""
+        self.live_tasks()
+        made = [(task, how) for ref, how in list(self._tasks) if (task := ref()) is not None]
+        left = without_awaited(made, lambda how: self._recorder.is_foreign(Creation(*how)))
+        return {IdentityKey(task): task for task in left}
 
     def timers(self) -> dict[Hashable, Any]:
         """Return the armed timers of live loops, without those that only wake a waiting task."""
@@ -416,19 +420,6 @@ class AsyncioTable:
             waited=waited,
             abandoned=abandoned,
         )
-
-
-def is_sleep(timer: Any) -> bool:
-    """Return whether a timer only wakes a task: then the task is the finding."""
-    callback = getattr(timer, "_callback", None)  # anybody's, which may refuse to be asked
-    if type(attribute_of(callback, "__self__")).__module__ == "asyncio.timeouts":
-        return True
-    for arg in getattr(timer, "_args", None) or ():
-        # By its class, as asyncio itself looks for futures: a mock has every attribute.
-        is_future = defined_in(type(arg), "_asyncio_future_blocking") is not None
-        if is_future and attribute_of(arg, "_callbacks"):
-            return True
-    return False
 
 
 def _closed_by_runner() -> bool:

@@ -72,13 +72,16 @@ class BegunGenerators:
         """
         unheard = self._of_unheard() if self._unheard and of is None else ()
         found = {id(one): one for one in unheard}
-        for ref, of_loop, _ in list(self._begun):
+        ours = []  # and not fixtures, which have in their variables what they have made
+        for ref, of_loop, how in list(self._begun):
             generator = ref()
             if _is_begun(generator) and _is_alive(of_loop(), of):
                 found[id(generator)] = generator
+                if not self._recorder.is_foreign(Creation(*how)):
+                    ours.append(generator)
         for task in tasks if found else ():
             _leave_out_inner([answer_of(task, "get_coro")], found)
-        for generator in list(found.values()):
+        for generator in ours:
             if id(generator) in found:
                 _leave_out_inner([generator], found)
         return list(found.values())

@@ -148,7 +148,10 @@ class FdTracker(Tracker):
         form = _form(value, target)
         details: dict[str, Any] = {"fd": value, "target": target, "form": form}
         with suppress(OSError, ValueError):
-            flags = int(_fdinfo(value)["flags"], 8)
+            info = _fdinfo(value)
+            if "Pid" in info:  # of a pidfd: the child that it stands for
+                details["pid"] = int(info["Pid"])
+            flags = int(info["flags"], 8)
             details["access"] = _ACCESS.get(flags & os.O_ACCMODE, "unknown")
             details["close_on_exec"] = bool(flags & os.O_CLOEXEC)
         access = (

@@ -433,3 +433,94 @@ def test_what_a_bare_thread_asks_the_loop_of_a_test_for_is_the_tests(project: Pr
     assert [(one["nodeid"].partition("::")[2], one["kind"]) for one in run.failing] == [
         ("test_leaks_a_task", "tasks"), ("test_leaks_a_timer", "timers"),
     ], run.text  # fmt: skip
+
+
+_WAITING = {
+    "wait_for": "await asyncio.wait_for(asyncio.Event().wait(), 60)",
+    "timeout": "\n                async with asyncio.timeout(60): await asyncio.Event().wait()",
+    "gather": "await asyncio.gather(sleeps(), sleeps())",
+    "task_group": "\n                async with asyncio.TaskGroup() as group:\n"
+    "                    group.create_task(sleeps())",
+    "anyio": "\n                async with anyio.create_task_group() as group:\n"
+    "                    group.start_soon(sleeps)",
+    "fail_after": "\n                with anyio.fail_after(60): await asyncio.Event().wait()",
+}
+
+
+@pytest.mark.parametrize("scope", ["function", "session"])
+@pytest.mark.parametrize("waits", _WAITING.values(), ids=_WAITING)
+def test_a_task_is_told_with_what_it_waits_for(project: Project, waits: str, scope: str) -> None:
+    """Whoever cancels it ends the tasks within, and the timer that limits it: one finding."""
+    project.write(
+        "test_it.py",
+        f"""
+        import anyio, asyncio, pytest
+        pytestmark = pytest.mark.asyncio(loop_scope={scope!r})
+        KEEP = []
+        async def sleeps(): await asyncio.Event().wait()
+        async def test_leaks():
+            async def waits(): {waits}
+            KEEP.append(asyncio.create_task(waits()))
+            await asyncio.sleep(0.01)
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    finding = run.one("test_leaks")
+    assert (finding["kind"], finding["count"]) == ("tasks", 1), run.text
+    assert "test_leaks.<locals>.waits" in finding["summary"]
+
+
+@pytest.mark.parametrize(
+    "goes_on", ["await asyncio.Event().wait()", "await asyncio.wait(KEEP)"], ids=["event", "wait"]
+)
+def test_a_task_that_would_go_on_is_told_beside_the_one_that_made_it(
+    project: Project, goes_on: str
+) -> None:
+    """Nothing waits for it, or only by ``asyncio.wait``, which ends nothing."""
+    project.write(
+        "test_it.py",
+        f"""
+        import asyncio, pytest
+        KEEP = []
+        async def sleeps(): await asyncio.Event().wait()
+        async def begins():
+            made = asyncio.create_task(sleeps())
+            KEEP.append(made)
+            {goes_on}
+        @pytest.mark.asyncio
+        async def test_leaks():
+            asyncio.create_task(begins())
+            await asyncio.sleep(0.01)
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    told = sorted(one["summary"].split(",")[0] for one in run.failing)
+    assert told == ["task begins", "task sleeps"], run.text
+
+
+def test_a_handler_is_told_with_the_client_that_keeps_it_waiting(project: Project) -> None:
+    """Of a server in a function fixture, whose own end the runner sees to."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, contextlib, pytest, pytest_asyncio
+        KEEP = []
+        @pytest_asyncio.fixture
+        async def address():
+            async def echo(reader, writer):
+                with contextlib.closing(writer):
+                    while line := await reader.readline(): writer.write(line)
+            async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+                yield server.sockets[0].getsockname()
+        @pytest.mark.asyncio
+        async def test_leaks(address):
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"once\\n"); await reader.readline()
+            KEEP.append(writer)
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert run.one("test_leaks")["kind"] == "sockets", run.text

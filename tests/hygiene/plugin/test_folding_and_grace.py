@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -178,6 +179,37 @@ def test_a_sleeping_task_is_one_finding_with_its_timer(project: Project) -> None
     run = project.run(plugins=["asyncio"])
 
     assert run.one()["kind"] == "tasks"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has pidfds")
+def test_a_child_is_one_finding_with_the_descriptor_by_which_a_library_waits_for_it(
+    project: Project,
+) -> None:
+    """trio opens one for each child; one that the user has opened is the user's to close."""
+    pytest.importorskip("trio")
+    write_suite(
+        project,
+        """
+        import trio
+        SLEEP = ["sleep", "60"]
+        @pytest.fixture(scope="session", autouse=True)
+        def ending():
+            yield
+            for one in KEEP: one.kill(); one.wait()
+        def test_by_trio():
+            async def main(): return await trio.lowlevel.open_process(SLEEP)
+            process = trio.run(main)
+            KEEP.append(process._proc); NUMBERS.append(process)
+        def test_by_hand():
+            KEEP.append(subprocess.Popen(SLEEP))
+            NUMBERS.append(os.pidfd_open(KEEP[-1].pid))
+        NUMBERS = []
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    assert run.one("test_by_trio")["kind"] == "processes", run.text
+    assert sorted(one["kind"] for one in run.of("test_by_hand")) == ["fds", "processes"]
 
 
 def test_one_site_in_ten_tests_fails_ten_and_is_shown_once(project: Project) -> None:

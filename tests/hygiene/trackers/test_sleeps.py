@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from pytest_resource_hygiene.trackers._asyncio_table import is_sleep
+from pytest_resource_hygiene.trackers._sleeps import is_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
