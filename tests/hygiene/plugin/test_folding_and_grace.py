@@ -185,7 +185,7 @@ def test_a_sleeping_task_is_one_finding_with_its_timer(project: Project) -> None
 def test_a_child_is_one_finding_with_the_descriptor_by_which_a_library_waits_for_it(
     project: Project,
 ) -> None:
-    """trio opens one for each child; one that the user has opened is the user's to close."""
+    """Trio opens one for each child; one that the user has opened is the user's to close."""
     pytest.importorskip("trio")
     write_suite(
         project,
