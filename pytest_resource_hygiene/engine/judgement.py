@@ -49,7 +49,10 @@ class Judgement:
         self._patience = checker.patience
         self._judge = Judge(self._ledger, self._reader, lambda: checker.settings, checker.in_c)
         self._transfer = OwnershipTransfer(
-            self._ledger, self._reader, lambda: (*checker.fixtures, checker.session)
+            self._ledger,
+            self._reader,
+            lambda: (*checker.fixtures, checker.session),
+            checker.in_c.known,
         )
 
     @cached_property

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.engine.places import Places
 
-__all__ = ["MADE_IN_C", "SingletonsInC", "is_unseen", "kept_in_c"]
+__all__ = [
+    "MADE_IN_C",
+    "OwnerClasses",
+    "SingletonsInC",
+    "is_unseen",
+    "is_written_in_c",
+    "kept_in_c",
+]
 
 MADE_IN_C = frozenset({"fds", "sockets", "native_threads"})
 
@@ -65,6 +72,10 @@ class SingletonsInC:
             new.append(holder)
         return new
 
+    def known(self) -> list[Any]:
+        """Return the singletons themselves, as far as they were seen."""
+        return [obj for ref in self._known.values() if (obj := ref()) is not None]
+
     def setup_ended(self, fixture: Owner) -> None:
         """Remember what came while a fixture was set up, if C code opened anything meanwhile."""
         if any(is_unseen(entry) for entry in fixture.held):
@@ -87,7 +98,7 @@ class SingletonsInC:
     def _iter_singletons(self) -> Iterator[tuple[Holder, Any]]:
         packages = self._packages_with_c()
         classes: set[int] = set()
-        may_own = _OwnerClasses()
+        may_own = OwnerClasses()
         for name, module in list(sys.modules.items()):
             if not is_a(module, ModuleType) or name.partition(".")[0] not in packages:
                 continue
@@ -140,7 +151,7 @@ def _package_of(cls: type) -> str:
     return module_name(cls).partition(".")[0]
 
 
-def _in_class(module: str, cls: type, may_own: _OwnerClasses) -> Iterator[tuple[Holder, Any]]:
+def _in_class(module: str, cls: type, may_own: OwnerClasses) -> Iterator[tuple[Holder, Any]]:
     for attribute, value in list(vars(cls).items()):
         if may_own[type(value)]:
             path = (
@@ -151,7 +162,7 @@ def _in_class(module: str, cls: type, may_own: _OwnerClasses) -> Iterator[tuple[
             yield Holder(module, path), value
 
 
-class _OwnerClasses(dict[type, bool]):
+class OwnerClasses(dict[type, bool]):
     """Whether C code may have opened things for the objects of a class; asked once for each."""
 
     def __missing__(self, cls: type) -> bool:
@@ -168,9 +179,10 @@ def _may_own(cls: type) -> bool:
         return False
     if not any(hasattr(cls, name) for name in _WAYS_TO_END) or cls.__weakrefoffset__ == 0:
         return False
-    return any(_is_written_in_c(base) for base in cls.__mro__[:-1])
+    return any(is_written_in_c(base) for base in cls.__mro__[:-1])
 
 
-def _is_written_in_c(cls: type) -> bool:
+def is_written_in_c(cls: type) -> bool:
+    """Return whether a class is that of an extension module."""
     file = file_of(sys.modules.get(module_name(cls)))
     return file is not None and file.endswith(_SUFFIXES)

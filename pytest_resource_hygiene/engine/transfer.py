@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.engine.engines import owner_of_engines
 from pytest_resource_hygiene.engine.groups import number_of
+from pytest_resource_hygiene.engine.made_in_c import is_unseen
 from pytest_resource_hygiene.engine.pools import queue_of
 from pytest_resource_hygiene.engine.reachable import reachable
 
@@ -26,12 +28,18 @@ class OwnershipTransfer:
         ledger: to ask for the objects behind entries.
         reader: tells the code of a test runner from a user's.
         fixtures: returns the wider fixtures that are alive, the first set up first.
+        known_in_c: returns the singletons of C extensions that libraries keep.
     """
 
     def __init__(
-        self, ledger: Ledger, reader: StackReader, fixtures: Callable[[], Iterable[Owner]]
+        self,
+        ledger: Ledger,
+        reader: StackReader,
+        fixtures: Callable[[], Iterable[Owner]],
+        known_in_c: Callable[[], Iterable[Any]] = tuple,
     ) -> None:
         """Prepare; nothing is kept between two hand-overs."""
+        self._known_in_c = known_in_c
         self._ledger = ledger
         self._reader = reader
         self._fixtures = fixtures
@@ -68,7 +76,24 @@ class OwnershipTransfer:
                     if taken not in taken_over and self._may_take(fixture, taken):
                         taken.give_to(fixture)
                         taken_over.add(taken)
-        return [entry for entry in suspects if entry not in taken_over]
+        rest = [entry for entry in suspects if entry not in taken_over]
+        return self._without_unseen(rest, fixtures) if window.info.type == "test" else rest
+
+    def _without_unseen(self, suspects: list[Entry], fixtures: list[Owner]) -> list[Entry]:
+        """Give what C code has opened to the fixture that has the engine for which it did.
+
+        Returns:
+            The rest.
+        """
+        unseen = [entry for entry in suspects if is_unseen(entry)]
+        if not unseen:
+            return suspects
+        owner = owner_of_engines(fixtures, self._known_in_c())
+        if owner is None:
+            return suspects
+        for entry in unseen:
+            entry.give_to(owner)
+        return [entry for entry in suspects if entry not in unseen]
 
     def _without_workers(self, suspects: list[Entry], window: Owner) -> list[Entry]:
         """Give each worker to whoever owns the pool that it has joined: the first worker's owner.

@@ -305,3 +305,54 @@ def test_a_value_that_closes_itself_when_it_is_dropped(project: Project) -> None
     run = project.run()
 
     assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_it[Plain]"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an eventfd is Linux's")
+def test_what_c_code_opens_at_the_first_use_is_of_the_fixture_that_has_the_engine(
+    project: Project,
+) -> None:
+    """As a ``zmq.Context`` does; an engine of the test's own is the test's, and so is what it opens."""
+    project.write(
+        "lib/site-packages/fakeq/__init__.py",
+        """
+        import ctypes, importlib.machinery, sys, types
+        native = sys.modules["fakeq._native"] = types.ModuleType("fakeq._native")
+        native.__file__ = __file__.replace("__init__.py", "_native") + (
+            importlib.machinery.EXTENSION_SUFFIXES[0])
+        libc = ctypes.CDLL(None)
+        class Engine:  # says that it is written in C, and keeps no number that Python could see
+            __module__ = "fakeq._native"
+            def __init__(self): self._state = ctypes.c_int(-1)
+            def use(self):
+                if self._state.value < 0: self._state.value = libc.eventfd(0, 0)
+            def close(self): libc.close(self._state.value)
+        """,
+    )
+    write_suite(
+        project,
+        """
+        import fakeq
+        @pytest.fixture(scope="class")
+        def engine():
+            engine = fakeq.Engine()
+            yield engine
+            engine.close()
+        @pytest.fixture(scope="module")
+        def forgotten(): yield fakeq.Engine()
+        class TestOfEngine:
+            def test_uses(self, engine): engine.use()
+            def test_has_its_own(self, engine):
+                own = fakeq.Engine(); own.use(); own.close()
+            def test_leaks_its_own(self, engine):
+                KEEP.append(fakeq.Engine()); KEEP[-1].use()
+        def test_last(forgotten):
+            KEEP[-1].closed = True
+            forgotten.use()
+        """,
+    )
+    run = project.run("-W", "ignore", env={"PYTHONPATH": str(project.path / "lib/site-packages")})
+
+    assert [(one["nodeid"].partition("::")[2], one["owner"]["name"]) for one in run.failing] == [
+        ("TestOfEngine::test_leaks_its_own", "test_it.py::TestOfEngine::test_leaks_its_own"),
+        ("test_last", "forgotten"),
+    ], run.text

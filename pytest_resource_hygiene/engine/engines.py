@@ -1,0 +1,66 @@
+"""Objects written in C that open things when they are used: engines of wider fixtures.
+
+A ``zmq.Context`` opens nothing when it is made; its first socket opens five eventfds, two epolls and
+two threads, in whichever test that is. No reference leads to them. But if a wider fixture has such
+an object, and the test has left none of its own, they are the fixture's.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.engine.made_in_c import OwnerClasses, is_written_in_c
+from pytest_resource_hygiene.engine.reachable import reachable
+from pytest_resource_hygiene.objects import attribute_of, module_name
+from pytest_resource_hygiene.system import System
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_resource_hygiene.engine.owners import Owner
+
+__all__ = ["owner_of_engines"]
+
+_OWN = __name__.partition(".")[0]
+
+
+def owner_of_engines(fixtures: Iterable[Owner], known: Iterable[Any]) -> Owner | None:
+    """Return the fixture whose objects are all that could have opened something, if there is one.
+
+    Args:
+        fixtures: the wider ones that are alive, the first set up first.
+        known: objects of the same sort that libraries keep.
+    """
+    engines = {id(obj): obj for obj in _engines()}
+    for obj in known:
+        engines.pop(id(obj), None)
+    found = None
+    packages: set[str] = set()
+    for fixture in fixtures if engines else ():
+        kept = list(fixture.value()) if fixture.value is not None else []
+        held = reachable(kept, engines, ())
+        if held and found is None:
+            found = fixture
+        packages |= {_package_of(engines.pop(one)) for one in held}
+    left = {_package_of(obj) for obj in engines.values()}
+    return found if packages.isdisjoint(left) else None
+
+
+def _engines() -> list[Any]:
+    """Return what there is of objects that C code of an installed package may have opened things for."""
+    may_own = OwnerClasses()
+    return [
+        obj
+        for obj in System.get_objects()
+        if may_own[type(obj)] and _package_of(obj) and attribute_of(obj, "closed") is not True
+    ]
+
+
+def _package_of(obj: Any) -> str:
+    """Return the package that has the C part of an object's class; nothing for Python's own."""
+    for cls in type(obj).__mro__[-2::-1]:
+        package = module_name(cls).partition(".")[0]
+        if is_written_in_c(cls) and package not in sys.stdlib_module_names | {_OWN}:
+            return package
+    return ""
