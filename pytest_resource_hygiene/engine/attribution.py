@@ -53,7 +53,7 @@ class Attribution:
         nobody saw being made belongs to whoever was at work.
         """
         own_code = window.code if window is not None else None
-        if _runs_function_of(own_code, creation):
+        if _runs_function_of(own_code, creation, window):
             return window
         maker = creation
         while maker is not None:
@@ -118,17 +118,21 @@ def _asked_for(test: CodeType | None, made: Creation, window: Owner | None) -> b
     return False
 
 
-def _runs_function_of(test: CodeType | None, creation: Creation | None) -> bool:
-    """Return whether a thread of somebody else's runs a function that is written in a test.
+def _runs_function_of(
+    test: CodeType | None, creation: Creation | None, window: Owner | None
+) -> bool:
+    """Return whether somebody else's thread or task runs a function that is written in a test.
 
-    The test has handed it over: to a pool, or to the thread of a wider fixture. What an earlier
+    The test has handed it over: to a pool, or to a worker of a wider fixture. What an earlier
     test of the same code has started may still run that one's.
     """
-    if test is None or creation is None or creation.parent is None:
+    if test is None or creation is None:
         return False
     start: Creation = creation
     while start.parent is not None:
         start = start.parent
+    if start is creation and creation.owner in {None, window}:
+        return False
     earlier: Owner | None = start.window
     if earlier is not None and earlier.code is test and earlier.closed:
         return False

@@ -8,7 +8,7 @@ from functools import partial
 from types import FunctionType, MethodDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import attributes_of, defined_in, is_a
+from pytest_resource_hygiene.objects import attributes_of, defined_in, is_a, module_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -24,6 +24,8 @@ _NAMES_OF_ENDS = frozenset(
     {"r", "w", "rd", "wr", "reader", "writer", "read_end", "write_end", "master", "slave",
      "stdin", "stdout", "stderr"}
 )  # fmt: skip
+# In which a ``Popen`` of multiprocessing lists what its child was given: closed here long ago.
+_OF_CHILDREN = frozenset({"_fds"})
 
 
 class HeldNumbers:
@@ -52,7 +54,7 @@ class HeldNumbers:
                 found.add(obj.fileno())
         attributes = attributes_of(obj)
         for name, value in list(attributes.items()):
-            if _says_number(name):
+            if _says_number(name) and not (name in _OF_CHILDREN and _is_popen(obj)):
                 found.update(_ints(value))
         if _closes_all(attributes.get("_callback")):
             found.update(_ints(attributes.get("_args")))
@@ -118,6 +120,10 @@ def _says_number(name: Any) -> bool:
         return False
     word = name.strip("_").lower()
     return word in _NAMES_OF_ENDS or word.removesuffix("s").endswith(_NAMES)
+
+
+def _is_popen(obj: Any) -> bool:
+    return module_name(type(obj)).startswith(("multiprocessing.popen_", "multiprocess.popen_"))
 
 
 def _closes_all(callback: Any) -> bool:

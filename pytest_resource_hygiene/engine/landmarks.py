@@ -9,7 +9,14 @@ from typing import Any
 
 from pytest_resource_hygiene.objects import attributes_of, defined_in, is_a
 
-__all__ = ["LoopClasses", "is_executor", "is_listed_logger", "is_runners", "modules"]
+__all__ = [
+    "FutureClasses",
+    "LoopClasses",
+    "is_executor",
+    "is_listed_logger",
+    "is_runners",
+    "modules",
+]
 
 # Whose objects reach everything and keep nothing. Other packages whose names begin with "pytest_"
 # are libraries: the server that one of them starts for a test keeps what it has.
@@ -20,6 +27,7 @@ _RUNNERS = frozenset({
 _USE_AND_END = (
     ("submit", "shutdown"),
     ("apply_async", "kill"),  # gevent's pool of threads
+    ("callInThread", "stop"),  # twisted's
 )
 
 
@@ -28,6 +36,14 @@ class LoopClasses(dict[type, bool]):
 
     def __missing__(self, cls: type) -> bool:
         answer = self[cls] = _has_methods(cls, "run_until_complete", "call_soon_threadsafe")
+        return answer
+
+
+class FutureClasses(dict[type, bool]):
+    """The same of futures, tasks included."""
+
+    def __missing__(self, cls: type) -> bool:
+        answer = self[cls] = defined_in(cls, "_asyncio_future_blocking") is not None
         return answer
 
 
@@ -53,7 +69,7 @@ def is_listed_logger(obj: Any) -> bool:
 
 
 def is_executor(obj: Any) -> bool:
-    """Return whether an object has the methods of an executor, or of gevent's pool of threads."""
+    """Return whether an object has the methods of an executor, or of another pool of threads."""
     return any(_has_methods(type(obj), *names) for names in _USE_AND_END)
 
 

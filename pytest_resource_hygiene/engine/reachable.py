@@ -14,13 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.held_numbers import HeldNumbers
 from pytest_resource_hygiene.engine.landmarks import (
+    FutureClasses,
     LoopClasses,
     is_executor,
     is_listed_logger,
     is_runners,
     modules,
 )
-from pytest_resource_hygiene.objects import attributes_of, globals_of, is_a, module_name, referents
+from pytest_resource_hygiene.objects import (
+    attribute_of,
+    attributes_of,
+    globals_of,
+    is_a,
+    module_name,
+    referents,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -38,6 +46,8 @@ def reachable(
     numbers: Collection[int],
     budget: int = _MAX_REACHED,
     loops: Collection[int] | None = None,
+    *,
+    with_waiters: bool = True,
 ) -> set[int]:
     """Return which targets can be reached from the roots, without passing through a module.
 
@@ -52,10 +62,11 @@ def reachable(
             that holds such a number under a name that says so counts as holding it.
         budget: how many objects to visit at most.
         loops: ids of the event loops whose executors count; None to pass through every loop.
+        with_waiters: whether to go on from a future to what waits for it.
     """
     found: set[int] = set()
     held = HeldNumbers(numbers)
-    is_loop = LoopClasses()
+    is_loop, is_future = LoopClasses(), FutureClasses()
     module_dicts = {id(globals_of(module)) for _, module in modules()}
     queue = deque(root for root in roots if root is not None and not _is_machinery(root))
     seen = {id(root) for root in queue}
@@ -68,6 +79,8 @@ def reachable(
         found |= held.of(obj)
         if loops is not None and is_loop[type(obj)]:
             others = _executors_of(obj) if id(obj) in loops else []
+        elif not with_waiters and is_future[type(obj)]:
+            others = _without_waiters(obj)
         else:
             others = _referents(obj)
         for other in others:
@@ -80,6 +93,22 @@ def reachable(
 
 def _executors_of(loop: Any) -> list[Any]:
     return [one for one in (*referents(loop), *attributes_of(loop).values()) if is_executor(one)]
+
+
+def _without_waiters(future: Any) -> list[Any]:
+    callbacks = attribute_of(future, "_callbacks")
+    callbacks = callbacks if type(callbacks) is list else []
+    left_out = {id(one) for pair in callbacks if type(pair) is tuple for one in pair}
+    return [
+        one
+        for one in referents(future)
+        if id(one) not in left_out and not (type(one) is list and _lists_waiters(one, left_out))
+    ]
+
+
+def _lists_waiters(members: list[Any], waiters: set[int]) -> bool:
+    pairs = [one for one in members if type(one) is tuple]
+    return bool(pairs) and all(id(one) in waiters for pair in pairs for one in pair)
 
 
 def _is_machinery(obj: Any) -> bool:

@@ -29,6 +29,17 @@ _FILES_OF_LOOPS = ("/asyncio/events.py", "/trio/_core/_run.py")
 _RUNNER = "TestRunner."  # anyio's, whose own task runs each test: no file of a plugin's
 
 
+def _is_by_nobody(creation: Creation) -> bool:
+    """Return whether a greenlet made it that a plugin has begun: it has neither context nor caller.
+
+    pytest-twisted runs the reactor in one. Whatever a test does in the main thread has the test's
+    context, also in the greenlets of gevent and of SQLAlchemy.
+    """
+    window = creation.window
+    is_main = creation.parent is None and creation.owner is None
+    return is_main and window is not None and window.info.type == "test"
+
+
 class StackReader:
     """Answers questions about creation records; costs are paid for suspects only."""
 
@@ -86,7 +97,8 @@ class StackReader:
             return self._is_of_loop(creation)
         if creation.parent.owner is creation.owner:
             return False
-        return self.user_frame(creation._replace(parent=None)) is None
+        own = creation._replace(parent=None)
+        return self._is_of_loop(own) or self.user_frame(own) is None
 
     def origin(self, creation: Creation | None) -> Origin | None:
         """Return the innermost frame that is the user's; else the innermost of anybody's."""
@@ -135,7 +147,7 @@ class StackReader:
             # Whoever runs the loop only runs it: a connection that a server accepts in a callback
             # of asyncio's own is of the context that was copied when the server was started.
             return False
-        if "tool" in places:
+        if "tool" in places or _is_by_nobody(creation):
             return True
         return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
 

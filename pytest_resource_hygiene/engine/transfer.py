@@ -9,6 +9,7 @@ from pytest_resource_hygiene.engine.groups import number_of
 from pytest_resource_hygiene.engine.made_in_c import is_unseen
 from pytest_resource_hygiene.engine.pools import queue_of
 from pytest_resource_hygiene.engine.reachable import reachable
+from pytest_resource_hygiene.objects import is_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,7 +69,12 @@ class OwnershipTransfer:
         for fixture in fixtures:
             kept = list(fixture.value()) if fixture.value is not None else []
             loops = {*map(id, kept), *self._loops_of(fixture)}
-            for found in reachable(kept, objects, numbers, loops=loops):
+            every = reachable(kept, objects, numbers, loops=loops)
+            doubtful = {one for one in every if self._may_only_wait(objects.get(one, ()), window)}
+            if doubtful:
+                every -= doubtful
+                every |= reachable(kept, doubtful, (), loops=loops, with_waiters=False)
+            for found in every:
                 by_number = [numbers[found]] if found in numbers else []
                 # The first to be set up is the last to be torn down: it outlives what shares its
                 # value, and nothing of it is judged too early.
@@ -105,13 +111,31 @@ class OwnershipTransfer:
         if not queues:
             return suspects
         owners = self._owners_of_pools(window)
+        of_loops = self._workers_of_loops(queues, window)
         rest = []
         for entry in suspects:
-            if queues.get(entry) in owners:
+            if entry in of_loops:
+                entry.release()
+            elif queues.get(entry) in owners:
                 entry.give_to(owners[queues[entry]])
             else:
                 rest.append(entry)
         return rest
+
+    def _workers_of_loops(self, workers: Iterable[Entry], window: Owner) -> set[Entry]:
+        """Return which are workers that a loop keeps which was there before: it ends them."""
+        loops = [
+            entry.value
+            for shelf in self._ledger.shelves
+            if shelf.tracker.kind == "loops"
+            for entry in shelf.entries.values()
+            if entry.owner is not window and entry.value is not None
+        ]
+        if not loops:
+            return set()
+        threads = {id(entry.value): entry for entry in workers}
+        kept = reachable(loops, threads, (), loops=set(map(id, loops)))
+        return {threads[one] for one in kept}
 
     def _owners_of_pools(self, window: Owner) -> dict[Any, Owner | None]:
         """Return who owns the pools that others than the window have begun, by their queues."""
@@ -123,6 +147,20 @@ class OwnershipTransfer:
                 if queue is not None and lives and owner is not window:
                     owners.setdefault(queue, owner)
         return owners
+
+    def _may_only_wait(self, entries: Iterable[Entry], window: Owner) -> bool:
+        """Return whether it is a task that a line of the test itself has made.
+
+        One that waits for a queue or connection of a fixture is reached by who is to wake it up. What
+        has been made by a method of the fixture's, and is kept nowhere, is reached by nothing else.
+        """
+        for entry in entries:
+            frame = (
+                self._reader.user_frame(entry.creation) if entry.tracker.kind == "tasks" else None
+            )
+            if frame is not None and (frame[0] is window.code or is_within(frame[0], window.code)):
+                return True
+        return False
 
     def _loops_of(self, owner: Owner) -> set[int]:
         """Return the ids of the event loops that an owner has made and that still live."""

@@ -99,6 +99,12 @@ def _finish(item: pytest.Item) -> None:
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
 
+def _may_be_rerun(item: pytest.Item) -> bool:
+    """Return whether another plugin runs the item again if it fails, and so if it leaks."""
+    reruns = getattr(item.config.option, "reruns", None)
+    return bool(reruns) or item.get_closest_marker("flaky") is not None
+
+
 class Confirmer(_Runner):
     """Runs a suspicious test once more; only what grows again is a leak.
 
@@ -107,8 +113,12 @@ class Confirmer(_Runner):
     """
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> bool | None:
         """Run the item, and again if it looks as if it leaked."""
+        if _may_be_rerun(item):
+            return None
         _start(item)
         reports, leaks = self.trial(item, nextitem, again=False)
         suspicious = any(leak.severity == "fail" for leak in leaks)

@@ -18,7 +18,7 @@ from pytest_resource_hygiene.compiled import speedups
 from pytest_resource_hygiene.quiet import Passing
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.trackers._imports import watch_imports
+from pytest_resource_hygiene.trackers._imports import ImportWatch
 from pytest_resource_hygiene.trackers._opened_files import OpenedFiles, target_of
 from pytest_resource_hygiene.trackers._proc import SIZE, ProcFolder
 
@@ -89,7 +89,7 @@ class Descriptors:
         recorder.wrap(os, "dup2", self._noting_dup2)
         self.made_by_imports: set[Hashable] = set()
         recorder.when_imported("uvloop", self._heed_uvloop)
-        watch_imports(recorder, self._before_import, self._after_import)
+        recorder.service(ImportWatch).add(self._before_import, self._after_import)
 
     def close(self) -> None:
         """Close the one descriptor that this keeps; drop the records, which name tests."""

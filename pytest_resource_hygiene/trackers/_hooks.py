@@ -13,13 +13,17 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import attribute_of, is_a
+from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Description
 from pytest_resource_hygiene.trackers._names import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
-__all__ = ["Hook", "describe_hook", "list_hooks", "put_back_hook"]
+    from pytest_resource_hygiene.recorder import Stack
+    from pytest_resource_hygiene.trackers._imports import ImportWatch
+
+__all__ = ["Hook", "HooksOfImports", "describe_hook", "list_hooks", "put_back_hook"]
 
 _SHOW = "warnings.showwarning"
 
@@ -71,6 +75,41 @@ def list_hooks(*, warnings_too: bool) -> dict[Hashable, Hook]:
         name: Hook(getattr(module, attribute, None), getattr(module, own, None))
         for name, (module, attribute, own) in _HOOKS.items()
         if warnings_too or name != _SHOW
+    }
+
+
+class HooksOfImports:
+    """Remembers which hooks modules have set while they were first imported."""
+
+    def __init__(self) -> None:
+        """Remember none."""
+        self._set: dict[str, tuple[Any, Creation]] = {}
+
+    def watch(self, imports: ImportWatch) -> None:
+        """Compare before and after each import: an assignment leaves no trace."""
+        imports.add(_values, self._note_changes)
+
+    def _note_changes(
+        self, before: Mapping[str, Any], stack: Stack, owner: Any, window: Any
+    ) -> None:
+        for name, value in _values().items():
+            # A module within another has set it first, and is seen to be done with it first.
+            if value is not before[name] and self._set.get(name, (None,))[0] is not value:
+                self._set[name] = value, Creation(stack, owner, window, None, None)
+
+    def creation_of(self, name: str, hook: Hook) -> Creation | None:
+        """Return how a hook was set, if an import has done so."""
+        value, creation = self._set.get(name, (None, None))
+        return creation if value is hook.value else None
+
+    def forget(self) -> None:
+        """Drop the records."""
+        self._set.clear()
+
+
+def _values() -> dict[str, Any]:
+    return {
+        name: getattr(module, attribute, None) for name, (module, attribute, _) in _HOOKS.items()
     }
 
 

@@ -21,38 +21,59 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Recorder, Stack
 
-__all__ = ["watch_imports"]
+    _Callbacks = tuple[Callable[[], Any], Callable[[Any, Stack, Any, Any], None]]
+
+__all__ = ["ImportWatch"]
 
 _BOOTSTRAP = "<frozen importlib._bootstrap>"
 _MARK = "_initializing"
 _NEAR = 5  # frames of ours between the event and the import system
 
 
-def watch_imports(
-    recorder: Recorder, began: Callable[[], Any], ended: Callable[[Any, Stack, Any, Any], None]
-) -> None:
-    """Call back around the first run of each module's body, in whatever thread that is.
+class ImportWatch:
+    """Calls back around the first run of each module's body, in whatever thread that is.
 
     Args:
-        recorder: is asked for the audit event.
-        began: returns what is handed to ``ended``.
-        ended: gets that, the stack whose innermost frame is the module's body, and the owner and
-            the window of that moment.
+        recorder: is asked for the audit event, and shares this among several kinds.
     """
 
-    def note_exec(args: tuple[Any, ...]) -> None:
+    def __init__(self, recorder: Recorder) -> None:
+        """Call nobody yet."""
+        self._recorder = recorder
+        self._callbacks: list[_Callbacks] = []
+        recorder.on("exec", self._note_exec)
+
+    def add(self, began: Callable[[], Any], ended: Callable[[Any, Stack, Any, Any], None]) -> None:
+        """Call these.
+
+        Args:
+            began: returns what is handed to ``ended``.
+            ended: gets that, the stack whose innermost frame is the module's body, and the owner
+                and the window of that moment.
+        """
+        self._callbacks.append((began, ended))
+
+    def close(self) -> None:
+        """Call nobody any more."""
+        self._callbacks.clear()
+
+    def _note_exec(self, args: tuple[Any, ...]) -> None:
         code = args[0]
-        if getattr(code, "co_name", "") != "<module>" or not recorder.started or _is_traced():
+        if getattr(code, "co_name", "") != "<module>" or not self._recorder.started or _is_traced():
             return
         spec = _spec_of(code)
         if spec is None:
             return
-        stack, owner, window, *_ = recorder.site(None)
-        before, stack = began(), (code, 0, *stack)
-        vars(spec)[_HEARER] = lambda: ended(before, stack, owner, window)
-        spec.__class__ = _HeardSpec
+        stack, owner, window, *_ = self._recorder.site(None)
+        stack = (code, 0, *stack)
+        before = [(ended, began()) for began, ended in self._callbacks]
 
-    recorder.on("exec", note_exec)
+        def hear() -> None:
+            for ended, begun in before:
+                ended(begun, stack, owner, window)
+
+        vars(spec)[_HEARER] = hear
+        spec.__class__ = _HeardSpec
 
 
 def _is_traced() -> bool:

@@ -25,10 +25,12 @@ from pytest_resource_hygiene.trackers._declared_emitters import Declared
 from pytest_resource_hygiene.trackers._emitters import Listener
 from pytest_resource_hygiene.trackers._hooks import (
     Hook,
+    HooksOfImports,
     describe_hook,
     list_hooks,
     put_back_hook,
 )
+from pytest_resource_hygiene.trackers._imports import ImportWatch
 from pytest_resource_hygiene.trackers._logging_listeners import (
     LoggingListener,
     LoggingListeners,
@@ -73,6 +75,7 @@ class ListenerTracker(Tracker):
         self._filters_changed: Creation | None = None
         self._libraries: list[LibraryEmitters] = []
         self._logging = LoggingListeners()
+        self._of_imports = HooksOfImports()
         self._declared = Declared()
         self._places = places_probe(
             (
@@ -93,6 +96,7 @@ class ListenerTracker(Tracker):
         recorder.when_imported("blinker", self._watch_blinker)
         recorder.when_imported("pyee.base", self._watch_pyee)
         self._logging.start(recorder)
+        self._of_imports.watch(recorder.service(ImportWatch))
         if self.watch_warnings:
             # Both filterwarnings() and simplefilter() call it, however they were imported.
             recorder.wrap_result(warnings, "_add_filter", self._note_filter)
@@ -174,11 +178,14 @@ class ListenerTracker(Tracker):
         """Drop the records of what is no longer registered."""
         self._filters_changed = None
         self._logging.forget()
+        self._of_imports.forget()
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
-        """Return how it was registered; assigning a hook leaves no trace."""
+        """Return how it was registered; assigning a hook leaves no trace, but for an import."""
         if key == FILTERS:
             return self._filters_changed
+        if isinstance(value, Hook):
+            return self._of_imports.creation_of(str(key), value)
         return value.creation if isinstance(value, Listener) else None
 
     def anchor(self, key: Hashable, value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_resource_hygiene.recorder import Recorder
-from pytest_resource_hygiene.trackers._imports import watch_imports
+from pytest_resource_hygiene.trackers._imports import ImportWatch
 
 _BODY = compile("VALUE = 1", "thing.py", "exec")
 
@@ -22,7 +22,7 @@ class Watched:
     def __init__(self) -> None:
         self.ended: list[tuple[Any, Any]] = []
         recorder = Recorder()
-        watch_imports(recorder, lambda: "before", self._end)
+        ImportWatch(recorder).add(lambda: "before", self._end)
         recorder.started = True
         self.note = recorder.events["exec"]
 
