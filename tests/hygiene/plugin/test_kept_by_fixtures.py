@@ -356,3 +356,112 @@ def test_what_c_code_opens_at_the_first_use_is_of_the_fixture_that_has_the_engin
         ("TestOfEngine::test_leaks_its_own", "test_it.py::TestOfEngine::test_leaks_its_own"),
         ("test_last", "forgotten"),
     ], run.text
+
+
+def test_a_task_is_not_a_fixtures_because_it_waits_for_one(project: Project) -> None:
+    """A queue leads to whoever waits for it. What the fixture's own method has begun is its own."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, pytest, pytest_asyncio
+        pytestmark = pytest.mark.asyncio(loop_scope="session")
+        KEEP = []
+        class Client:
+            def __init__(self): self.queue, self.event, self.tasks = asyncio.Queue(), asyncio.Event(), []
+            def start(self): asyncio.create_task(self.pump())
+            async def pump(self):
+                while await self.queue.get() is not None: pass
+        @pytest_asyncio.fixture(scope="module", loop_scope="session")
+        async def client():
+            client = Client()
+            yield client
+            for _ in range(3): client.queue.put_nowait(None)
+            await asyncio.sleep(0.01)
+        async def test_starts(client): client.start()
+        async def test_adds(client): client.tasks.append(asyncio.create_task(client.pump()))
+        async def test_leaks_a_getter(client): asyncio.create_task(client.queue.get())
+        async def test_leaks_a_waiter(client):
+            async def wait(): await client.event.wait()
+            asyncio.create_task(wait()); await asyncio.sleep(0)
+        async def test_last(client): client.event.set()
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert [(one["nodeid"].partition("::")[2], one["kind"]) for one in run.failing] == [
+        ("test_leaks_a_getter", "tasks"), ("test_leaks_a_waiter", "tasks"),
+    ], run.text  # fmt: skip
+
+
+def test_a_job_that_is_written_in_a_test_is_the_tests_in_whatever_task_it_runs(
+    project: Project,
+) -> None:
+    """As in the thread of a wider fixture: the worker only runs it."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, pytest, pytest_asyncio, socket
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        KEEP = []
+        @pytest_asyncio.fixture(scope="module", loop_scope="module")
+        async def jobs():
+            jobs = asyncio.Queue()
+            async def work():
+                while job := await jobs.get(): job()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(work())
+                yield jobs
+                jobs.put_nowait(None)
+        async def test_leaks(jobs):
+            done = asyncio.Event()
+            def job(): KEEP.append(socket.socket()); done.set()
+            jobs.put_nowait(job)
+            await done.wait()
+        async def test_after(jobs): pass
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert run.one(kind="sockets")["nodeid"] == "test_it.py::test_leaks", run.text
+
+
+def test_a_worker_of_a_loop_that_was_there_before_is_the_loops(project: Project) -> None:
+    """Whoever ends that loop ends it; that of a loop of the test's own goes with the loop's finding."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, pytest
+        LOOP = asyncio.new_event_loop()
+        KEEP = []
+        def test_uses(): LOOP.run_until_complete(asyncio.to_thread(int))
+        def test_leaks():
+            KEEP.append(asyncio.new_event_loop())
+            KEEP[0].run_until_complete(asyncio.to_thread(int))
+        """.replace("asyncio.to_thread(int)", "_in_thread()")
+        + "async def _in_thread(): await asyncio.to_thread(int)\n",
+    )
+    run = project.run("-W", "ignore")
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of processes are handles there")
+def test_numbers_that_a_spawned_process_has_been_given_say_nothing(project: Project) -> None:
+    """Its ``Popen`` remembers them, though they were closed here at once."""
+    write_suite(
+        project,
+        """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        @pytest.fixture(scope="module")
+        def pool():
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool: yield pool
+        def test_uses(pool): assert pool.submit(int).result() == 0
+        def test_leaks(pool): KEEP.append([os.pipe() for _ in range(4)])
+        def test_after(): pass
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    finding = run.one(kind="fds")
+    assert (finding["nodeid"], finding["count"]) == ("test_it.py::test_leaks", 8), run.text

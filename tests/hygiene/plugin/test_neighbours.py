@@ -196,6 +196,29 @@ def test_a_failing_test_that_is_rerun_does_not_leak_by_that(project: Project) ->
     assert run.outcomes == {"passed": 1, "rerun": 1}
 
 
+@pytest.mark.parametrize("by", ["--reruns=1", "marker"])
+def test_a_test_that_may_be_rerun_is_not_run_again_to_confirm(project: Project, by: str) -> None:
+    """Either is a second run: a flaky test gets the one that it was promised, and so does a leak."""
+    marker = "@pytest.mark.flaky(reruns=1)" if by == "marker" else ""
+    project.write(
+        "test_it.py",
+        f"""
+        import pytest
+        KEEP, TRIES = [], []
+        {marker}
+        def test_flaky():
+            TRIES.append(1)
+            assert len(TRIES) == 2
+        {marker}
+        def test_leaks(): KEEP.append(open(__file__))
+        """,
+    )
+    args = () if by == "marker" else (by,)
+    run = project.run("--resource-hygiene-confirm", *args, plugins=["rerunfailures"])
+
+    assert run.outcomes == {"passed": 1, "leaked": 1, "rerun": 2}, run.text
+
+
 # --- hypothesis, subtests, doctest ---
 
 

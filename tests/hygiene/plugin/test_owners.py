@@ -222,6 +222,35 @@ def test_a_leaking_import_belongs_to_the_module(project: Project) -> None:
     assert "lazy" in note["owner"]["name"]
 
 
+def test_a_hook_that_a_module_sets_when_it_is_imported_is_the_modules(project: Project) -> None:
+    """Also by a module within, and in a thread; what is set by a later call is the caller's."""
+    project.write("inner.py", "import sys\ndef hook(*_): pass\nsys.displayhook = hook\n")
+    project.write("outer.py", "import inner\n")
+    project.write("other.py", "import threading\ndef hook(*_): pass\nthreading.excepthook = hook\n")
+    project.write(
+        "later.py", "import sys\ndef hook(*_): pass\ndef install(): sys.excepthook = hook\n"
+    )
+    write_suite(
+        project,
+        """
+        def load(): import other
+        def test_imports(): import outer
+        def test_imports_in_a_thread():
+            thread = threading.Thread(target=load); thread.start(); thread.join()
+        def test_leaks():
+            import later
+            later.install()
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"] == "test_it.py::test_leaks", run.text
+    assert [one["owner"]["name"].rpartition("/")[2] for one in run.notes] == [
+        "inner.py",
+        "other.py",
+    ]
+
+
 def test_what_an_imported_module_does_later_is_no_import(project: Project) -> None:
     """A function of a module that the test calls after importing it leaks for the test."""
     project.write("lazy.py", "KEEP = []\ndef leak(): KEEP.append(open(__file__))\n")

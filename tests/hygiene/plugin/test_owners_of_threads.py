@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hygiene.plugin.suites import write_suite
 
 if TYPE_CHECKING:
@@ -66,11 +67,12 @@ def test_what_a_tests_thread_makes_is_the_tests(project: Project) -> None:
     assert run.one()["origin"]["function"] == "work"
 
 
-def test_a_loop_of_a_fixture_excuses_nothing_that_runs_on_it(project: Project) -> None:
+@pytest.mark.parametrize("runs", ["loop.run_forever", "lambda: loop.run_forever()"])
+def test_a_loop_of_a_fixture_excuses_nothing_that_runs_on_it(project: Project, runs: str) -> None:
     """Whatever refers to a loop reaches all of it; only its executor is its own."""
     write_suite(
         project,
-        LOOP_IN_THREAD
+        LOOP_IN_THREAD.replace("target=loop.run_forever", f"target={runs}")
         + """
         @pytest.fixture(scope="session")
         def server(loop):
