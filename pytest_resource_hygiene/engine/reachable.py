@@ -7,6 +7,7 @@ that outlived their grace period, with a budget.
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from pathlib import Path
 from types import FrameType, FunctionType, ModuleType
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["reachable"]
 
 _MAX_REACHED = 100_000
+# The thread of a pool of processes; until another one ends, it has in a variable the last that did.
+_MANAGER, _OF_MANAGER = "_ExecutorManagerThread", "concurrent.futures.process"
+_frames = sys._current_frames  # noqa: SLF001 - it has no other name
 _OWN_FOLDER = str(Path(__file__).parent.parent) + os.sep
 _ENDS_OF_WALK = (type, ModuleType, FrameType, str, bytes, int, float)
 
@@ -123,4 +127,17 @@ def _is_machinery(obj: Any) -> bool:
 def _referents(obj: Any) -> list[Any]:
     if is_a(obj, FunctionType):  # not its globals: every function reaches its whole module
         return [*(obj.__closure__ or ()), obj.__defaults__, obj.__kwdefaults__]
+    if type(obj).__name__ == _MANAGER and module_name(type(obj)) == _OF_MANAGER:
+        return [*referents(obj), *_variables_of(obj)]
     return referents(obj)
+
+
+def _variables_of(thread: Any) -> list[Any]:
+    """Return what a thread has in its variables: there is a process that it has waited for."""
+    frame: FrameType | None = _frames().get(attribute_of(thread, "ident"))
+    found: list[Any] = []
+    while frame is not None:
+        if frame.f_globals.get("__name__") == _OF_MANAGER:
+            found += frame.f_locals.values()
+        frame = frame.f_back
+    return found

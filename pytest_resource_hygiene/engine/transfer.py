@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OwnershipTransfer"]
 
+_SET_BY_CALLS = frozenset({"signals", "atexit"})
+
 
 class OwnershipTransfer:
     """Hands suspects to live wider fixtures, and workers to the owners of their pools.
@@ -61,6 +63,8 @@ class OwnershipTransfer:
         anchors = []  # keeps the objects alive, so that their ids stay theirs
         for entry in suspects:
             anchor = self._ledger.kept_as(entry)
+            if entry.tracker.kind in _SET_BY_CALLS and self._is_by_test_itself(entry, window):
+                continue  # whose method it calls says nothing: the test has set it
             if anchor is not None:
                 anchors.append(anchor)
                 objects.setdefault(id(anchor), []).append(entry)
@@ -154,13 +158,15 @@ class OwnershipTransfer:
         One that waits for a queue or connection of a fixture is reached by who is to wake it up. What
         has been made by a method of the fixture's, and is kept nowhere, is reached by nothing else.
         """
-        for entry in entries:
-            frame = (
-                self._reader.user_frame(entry.creation) if entry.tracker.kind == "tasks" else None
-            )
-            if frame is not None and (frame[0] is window.code or is_within(frame[0], window.code)):
-                return True
-        return False
+        return any(
+            entry.tracker.kind == "tasks" and self._is_by_test_itself(entry, window)
+            for entry in entries
+        )
+
+    def _is_by_test_itself(self, entry: Entry, window: Owner) -> bool:
+        """Return whether a line of the test function has made something, and no method that it calls."""
+        frame = self._reader.user_frame(entry.creation)
+        return frame is not None and (frame[0] is window.code or is_within(frame[0], window.code))
 
     def _loops_of(self, owner: Owner) -> set[int]:
         """Return the ids of the event loops that an owner has made and that still live."""

@@ -465,3 +465,60 @@ def test_numbers_that_a_spawned_process_has_been_given_say_nothing(project: Proj
 
     finding = run.one(kind="fds")
     assert (finding["nodeid"], finding["count"]) == ("test_it.py::test_leaks", 8), run.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of processes are handles there")
+def test_a_pool_of_the_session_has_the_pipes_of_a_process_that_has_ended(project: Project) -> None:
+    """Its own thread keeps the process in a variable until the next one ends."""
+    write_suite(
+        project,
+        """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        @pytest.fixture(scope="session")
+        def pool():
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool: yield pool
+        @pytest.mark.parametrize("n", range(3))
+        def test_uses(pool, n): assert pool.submit(int).result() == 0
+        def test_leaks(pool): KEEP.append(os.pipe())
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    assert run.one(kind="fds")["nodeid"] == "test_it.py::test_leaks", run.text
+    assert run.outcomes == {"passed": 3, "leaked": 1}
+
+
+def test_a_handler_that_a_test_sets_itself_is_its_own_whosever_method_it_is(
+    project: Project,
+) -> None:
+    """What the fixture's own method sets is the fixture's, which takes it away."""
+    write_suite(
+        project,
+        """
+        import atexit
+        class App:
+            def start(self):
+                atexit.register(self.stop)
+                self.before = signal.signal(signal.SIGUSR2, self.on_signal)
+            def stop(self):
+                atexit.unregister(self.stop)
+                signal.signal(signal.SIGUSR2, self.before)
+            def on_signal(self, *_): pass
+        @pytest.fixture(scope="module")
+        def app():
+            app = App()
+            yield app
+            app.stop()
+        def test_starts(app): app.start()
+        def test_leaks(app):
+            atexit.register(app.on_signal)
+            signal.signal(signal.SIGUSR1, app.on_signal)
+        def test_after(app): pass
+        """,
+    )
+    run = project.run()
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
+    assert sorted(one["kind"] for one in run.failing) == ["atexit", "signals"]
