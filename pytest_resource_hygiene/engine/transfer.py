@@ -24,6 +24,26 @@ __all__ = ["OwnershipTransfer"]
 _SET_BY_CALLS = frozenset({"signals", "atexit"})
 
 
+class _Wanted:
+    """Suspects by the ids of their objects, or by the numbers of those that have none."""
+
+    def __init__(self) -> None:
+        self.objects: dict[int, list[Entry]] = {}
+        self.numbers: dict[int, Entry] = {}
+        self._alive: list[Any] = []  # so that the ids stay theirs
+
+    def add(self, entry: Entry, thing: Any) -> None:
+        if thing is not None:
+            self._alive.append(thing)
+            self.objects.setdefault(id(thing), []).append(entry)
+        elif entry.tracker.settles and (number := number_of(entry)) is not None:
+            self.numbers[number] = entry
+
+    def by(self, found: int) -> list[Entry]:
+        by_number = [self.numbers[found]] if found in self.numbers else []
+        return self.objects.get(found) or by_number
+
+
 class OwnershipTransfer:
     """Hands suspects to live wider fixtures, and workers to the owners of their pools.
 
@@ -54,40 +74,34 @@ class OwnershipTransfer:
             The rest.
         """
         suspects = self._without_workers(suspects, window)
-        taken_over: set[Entry] = set()
         fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]
         if not fixtures or not suspects:
             return suspects
-        objects: dict[int, list[Entry]] = {}
-        numbers: dict[int, Entry] = {}
-        anchors = []  # keeps the objects alive, so that their ids stay theirs
+        wanted = _Wanted()
         for entry in suspects:
-            anchor = self._ledger.kept_as(entry)
             if entry.tracker.kind in _SET_BY_CALLS and self._is_by_test_itself(entry, window):
                 continue  # whose method it calls says nothing: the test has set it
-            if anchor is not None:
-                anchors.append(anchor)
-                objects.setdefault(id(anchor), []).append(entry)
-            elif entry.tracker.settles and (number := number_of(entry)) is not None:
-                numbers[number] = entry
+            wanted.add(entry, self._ledger.kept_as(entry))
+        taken_over: set[Entry] = set()
         for fixture in fixtures:
-            kept = list(fixture.value()) if fixture.value is not None else []
-            loops = {*map(id, kept), *self._loops_of(fixture)}
-            every = reachable(kept, objects, numbers, loops=loops)
-            doubtful = {one for one in every if self._may_only_wait(objects.get(one, ()), window)}
-            if doubtful:
-                every -= doubtful
-                every |= reachable(kept, doubtful, (), loops=loops, with_waiters=False)
-            for found in every:
-                by_number = [numbers[found]] if found in numbers else []
-                # The first to be set up is the last to be torn down: it outlives what shares its
-                # value, and nothing of it is judged too early.
-                for taken in objects.get(found) or by_number:
-                    if taken not in taken_over and self._may_take(fixture, taken):
-                        taken.give_to(fixture)
-                        taken_over.add(taken)
+            # The first to be set up is the last to be torn down: it outlives what shares its value,
+            # and nothing of it is judged too early.
+            for entry in self._reached(fixture, wanted, window):
+                if entry not in taken_over and self._may_take(fixture, entry):
+                    entry.give_to(fixture)
+                    taken_over.add(entry)
         rest = [entry for entry in suspects if entry not in taken_over]
         return self._without_unseen(rest, fixtures) if window.info.type == "test" else rest
+
+    def _reached(self, fixture: Owner, wanted: _Wanted, window: Owner) -> list[Entry]:
+        kept = list(fixture.value()) if fixture.value is not None else []
+        loops = {*map(id, kept), *self._loops_of(fixture)}
+        found = reachable(kept, wanted.objects, wanted.numbers, loops=loops)
+        doubtful = {one for one in found if self._may_only_wait(wanted.by(one), window)}
+        if doubtful:
+            found -= doubtful
+            found |= reachable(kept, doubtful, (), loops=loops, with_waiters=False)
+        return [entry for one in found for entry in wanted.by(one)]
 
     def _without_unseen(self, suspects: list[Entry], fixtures: list[Owner]) -> list[Entry]:
         """Give what C code has opened to the fixture that has the engine for which it did.
