@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,6 +72,8 @@ class Watcher:
         self._recorder = Recorder(stop_files())
         for tracker in self._early:
             self._recorder.start_tracker(tracker)
+        for backend in ("anyio._backends._asyncio", "anyio._backends._trio"):
+            self._recorder.when_imported(backend, partial(self._tell_anyio, backend))
         self.checker: LeakChecker | None = None
         self._spare: SpareDescriptors | None = None
         self._kinds = set(kind_names())
@@ -86,6 +88,11 @@ class Watcher:
         # While a test is run on trial, its leaks go here and fail nothing.
         self.trial: list[Leak] | None = None
         self.unconfirmed: dict[str, Leak] = {}
+
+    def _tell_anyio(self, backend: str) -> None:
+        from pytest_resource_hygiene.pytest_plugin.anyio_runner import tell_owner
+
+        tell_owner(self._recorder, backend)
 
     @cached_property
     def _outcome(self) -> Outcome:

@@ -214,6 +214,39 @@ def test_what_a_job_of_an_idle_worker_opens_is_no_part_of_its_pool(project: Proj
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_job_in_a_thread_is_its_tests_though_one_task_runs_them_all(
+    project: Project, backend: str
+) -> None:
+    """The context of anyio's runner is that of the fixture set up first, whose worker is used again."""
+    pytest.importorskip("trio")
+    project.write(
+        "test_it.py",
+        f"""
+        import anyio, pytest
+        KEEP = []
+        pytestmark = pytest.mark.anyio
+        @pytest.fixture(scope="module")
+        def anyio_backend(): return {backend!r}
+        @pytest.fixture(scope="module")
+        async def text(anyio_backend): return await anyio.Path(__file__).read_text()
+        @pytest.fixture(scope="module")
+        async def group(anyio_backend):
+            async with anyio.create_task_group() as group:
+                yield group
+                group.cancel_scope.cancel()
+        async def test_leaks(text): KEEP.append(await anyio.open_file(__file__))
+        async def test_starts(group): group.start_soon(anyio.sleep_forever)
+        async def test_fails(text): assert not text, "as it says"
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["anyio"])
+
+    assert run.one(kind="fds")["nodeid"].startswith("test_it.py::test_leaks"), run.text
+    assert run.outcomes == {"passed": 1, "failed": 1, "leaked": 1}, run.text
+    assert "anyio_runner" not in run.text, "no frame of ours in the traceback"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_worker_that_still_runs_a_job_is_not_idle(project: Project, backend: str) -> None:
     """A job that a cancelled test has abandoned goes on; one that ends in time is no leak."""
     pytest.importorskip("trio")
