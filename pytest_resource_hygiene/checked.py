@@ -66,6 +66,7 @@ class no_leaks:  # noqa: N801 - used like a function
         action: ``raise`` a `LeaksFoundError`, ``warn`` with a ``ResourceWarning``, or ``return``:
             only fill `leaks`.
         grace: seconds for suspects to go.
+        keepers: returns objects that live on, such as pools; what they keep is no leak.
 
     Attributes:
         leaks: what was found, after the block.
@@ -81,6 +82,7 @@ class no_leaks:  # noqa: N801 - used like a function
         action: Action = "raise",
         *,
         grace: float = 0.5,
+        keepers: Callable[[], Iterable[Any]] = tuple,
     ) -> None:
         """Check the arguments; nothing is watched before the block begins."""
         if action not in _ACTIONS:
@@ -94,11 +96,12 @@ class no_leaks:  # noqa: N801 - used like a function
         self._kinds = None if kinds is None else chosen
         self._action = action
         self._grace = grace
+        self._keepers = keepers
         self._entered: list[Snapshot] = []  # the innermost block last
         self.leaks: tuple[Leak, ...] = ()
 
     def __enter__(self) -> Self:
-        self._entered.append(Snapshot(self._kinds, grace=self._grace))
+        self._entered.append(Snapshot(self._kinds, grace=self._grace, keepers=self._keepers))
         return self
 
     def __exit__(
@@ -159,7 +162,7 @@ class no_leaks:  # noqa: N801 - used like a function
         return checked
 
     def _again(self) -> no_leaks:
-        return no_leaks(self._kinds, self._action, grace=self._grace)
+        return no_leaks(self._kinds, self._action, grace=self._grace, keepers=self._keepers)
 
 
 def _level_of_user() -> int:

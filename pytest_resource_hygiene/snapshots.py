@@ -16,7 +16,7 @@ from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.trackers import built_in_trackers, default_kinds, kind_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pytest_resource_hygiene.leak import Leak
 
@@ -29,12 +29,19 @@ class Snapshot:
     Use it as a context manager, or `close` it, to unhook the watch.
     """
 
-    def __init__(self, kinds: Iterable[str] | None = None, *, grace: float = 0.5) -> None:
+    def __init__(
+        self,
+        kinds: Iterable[str] | None = None,
+        *,
+        grace: float = 0.5,
+        keepers: Callable[[], Iterable[Any]] = tuple,
+    ) -> None:
         """Look, and go on recording.
 
         Args:
             kinds: kinds to watch; None for all that are on by default.
             grace: seconds for suspects to go, unless `leaks_since` is told otherwise.
+            keepers: returns objects that live on, such as pools; what they keep is no leak.
 
         Raises:
             SettingsError: an unknown kind, or a grace period that cannot be waited.
@@ -45,7 +52,7 @@ class Snapshot:
             built_in_trackers(chosen), EngineSettings(grace=grace, restore=False)
         )
         self._checker.start(canary=False)
-        self._checker.session.value = _running_loops
+        self._checker.session.value = lambda: [*_running_loops(), *keepers()]
         self._owner = self._new_owner()
 
     def _new_owner(self) -> Owner:
@@ -73,11 +80,12 @@ class Snapshot:
         ledger = self._checker.ledger
         ledger.look_at(ledger.shelves, self._owner, "")
         news = list(self._owner.held)
-        loops = _running_loops() if news else []
-        if not loops:
+        session = self._checker.session
+        keepers = list(session.value()) if news and session.value is not None else []
+        if not keepers:
             return bool(news)
         objects = [ledger.kept_as(entry) for entry in news]
-        kept = reachable(loops, set(map(id, objects)), (), loops=set(map(id, loops)))
+        kept = reachable(keepers, set(map(id, objects)), (), loops=set(map(id, keepers)))
         return any(id(obj) not in kept for obj in objects)
 
     @property

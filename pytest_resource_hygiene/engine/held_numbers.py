@@ -9,11 +9,12 @@ from types import FunctionType, MethodDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import attributes_of, defined_in, is_a, module_name
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["HeldNumbers"]
+__all__ = ["HeldNumbers", "numbers_without_descriptors"]
 
 _ENDS = tuple(
     getattr(os, name) for name in ("close", "kill", "killpg", "waitpid") if hasattr(os, name)
@@ -63,6 +64,28 @@ class HeldNumbers:
     def of_value(self, value: Any) -> set[int]:
         """Return which of the numbers a fixture's own value is, or is a collection of."""
         return set(_ints(value)) & self._numbers
+
+
+def numbers_without_descriptors(values: Iterable[Any]) -> frozenset[int]:
+    """Return the numbers that values have, themselves or in attributes, and that are open nowhere.
+
+    What is opened later under such a number is not theirs: they count something else, or have
+    closed it.
+    """
+    numbers: set[int] = set()
+    for value in values:
+        numbers.update(_ints(value))
+        for attribute in list(attributes_of(value).values()):
+            numbers.update(_ints(attribute))
+    return frozenset(number for number in numbers if number >= 0 and not _is_open(number))
+
+
+def _is_open(number: int) -> bool:
+    try:
+        System.fstat(number)
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 class _TellsNumber(dict[type, bool]):

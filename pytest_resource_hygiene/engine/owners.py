@@ -43,6 +43,7 @@ class Owner:
     held: Mapping[Entry, None] = NO_ENTRIES  # a set that keeps its order; see `hold`
     caught: Sequence[tuple[Any, Captured, str]] = ()
     kept: Sequence[Any] = ()  # what must not end before it is judged
+    no_numbers: frozenset[int] = frozenset()  # in its value, and no descriptors when it was made
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.engine.doers import doer_of
 from pytest_resource_hygiene.engine.engines import owner_of_engines
 from pytest_resource_hygiene.engine.groups import number_of
 from pytest_resource_hygiene.engine.made_in_c import is_unseen
@@ -79,9 +80,12 @@ class OwnershipTransfer:
             return suspects
         wanted = _Wanted()
         for entry in suspects:
-            if entry.tracker.kind in _SET_BY_CALLS and self._is_by_test_itself(entry, window):
+            by_itself = self._is_by_test_itself(entry, window)
+            if entry.tracker.kind in _SET_BY_CALLS and by_itself:
                 continue  # whose method it calls says nothing: the test has set it
             wanted.add(entry, self._ledger.kept_as(entry))
+            if not by_itself and (doer := doer_of(entry)) is not None:
+                wanted.add(entry, doer)
         taken_over: set[Entry] = set()
         for fixture in fixtures:
             # The first to be set up is the last to be torn down: it outlives what shares its value,
@@ -96,7 +100,8 @@ class OwnershipTransfer:
     def _reached(self, fixture: Owner, wanted: _Wanted, window: Owner) -> list[Entry]:
         kept = list(fixture.value()) if fixture.value is not None else []
         loops = {*map(id, kept), *self._loops_of(fixture)}
-        found = reachable(kept, wanted.objects, wanted.numbers, loops=loops)
+        numbers = wanted.numbers.keys() - fixture.no_numbers
+        found = reachable(kept, wanted.objects, numbers, loops=loops)
         doubtful = {one for one in found if self._may_only_wait(wanted.by(one), window)}
         if doubtful:
             found -= doubtful

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
+
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import pytest
-
-    from pytest_resource_hygiene.api import Action, no_leaks
+    from pytest_resource_hygiene.api import Action, Snapshot, no_leaks
     from pytest_resource_hygiene.leak import Leak
 
 __all__ = ["MidTest"]
+
+_MARKING = "resource_hygiene_mid_test"
+_KEY = pytest.StashKey["MidTest"]()
 
 
 class MidTest:
@@ -27,14 +30,31 @@ class MidTest:
 
     def __enter__(self) -> Self:
         """Take the first snapshot."""
-        from pytest_resource_hygiene.api import snapshot
-
-        self._before = snapshot()
+        self._item.stash[_KEY] = self
+        manager = self._item.config.pluginmanager
+        if not manager.has_plugin(_MARKING):
+            manager.register(_MarksBeforeCall(), _MARKING)
+        self._before = self._snapshot()
         return self
 
     def __exit__(self, *exc: object) -> None:
         """Let go."""
         self._before.close()
+        del self._item.stash[_KEY]
+
+    def _snapshot(self) -> Snapshot:
+        from pytest_resource_hygiene.api import Snapshot
+
+        return Snapshot(keepers=self._values_of_fixtures)
+
+    def _values_of_fixtures(self) -> list[Any]:
+        """Return what fixtures keep that will end it: a pool of the session may grow here."""
+        watcher: Any = self._item.config.pluginmanager.get_plugin("resource_hygiene_watcher")
+        checker = watcher.checker if watcher is not None else None
+        fixtures = list(checker.fixtures) if checker is not None else []
+        kept = [value for one in fixtures if one.value is not None for value in one.value()]
+        arguments: dict[str, Any] = getattr(self._item, "funcargs", {})
+        return [*kept, *arguments.values()]
 
     def leaks(self, *, grace: float | None = None) -> tuple[Leak, ...]:
         """Return what appeared since the beginning, or since `mark`, and is still there.
@@ -65,13 +85,22 @@ class MidTest:
 
     def mark(self) -> None:
         """Take what is open now as given."""
-        from pytest_resource_hygiene.api import snapshot
-
         self._before.close()
-        self._before = snapshot()
+        self._before = self._snapshot()
 
     def no_leaks(self, kinds: Iterable[str] | None = None, action: Action = "raise") -> no_leaks:
         """Return a context that checks what happens inside."""
         from pytest_resource_hygiene.api import no_leaks
 
-        return no_leaks(kinds=kinds, action=action, grace=self._seconds(None))
+        keepers = self._values_of_fixtures
+        return no_leaks(kinds=kinds, action=action, grace=self._seconds(None), keepers=keepers)
+
+
+class _MarksBeforeCall:
+    """Begins anew when all fixtures are set up; registered with the first test that checks."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        checker = item.stash.get(_KEY, None)
+        if checker is not None:
+            checker.mark()

@@ -86,8 +86,11 @@ class FixtureOwner(Owner):
     elsewhere: Elsewhere
 
     def setup_ended(self) -> None:
-        """Note what the setup has put elsewhere than into the value."""
+        """Note what the setup has put elsewhere than into the value, and what no numbers are."""
         self.elsewhere.setup_ended()
+        from pytest_resource_hygiene.engine.held_numbers import numbers_without_descriptors
+
+        self.no_numbers = numbers_without_descriptors(self.handed_out())
 
 
 def fixture_owner(

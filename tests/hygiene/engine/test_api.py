@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -284,6 +285,18 @@ def test_the_workers_that_the_running_loop_keeps_are_its_own() -> None:
     done.set()
     thread.join()
     assert (clean, found) == ([], ["threads"])
+
+
+def test_what_keepers_keep_is_no_leak() -> None:
+    """A pool that lives on has begun a worker; one that is made within is told."""
+    with ThreadPoolExecutor(1) as pool:
+        with no_leaks(keepers=lambda: [pool]):
+            pool.submit(int).result()
+        with no_leaks(action="return", grace=0.0, keepers=lambda: [pool]) as checked:
+            other = ThreadPoolExecutor(1)
+            other.submit(int).result()
+        other.shutdown()
+    assert [leak.kind for leak in checked.leaks] == ["threads"]
 
 
 def test_a_check_leaves_nothing_in_the_context() -> None:

@@ -522,3 +522,72 @@ def test_a_handler_that_a_test_sets_itself_is_its_own_whosever_method_it_is(
 
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
     assert sorted(one["kind"] for one in run.failing) == ["atexit", "signals"]
+
+
+def test_what_a_fixtures_own_method_begins_to_run_itself_is_the_fixtures(project: Project) -> None:
+    """Though it keeps neither thread nor task nor timer: they work for it, and it ends them."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, pytest, pytest_asyncio, threading
+        pytestmark = pytest.mark.asyncio(loop_scope="session")
+        class Client:
+            def __init__(self): self.ended, self.over = threading.Event(), False
+            def run(self): self.ended.wait()
+            async def poll(self):
+                while not self.over: await asyncio.sleep(0.005)
+            def begin_thread(self): threading.Thread(target=self.run).start()
+            def begin_timer(self): threading.Timer(0.3, self.run).start()
+            def begin_task(self): asyncio.create_task(self.poll())
+        @pytest_asyncio.fixture(scope="module", loop_scope="session")
+        async def client():
+            client = Client()
+            yield client
+            client.over = True
+            client.ended.set()
+            await asyncio.sleep(0.02)
+        @pytest.mark.parametrize("begin", [Client.begin_thread, Client.begin_timer, Client.begin_task])
+        async def test_begins(client, begin): begin(client)
+        async def test_leaks(client): asyncio.create_task(client.poll())
+        async def test_leaks_another():
+            other = Client(); other.begin_task(); other.begin_thread()
+            threading.Timer(0.5, other.ended.set).start()
+        async def test_last(client): pass
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert sorted({one["nodeid"].partition("::")[2] for one in run.failing}) == [
+        "test_leaks", "test_leaks_another",
+    ], run.text  # fmt: skip
+
+
+def test_numbers_in_a_fixtures_value_are_no_descriptors_that_others_open_later(
+    project: Project,
+) -> None:
+    """It counts something else, or has closed it; what it opens again is its own."""
+    write_suite(
+        project,
+        """
+        class Device:
+            def __init__(self): self.handle = None; self.open(); self.old = self.handle
+            def open(self): self.handle = os.open(os.devnull, os.O_RDONLY)
+            def close(self): os.close(self.handle)
+        @pytest.fixture(scope="module")
+        def numbers(): return list(range(200))
+        @pytest.fixture(scope="module")
+        def closed():
+            device = Device(); device.close()
+            return device
+        @pytest.fixture(scope="module")
+        def device():
+            device = Device(); yield device; device.close()
+        def test_opens_again(device): device.close(); device.open()
+        def test_leaks(numbers, closed, device): KEEP.append([os.pipe() for _ in range(3)])
+        def test_last(device): device.close(); device.open()
+        """,
+    )
+    run = project.run()
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
+    assert sum(one["count"] for one in run.failing) == 6

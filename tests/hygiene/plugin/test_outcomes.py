@@ -182,6 +182,37 @@ def test_the_fixture_of_the_plugin_checks_in_the_middle_of_a_test(project: Proje
     assert "fds" in run.out
 
 
+def test_a_check_in_the_middle_leaves_to_fixtures_what_is_theirs(project: Project) -> None:
+    """What was set up after it, and what a pool begins in the test, whatever the fixture's scope."""
+    write_suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        @pytest.fixture(scope="session")
+        def shared():
+            with ThreadPoolExecutor(1) as pool: yield pool
+        @pytest.fixture
+        def own():
+            with ThreadPoolExecutor(1) as pool: yield pool
+        @pytest.fixture
+        def late(resource_hygiene):
+            with open(__file__) as file: yield file
+        def test_clean(resource_hygiene, shared, own, late):
+            with resource_hygiene.no_leaks(): shared.submit(int).result()
+            own.submit(int).result()
+            resource_hygiene.check()
+        def test_dirty(resource_hygiene, shared):
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(int).result()
+                resource_hygiene.check(grace=0.01)
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "failed": 1}, run.text
+    assert "ThreadPoolExecutor" in run.out
+
+
 # --- run again ---
 
 
