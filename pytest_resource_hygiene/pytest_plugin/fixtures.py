@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MidTest"]
 
 _MARKING = "resource_hygiene_mid_test"
-_KEY = pytest.StashKey["MidTest"]()
+_KEY: pytest.StashKey[Any] = pytest.StashKey()
 
 
 class MidTest:
