@@ -15,6 +15,7 @@ from weakref import ReferenceType
 
 from pytest_resource_hygiene.engine.context_variables import is_node_of_context, variable_with
 from pytest_resource_hygiene.engine.landmarks import (
+    ReactorClasses,
     is_executor,
     is_listed_logger,
     is_runners,
@@ -76,6 +77,7 @@ def find_holder(
     in_c = {id(obj): holder for holder, obj in kept_in_c()}
     level = [_Node(target, _label(target), None)]
     seen = {id(target), id(level)}
+    is_reactor = ReactorClasses()
     for _ in range(max_depth):
         level = _referrers(level, seen)
         roots = (_root_at(node, target, names, in_c, counts) for node in level)
@@ -86,7 +88,13 @@ def find_holder(
             if is_a(node.obj, FrameType) and not _is_ours(node.obj):
                 code = node.obj.f_code
                 return Holder("", _path(node, f"running {code.co_qualname}()"))
-        level = [node for node in level if id(node.obj) not in names and _may_pass(node.obj)]
+        level = [
+            node
+            for node in level
+            if id(node.obj) not in names
+            and _may_pass(node.obj)
+            and (not is_reactor[type(node.obj)] or _is_reactors_own(node))
+        ]
         if not level:
             return None
     return None
@@ -126,6 +134,23 @@ def _value_in_context(node: _Node) -> _Node:
     while inner is not None and inner.towards is not None and is_node_of_context(inner.obj):
         inner = inner.towards
     return inner or node
+
+
+def _is_reactors_own(node: _Node) -> bool:
+    """Return whether a reactor has the target itself in an attribute, or in an executor.
+
+    In its tables is what runs on it, whosever that is.
+    """
+    inner, namespace = node.towards, attributes_of(node.obj)
+    if inner is not None and inner.obj is namespace:
+        inner = inner.towards
+    if inner is not None and inner.towards is None:
+        return True
+    while inner is not None:
+        if is_executor(inner.obj):
+            return True
+        inner = inner.towards
+    return False
 
 
 def executor_of(target: Any) -> Any:

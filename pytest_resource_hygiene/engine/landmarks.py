@@ -47,6 +47,14 @@ class FutureClasses(dict[type, bool]):
         return answer
 
 
+class ReactorClasses(dict[type, bool]):
+    """The same of reactors, twisted's loops: there is one, which keeps all that runs on it."""
+
+    def __missing__(self, cls: type) -> bool:
+        answer = self[cls] = _has_methods(cls, "addReader", "callLater", "fireSystemEvent")
+        return answer
+
+
 def modules() -> list[tuple[str, Any]]:
     """Return what is imported; anybody may put anything, None included, into ``sys.modules``."""
     found: list[tuple[str, Any]] = list(sys.modules.items())

@@ -26,18 +26,21 @@ _WORKER = "/concurrent/futures/thread.py"
 # Below these a loop takes a turn: of asyncio the call of a handle, of trio all steps of its tasks.
 _TURNS_OF_LOOPS = ("_run", "unrolled_run")
 _FILES_OF_LOOPS = ("/asyncio/events.py", "/trio/_core/_run.py")
+_BEGINS, _REACTOR = "startRunning", "/twisted/internet/base.py"
 _RUNNER = "TestRunner."  # anyio's, whose own task runs each test: no file of a plugin's
 
 
-def _is_by_nobody(creation: Creation) -> bool:
-    """Return whether a greenlet made it that a plugin has begun: it has neither context nor caller.
+def _is_by_reactor(creation: Creation) -> bool:
+    """Return whether it was made when the reactor began to run that pytest-twisted has in a greenlet.
 
-    pytest-twisted runs the reactor in one. Whatever a test does in the main thread has the test's
-    context, also in the greenlets of gevent and of SQLAlchemy.
+    That has neither the context of a test nor a frame of the plugin's. What the reactor makes later
+    it makes for somebody.
     """
-    window = creation.window
     is_main = creation.parent is None and creation.owner is None
-    return is_main and window is not None and window.info.type == "test"
+    return is_main and any(
+        code.co_name == _BEGINS and code.co_filename.endswith(_REACTOR)
+        for code in creation.stack[::2]
+    )
 
 
 class StackReader:
@@ -147,7 +150,7 @@ class StackReader:
             # Whoever runs the loop only runs it: a connection that a server accepts in a callback
             # of asyncio's own is of the context that was copied when the server was started.
             return False
-        if "tool" in places or _is_by_nobody(creation):
+        if "tool" in places or _is_by_reactor(creation):
             return True
         return places <= {"stdlib", "own", "frozen"} and self.is_foreign(creation.parent)
 

@@ -23,12 +23,9 @@ from pytest_resource_hygiene.quiet import Passing
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
-from pytest_resource_hygiene.trackers._awaited_tasks import without_awaited
 from pytest_resource_hygiene.trackers._begun_generators import BegunGenerators
 from pytest_resource_hygiene.trackers._descriptors import fileno
 from pytest_resource_hygiene.trackers._posted_calls import PostedCalls
-from pytest_resource_hygiene.trackers._sleeps import is_sleep
-from pytest_resource_hygiene.trackers._task_chains import links_of, next_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -221,6 +218,10 @@ class AsyncioTable:
         """Return the pending tasks, without those that another one has made and waits for."""
         self.live_tasks()
         made = [(task, how) for ref, how in list(self._tasks) if (task := ref()) is not None]
+        if len(made) < 2:
+            return {IdentityKey(task): task for task, _ in made}
+        from pytest_resource_hygiene.trackers._awaited_tasks import without_awaited
+
         left = without_awaited(made, lambda how: self._recorder.is_foreign(Creation(*how)))
         return {IdentityKey(task): task for task in left}
 
@@ -228,6 +229,11 @@ class AsyncioTable:
         """Return the armed timers of live loops, without those that only wake a waiting task."""
         self.live_timers()
         found: dict[Hashable, Any] = {}
+        if not self.has_loops:
+            return found
+        # Loaded with the first loop: many runs have none.
+        from pytest_resource_hygiene.trackers._sleeps import is_sleep
+
         for loop in self.loops().values():
             for timer in list(getattr(loop, "_scheduled", ())):
                 if not timer.cancelled() and not is_sleep(timer):
@@ -300,6 +306,7 @@ class AsyncioTable:
 
     def _run(self, loop: Any, seconds: float) -> None:
         from pytest_resource_hygiene.trackers._loop_turns import run_for
+        from pytest_resource_hygiene.trackers._task_chains import links_of, next_links
 
         links = links_of(self._tasks, loop)
         was_quiet = self._is_quiet

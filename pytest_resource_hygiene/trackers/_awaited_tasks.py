@@ -30,7 +30,7 @@ def without_awaited(records: list[tuple[Any, Any]], is_runners: Callable[[Any], 
         is_runners: whether what was made at a site is the test runner's, who waits for everything.
     """
     makers: dict[CodeType, list[tuple[Any, Any]]] = {}
-    for task, site in records if len(records) > 1 else ():
+    for task, site in records:
         code = attribute_of(answer_of(task, "get_coro"), "cr_code")
         if code is not None and attribute_of(task, "_fut_waiter") is not None:
             makers.setdefault(code, []).append((task, site))
