@@ -81,7 +81,7 @@ class LeakChecker:
         self.recorder.is_tool_code = self.reader.is_tool_code
         self.recorder.is_by_tool = self.reader.is_by_tool
         self.recorder.is_by_user = self.reader.is_by_user
-        self.patience = Patience(lambda: self.settings)
+        self.patience = Patience(lambda: self.settings, self.reader.user_frame)
         self.recorder.patience = self.patience.of_creations
         self.recorder.waited = self._has_waited
         self.session = Owner(OwnerInfo("session", "session", "session"))

@@ -339,6 +339,18 @@ def test_nobody_waits_for_a_task_that_time_cannot_end(project: Project) -> None:
     assert [one["waited_seconds"] for one in run.failing] == [0, 0]
 
 
+def test_a_line_that_has_cost_the_full_grace_for_three_tests_costs_less_for_others(
+    project: Project,
+) -> None:
+    """A helper that leaks for every test: each comes to it by a chain of calls of its own."""
+    tests = "\n".join(f"        def test_{n}(): leak()" for n in range(5))
+    write_suite(project, f"\n        def leak(): KEEP.append(socket.socket())\n{tests}\n")
+    run = project.run(grace=0.5)
+
+    waited = [one["waited_seconds"] for one in run.failing]
+    assert [one >= 0.5 for one in waited] == [True, True, True, False, False], waited
+
+
 def test_a_slow_closer_at_a_known_slow_site_is_still_forgiven(project: Project) -> None:
     """After a site has cost the full grace, one of its threads that needs 100 ms is no leak."""
     write_suite(
