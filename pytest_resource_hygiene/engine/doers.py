@@ -1,43 +1,75 @@
-"""Whose method a thread, a task or a timer runs: a client that starts a thread works for itself."""
+"""For whom a thread, a task or a timer works: a client that starts a thread needs not keep it."""
 
 from __future__ import annotations
 
-from types import FunctionType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import answer_of, attribute_of, defined_in, referents
+from pytest_resource_hygiene.engine.landmarks import LoopClasses
+from pytest_resource_hygiene.objects import answer_of, attribute_of, defined_in, is_a, referents
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.entries import Entry
 
-__all__ = ["doer_of"]
+__all__ = ["doers_of"]
 
-_CALLED = ("_target", "function", "_callback")  # of a thread, a `threading.Timer`, an asyncio timer
-
-
-def doer_of(entry: Entry) -> Any:
-    """Return the object whose method it runs, or None."""
-    if entry.tracker.kind == "tasks":
-        return _self_of(answer_of(entry.value, "get_coro"))
-    if entry.tracker.kind not in {"threads", "timers"}:
-        return None
-    for name in _CALLED:
-        called = attribute_of(entry.value, name)
-        if called is not None:
-            return attribute_of(called, "__self__")
-    return None
+# What is called, and with what: of a thread, a `threading.Timer`, a timer of asyncio's.
+_JOB = ("_target", "_args", "_kwargs", "function", "args", "kwargs", "_callback")
+_MAX_DEPTH = 4  # a partial, a closure, its cell, the object
+_MAX_VISITED = 300
+_ENDS = (type, CodeType, FrameType, ModuleType, str, bytes, int, float)
 
 
-def _self_of(coroutine: Any) -> Any:
-    """Return the object of which a coroutine is a method; its variables are not asked for by name.
+def doers_of(entry: Entry, maker: CodeType | None) -> list[Any]:
+    """Return whose method it runs, and whose method has made it, if the job leads to that object.
 
-    Up to Python 3.12 that would make a copy of them, which keeps them alive.
+    Args:
+        entry: any.
+        maker: the code of the innermost function of the user's that has made it.
     """
-    code, name = attribute_of(coroutine, "cr_code"), attribute_of(coroutine, "__name__", "")
-    if code is None:
-        return None
-    for one in referents(coroutine):
-        method = defined_in(type(one), name)
-        if type(method) is FunctionType and method.__code__ is code:
-            return one
+    kind = entry.tracker.kind
+    if kind not in {"tasks", "threads", "timers"}:
+        return []
+    if kind == "tasks":
+        job = [answer_of(entry.value, "get_coro")]
+        code = attribute_of(job[0], "cr_code")
+    else:
+        job = [attribute_of(entry.value, name) for name in _JOB]
+        code = None
+    own = [attribute_of(one, "__self__") for one in job]
+    codes = {one for one in (code, maker) if one is not None}
+    return [one for one in [*own, _with_method(job, codes)] if one is not None]
+
+
+def _with_method(job: list[Any], codes: set[CodeType]) -> Any:
+    """Return an object near a job whose class has one of these as the code of a method.
+
+    The variables of a coroutine are not asked for by name: up to Python 3.12 that would make a copy
+    of them, which keeps them alive.
+    """
+    is_loop = LoopClasses()
+    level, seen = [one for one in job if one is not None], set(map(id, job))
+    for _ in range(_MAX_DEPTH if codes else 0):
+        found: list[Any] = []
+        for one in (one for thing in level for one in _referents(thing)):
+            if id(one) in seen or is_a(one, _ENDS) or len(seen) > _MAX_VISITED:
+                continue
+            if is_loop[type(one)]:
+                continue
+            if any(_has_method(type(one), code) for code in codes):
+                return one
+            seen.add(id(one))
+            found.append(one)
+        level = found
     return None
+
+
+def _referents(thing: Any) -> list[Any]:
+    if is_a(thing, FunctionType):  # not its globals: every function reaches its whole module
+        return [*(thing.__closure__ or ()), thing.__defaults__]
+    return referents(thing)
+
+
+def _has_method(cls: type, code: CodeType) -> bool:
+    method = defined_in(cls, code.co_name)
+    return attribute_of(method, "__code__") is code if is_a(method, FunctionType) else False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.doers import doer_of
+from pytest_resource_hygiene.engine.doers import doers_of
 from pytest_resource_hygiene.engine.engines import owner_of_engines
 from pytest_resource_hygiene.engine.groups import number_of
 from pytest_resource_hygiene.engine.made_in_c import is_unseen
@@ -14,6 +14,7 @@ from pytest_resource_hygiene.objects import is_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import CodeType
 
     from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.ledger import Ledger
@@ -84,7 +85,7 @@ class OwnershipTransfer:
             if entry.tracker.kind in _SET_BY_CALLS and by_itself:
                 continue  # whose method it calls says nothing: the test has set it
             wanted.add(entry, self._ledger.kept_as(entry))
-            if not by_itself and (doer := doer_of(entry)) is not None:
+            for doer in () if by_itself else doers_of(entry, self._maker(entry)):
                 wanted.add(entry, doer)
         taken_over: set[Entry] = set()
         for fixture in fixtures:
@@ -184,8 +185,12 @@ class OwnershipTransfer:
 
     def _is_by_test_itself(self, entry: Entry, window: Owner) -> bool:
         """Return whether a line of the test function has made something, and no method that it calls."""
+        maker = self._maker(entry)
+        return maker is not None and (maker is window.code or is_within(maker, window.code))
+
+    def _maker(self, entry: Entry) -> CodeType | None:
         frame = self._reader.user_frame(entry.creation)
-        return frame is not None and (frame[0] is window.code or is_within(frame[0], window.code))
+        return frame[0] if frame is not None else None
 
     def _loops_of(self, owner: Owner) -> set[int]:
         """Return the ids of the event loops that an owner has made and that still live."""

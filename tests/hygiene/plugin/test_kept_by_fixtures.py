@@ -530,6 +530,7 @@ def test_what_a_fixtures_own_method_begins_to_run_itself_is_the_fixtures(project
         "test_it.py",
         """
         import asyncio, pytest, pytest_asyncio, threading
+        from functools import partial
         pytestmark = pytest.mark.asyncio(loop_scope="session")
         class Client:
             def __init__(self): self.ended, self.over = threading.Event(), False
@@ -539,6 +540,13 @@ def test_what_a_fixtures_own_method_begins_to_run_itself_is_the_fixtures(project
             def begin_thread(self): threading.Thread(target=self.run).start()
             def begin_timer(self): threading.Timer(0.3, self.run).start()
             def begin_task(self): asyncio.create_task(self.poll())
+            def begin_partial(self): threading.Thread(target=partial(partial(self.run))).start()
+            def begin_closure(self): threading.Thread(target=lambda: self.run()).start()
+            def begin_for(self): threading.Thread(target=run_for, args=(self,)).start()
+            def begin_task_for(self): asyncio.create_task(poll_for(self))
+            def begin_task_within(self):
+                async def poll(): await self.poll()
+                asyncio.create_task(poll())
         @pytest_asyncio.fixture(scope="module", loop_scope="session")
         async def client():
             client = Client()
@@ -546,11 +554,13 @@ def test_what_a_fixtures_own_method_begins_to_run_itself_is_the_fixtures(project
             client.over = True
             client.ended.set()
             await asyncio.sleep(0.02)
-        @pytest.mark.parametrize("begin", [Client.begin_thread, Client.begin_timer, Client.begin_task])
-        async def test_begins(client, begin): begin(client)
+        def run_for(client): client.ended.wait()
+        async def poll_for(client): await client.poll()
+        @pytest.mark.parametrize("begin", [one for one in vars(Client) if one.startswith("begin_")])
+        async def test_begins(client, begin): getattr(client, begin)()
         async def test_leaks(client): asyncio.create_task(client.poll())
         async def test_leaks_another():
-            other = Client(); other.begin_task(); other.begin_thread()
+            other = Client(); other.begin_task_for(); other.begin_closure()
             threading.Timer(0.5, other.ended.set).start()
         async def test_last(client): pass
         """,
