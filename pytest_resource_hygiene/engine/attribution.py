@@ -67,6 +67,8 @@ class Attribution:
             # A runner that lives through several tests keeps the context of the first of them. Of
             # a thread, the context is its own, and what an ended owner left behind stays his.
             if owner is not None and not (owner.closed and maker.parent is None):
+                if owner.closed and maker.parent is not None:
+                    owner = self._heir_of(maker.parent) or owner
                 return window if _asked_for(own_code, maker, window) else owner
             if maker is creation and _is_between_tests(maker):
                 return maker.window  # type: ignore[no-any-return]
@@ -75,6 +77,11 @@ class Attribution:
                 return self._owner_of_thread(maker) if starter.closed else starter
             maker = maker.parent
         return window
+
+    def _heir_of(self, start: Creation) -> Owner | None:
+        """Return to whom the first link of a chain was handed over, if he is still there."""
+        heir = self._owner_of_thread(start) if start.window is not None else None
+        return heir if heir is not None and not heir.closed else None
 
     def owner_of_next(self, creation: Creation, window: Owner | None) -> Owner | None:
         """Decide once for what was made in a row: a loop leaves thousands.

@@ -28,6 +28,8 @@ R = TypeVar("R")
 _CLOSABLE = frozenset({"fds", "sockets"})  # kinds in which closing another's is worth a note
 _MANY = 1_000
 
+_STARTING = frozenset({"threads", "timers"})
+
 
 class Ledger:
     """The shelves of all kinds.
@@ -44,6 +46,7 @@ class Ledger:
         self.failures: list[TrackerError] = []
         self.closed_for_others: list[Entry] = []
         self._unexplained: list[Entry] = []
+        self._heirs: list[tuple[Creation, Owner]] = []
         self.attribution = Attribution(self._owner_of_thread)
         self.seats = Seats(self.ask)
         self._readings = Readings(self.shelves, recorder, self.report)
@@ -58,14 +61,24 @@ class Ledger:
         return self._readings.changed
 
     def _owner_of_thread(self, start: Creation) -> Owner | None:
-        """Return who has a thread by now whose starter has ended: a worker goes with its pool."""
+        """Return who has a thread by now whose starter has ended: a worker goes with its pool.
+
+        So does what a timer starts that has rung: the next link of a chain.
+        """
         for shelf in self.shelves:
-            if shelf.tracker.kind == "threads":
+            if shelf.tracker.kind in _STARTING:
                 for entry in shelf.entries.values():
                     if entry.creation is start:
                         return entry.owner
         starter: Owner = start.window
-        return starter
+        return next((heir for made, heir in self._heirs if made is start), starter)
+
+    def hand_over(self, entry: Entry, heir: Owner) -> None:
+        """Give an entry to another owner, and what it starts, also when it has ended itself."""
+        entry.give_to(heir)
+        if entry.tracker.kind in _STARTING and entry.creation is not None:
+            self._heirs = [one for one in self._heirs if not one[1].closed]
+            self._heirs.append((entry.creation, heir))
 
     # --- looking ---
 

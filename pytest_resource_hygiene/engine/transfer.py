@@ -93,7 +93,7 @@ class OwnershipTransfer:
             # and nothing of it is judged too early.
             for entry in self._reached(fixture, wanted, window):
                 if entry not in taken_over and self._may_take(fixture, entry):
-                    entry.give_to(fixture)
+                    self._ledger.hand_over(entry, fixture)
                     taken_over.add(entry)
         rest = [entry for entry in suspects if entry not in taken_over]
         return self._without_unseen(rest, fixtures) if window.info.type == "test" else rest

@@ -601,3 +601,52 @@ def test_numbers_in_a_fixtures_value_are_no_descriptors_that_others_open_later(
 
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
     assert sum(one["count"] for one in run.failing) == 6
+
+
+def test_a_timer_that_a_test_begins_for_a_fixture_is_its_own_however_often_it_has_rung(
+    project: Project,
+) -> None:
+    """A chain is handed over with its first link; the fixture answers for the last, if it goes on."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, pytest, threading
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        class App:
+            rung, over = 0, False
+            def tick(self):
+                self.rung += 1
+                self.timer = threading.Timer(0.01, self.tick)
+                self.timer.daemon = True
+                if not self.over: self.timer.start()
+            def tick_on_loop(self):
+                self.rung += 1
+                self.timer = asyncio.get_running_loop().call_later(0.01, self.tick_on_loop)
+            async def rings(self):
+                while self.rung < 5: await asyncio.sleep(0.005)
+        @pytest.fixture(scope="class", params=[App.tick, App.tick_on_loop])
+        def app(request):
+            app = App(); app.begin = lambda: request.param(app)
+            yield app
+            app.over = True
+            app.timer.cancel()
+        @pytest.fixture(scope="class", params=[App.tick, App.tick_on_loop])
+        def forgotten(request):
+            app = App(); app.begin = lambda: request.param(app)
+            yield app
+        class TestClean:
+            async def test_begins(self, app): app.begin(); await app.rings()
+            async def test_after(self, app): pass
+        class TestLeaks:
+            async def test_begins(self, forgotten): forgotten.begin(); await forgotten.rings()
+            async def test_after(self, forgotten): pass
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert {(one["owner"]["name"], one["kind"]) for one in run.failing} == {
+        ("forgotten", "timers")
+    }, run.text
+    assert {one["nodeid"].partition("[")[0] for one in run.failing} == {
+        "test_it.py::TestLeaks::test_after"
+    }, run.text
