@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from pytest_resource_hygiene.engine.pools import Pools
 from pytest_resource_hygiene.engine.reachable import reachable
 from pytest_resource_hygiene.engine.settle import describe
 from pytest_resource_hygiene.engine.singletons import habit_of
-from pytest_resource_hygiene.objects import attribute_of
+from pytest_resource_hygiene.objects import attribute_of, is_a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Group", "Grouper", "gather_loose", "number_of"]
 
 _RANK_OF_LOOP_TIMERS = 15  # between descriptors and sockets
+_WRITTEN_TO = frozenset({"fds", "sockets"})
 _NEAR = 2_000  # objects within which something counts as part of another
 
 
@@ -78,7 +80,30 @@ class Grouper:
                 Group(part, site=self._reader.library_site(part[0].creation))
                 for part in _split_slots(members)
             ]
-        return self._pools.join(_with_pidfds(self._absorb(result)))
+        return self._with_streams(self._pools.join(_with_pidfds(self._absorb(result))))
+
+    def _with_streams(self, groups: list[Group]) -> list[Group]:
+        """Add to a log handler the file or connection that it writes to: closing it ends both."""
+        handlers = [
+            (group, handler)
+            for group in groups
+            if group.primary.tracker.kind == "listeners"
+            and is_a(handler := self._ledger.anchor_of(group.primary), logging.Handler)
+        ]
+        joined: set[Group] = set()
+        for group, handler in handlers:
+            streams = {
+                id(self._ledger.anchor_of(one.primary)): one
+                for one in groups
+                if one.primary.tracker.kind in _WRITTEN_TO
+                and one not in joined
+                and one.primary.owner is group.primary.owner
+                and one.primary.by_collector == group.primary.by_collector
+            }
+            for found in reachable([handler], streams, (), _NEAR) if streams else ():
+                group.entries += streams[found].entries
+                joined.add(streams[found])
+        return [group for group in groups if group not in joined]
 
     def _absorb(self, groups: list[Group]) -> list[Group]:
         """Add what nobody saw being made to the group whose object holds it, e.g. a loop's epoll."""

@@ -212,6 +212,31 @@ def test_a_child_is_one_finding_with_the_descriptor_by_which_a_library_waits_for
     assert sorted(one["kind"] for one in run.of("test_by_hand")) == ["fds", "processes"]
 
 
+def test_a_log_handler_is_one_finding_with_the_file_that_it_writes_to(project: Project) -> None:
+    """Two lines have made them, and closing the handler ends both; another file is another leak."""
+    write_suite(
+        project,
+        """
+        def test_handler(tmp_path):
+            handler = logging.FileHandler(tmp_path / "log")
+            logging.getLogger("some").addHandler(handler)
+        def test_handler_and_file(tmp_path):
+            KEEP.append(open(tmp_path / "other", "w"))
+            handler = logging.FileHandler(tmp_path / "log")
+            logging.getLogger("some").addHandler(handler)
+        def test_only_taken_off(tmp_path):
+            KEEP.append(logging.FileHandler(tmp_path / "log"))
+            logging.getLogger("some").addHandler(KEEP[-1])
+            logging.getLogger("some").removeHandler(KEEP[-1])
+        """,
+    )
+    run = project.run()
+
+    assert run.one("test_handler")["kind"] == "listeners", run.text
+    assert sorted(one["kind"] for one in run.of("test_handler_and_file")) == ["fds", "listeners"]
+    assert run.one("test_only_taken_off")["kind"] == "fds"
+
+
 def test_one_site_in_ten_tests_fails_ten_and_is_shown_once(project: Project) -> None:
     """The closing section groups by site, while each of the tests fails."""
     write_suite(
