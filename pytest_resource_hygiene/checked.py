@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, get_args
 
 from pytest_resource_hygiene.errors import LeaksFoundError, SettingsError
@@ -110,8 +111,14 @@ class no_leaks:  # noqa: N801 - used like a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None, waited: float = 0.0) -> None:
         with self._entered.pop() as before:
-            self.leaks = leaks_since(before, grace=self._grace)
+            found = leaks_since(before, grace=max(self._grace - waited, 0.0))
+        self.leaks = tuple(
+            replace(one, waited_seconds=one.waited_seconds + waited) for one in found
+        )
         if error is None:  # an exception of the block itself comes first
             self._act()
 
@@ -124,16 +131,21 @@ class no_leaks:  # noqa: N801 - used like a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._let_tasks_end()
-        self.__exit__(kind, error, traceback)
+        self._leave(error, await self._let_tasks_end())
 
-    async def _let_tasks_end(self) -> None:
-        """Give tasks of the running loop their time: a loop cannot be run from within itself."""
+    async def _let_tasks_end(self) -> float:
+        """Give tasks of the running loop their time: a loop cannot be run from within itself.
+
+        Returns:
+            How many seconds that took.
+        """
         before = self._entered[-1]
-        deadline, pause = System.monotonic() + self._grace, 0.0
-        while before.has_news() and System.monotonic() < deadline:
-            await asyncio.sleep(pause)
+        began, waited, pause = System.monotonic(), 0.0, 0.0
+        while waited < self._grace and before.has_news():
+            await asyncio.sleep(min(pause, self._grace - waited))
+            waited = System.monotonic() - began
             pause = min(max(pause * 2, 0.001), 0.05)
+        return waited
 
     def _act(self) -> None:
         if self._action == "raise":
