@@ -6,9 +6,18 @@ from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.landmarks import LoopClasses
-from pytest_resource_hygiene.objects import answer_of, attribute_of, defined_in, is_a, referents
+from pytest_resource_hygiene.objects import (
+    answer_of,
+    attribute_of,
+    defined_in,
+    is_a,
+    module_name,
+    referents,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_resource_hygiene.engine.entries import Entry
 
 __all__ = ["doers_of"]
@@ -20,12 +29,15 @@ _MAX_VISITED = 300
 _ENDS = (type, CodeType, FrameType, ModuleType, str, bytes, int, float)
 
 
-def doers_of(entry: Entry, maker: CodeType | None) -> list[Any]:
-    """Return whose method it runs, and whose method has made it, if the job leads to that object.
+def doers_of(
+    entry: Entry, maker: CodeType | None, site: Iterable[tuple[str, str]] = ()
+) -> list[Any]:
+    """Return whose method it runs, whose method has made it, and what of a library it works on.
 
     Args:
         entry: any.
         maker: the code of the innermost function of the user's that has made it.
+        site: files and functions of libraries that have.
     """
     kind = entry.tracker.kind
     if kind not in {"tasks", "threads", "timers"}:
@@ -37,8 +49,15 @@ def doers_of(entry: Entry, maker: CodeType | None) -> list[Any]:
         job = [attribute_of(entry.value, name) for name in _JOB]
         code = None
     own = [attribute_of(one, "__self__") for one in job]
+    own += [one for some in job if type(some) is tuple for one in some if _is_of(site, one)]
     codes = {one for one in (code, maker) if one is not None}
     return [one for one in [*own, _with_method(job, codes)] if one is not None]
+
+
+def _is_of(site: Iterable[tuple[str, str]], obj: Any) -> bool:
+    """Return whether an object is of a package that has made something."""
+    package = module_name(type(obj)).partition(".")[0]
+    return any(f"/{package}/" in file.replace("\\", "/") for file, _ in site)
 
 
 def _with_method(job: list[Any], codes: set[CodeType]) -> Any:

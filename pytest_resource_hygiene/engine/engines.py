@@ -49,7 +49,7 @@ def owner_of_engines(fixtures: Iterable[Owner], known: Iterable[Any]) -> Owner |
 
 def _engines() -> list[Any]:
     """Return what there is of objects that C code of an installed package may have opened things for."""
-    may_own = OwnerClasses()
+    may_own = OwnerClasses(weak=False)
     return [
         obj
         for obj in System.get_objects()

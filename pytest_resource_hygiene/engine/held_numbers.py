@@ -20,7 +20,7 @@ _ENDS = tuple(
     getattr(os, name) for name in ("close", "kill", "killpg", "waitpid") if hasattr(os, name)
 )
 # How a name ends that says it is such a number; and what both ends of a pipe or terminal are called.
-_NAMES = ("fd", "fileno", "handle", "pid", "sock", "pipe", "sentinel")
+_NAMES = ("fd", "fileno", "handle", "pid", "sock", "pipe", "sentinel", "_r", "_w")
 _NAMES_OF_ENDS = frozenset(
     {"r", "w", "rd", "wr", "reader", "writer", "read_end", "write_end", "master", "slave",
      "stdin", "stdout", "stderr"}

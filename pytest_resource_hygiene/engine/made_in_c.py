@@ -163,11 +163,19 @@ def _in_class(module: str, cls: type, may_own: OwnerClasses) -> Iterator[tuple[H
 
 
 class OwnerClasses(dict[type, bool]):
-    """Whether C code may have opened things for the objects of a class; asked once for each."""
+    """Whether C code may have opened things for the objects of a class; asked once for each.
+
+    Args:
+        weak: whether objects count only if they can be remembered without being kept.
+    """
+
+    def __init__(self, *, weak: bool = True) -> None:
+        super().__init__()
+        self._weak = weak
 
     def __missing__(self, cls: type) -> bool:
         try:
-            answer = _may_own(cls)
+            answer = _may_own(cls) and (cls.__weakrefoffset__ != 0 or not self._weak)
         except Exception:  # noqa: BLE001 - a metaclass may do anything when it is asked
             answer = False
         self[cls] = answer
@@ -177,7 +185,7 @@ class OwnerClasses(dict[type, bool]):
 def _may_own(cls: type) -> bool:
     if cls in _PLAIN or issubclass(cls, type):
         return False
-    if not any(hasattr(cls, name) for name in _WAYS_TO_END) or cls.__weakrefoffset__ == 0:
+    if not any(hasattr(cls, name) for name in _WAYS_TO_END):
         return False
     return any(is_written_in_c(base) for base in cls.__mro__[:-1])
 

@@ -85,8 +85,10 @@ class OwnershipTransfer:
             if entry.tracker.kind in _SET_BY_CALLS and by_itself:
                 continue  # whose method it calls says nothing: the test has set it
             wanted.add(entry, self._ledger.kept_as(entry))
-            for doer in () if by_itself else doers_of(entry, self._maker(entry)):
-                wanted.add(entry, doer)
+            if not by_itself:
+                site = self._reader.library_site(entry.creation)
+                for doer in doers_of(entry, self._maker(entry), site):
+                    wanted.add(entry, doer)
         taken_over: set[Entry] = set()
         for fixture in fixtures:
             # The first to be set up is the last to be torn down: it outlives what shares its value,
@@ -95,6 +97,7 @@ class OwnershipTransfer:
                 if entry not in taken_over and self._may_take(fixture, entry):
                     self._ledger.hand_over(entry, fixture)
                     taken_over.add(entry)
+        taken_over |= self._parts_of(taken_over, suspects)
         rest = [entry for entry in suspects if entry not in taken_over]
         return self._without_unseen(rest, fixtures) if window.info.type == "test" else rest
 
@@ -108,6 +111,31 @@ class OwnershipTransfer:
             found -= doubtful
             found |= reachable(kept, doubtful, (), loops=loops, with_waiters=False)
         return [entry for one in found for entry in wanted.by(one)]
+
+    def _parts_of(self, taken_over: set[Entry], suspects: list[Entry]) -> set[Entry]:
+        """Give what one call of a library has made to whoever has got the chief thing of it.
+
+        A loop leads to no socket of its own, and an observer's thread not to its pipes.
+
+        Returns:
+            What that was.
+        """
+        chiefs: dict[tuple[Any, ...], Entry] = {}
+        for entry in taken_over:
+            call = self._reader.call(entry.creation)
+            if call is not None and call[2] is not None:
+                chief = chiefs.setdefault(call, entry)
+                if chief.tracker.rank < entry.tracker.rank:
+                    chiefs[call] = entry
+        parts = set()
+        for entry in suspects if chiefs else ():
+            chief_of_call = chiefs.get(self._reader.call(entry.creation) or ())
+            if chief_of_call is None or entry in taken_over or chief_of_call.owner is None:
+                continue
+            if entry.tracker.rank < chief_of_call.tracker.rank:
+                entry.give_to(chief_of_call.owner)
+                parts.add(entry)
+        return parts
 
     def _without_unseen(self, suspects: list[Entry], fixtures: list[Owner]) -> list[Entry]:
         """Give what C code has opened to the fixture that has the engine for which it did.

@@ -650,3 +650,79 @@ def test_a_timer_that_a_test_begins_for_a_fixture_is_its_own_however_often_it_ha
     assert {one["nodeid"].partition("[")[0] for one in run.failing} == {
         "test_it.py::TestLeaks::test_after"
     }, run.text
+
+
+def test_a_loop_that_a_fixture_makes_when_it_is_needed_is_its_own_with_all_its_parts(
+    project: Project,
+) -> None:
+    """Its sockets and its epoll; what else runs on it, and a loop of the test's own, is the test's."""
+    write_suite(
+        project,
+        """
+        class Lazy:
+            loop = None
+            def run(self, coro):
+                if self.loop is None: self.loop = asyncio.new_event_loop()
+                return self.loop.run_until_complete(coro)
+        @pytest.fixture(scope="module")
+        def lazy():
+            lazy = Lazy()
+            yield lazy
+            lazy.loop.close()
+        def test_runs(lazy): lazy.run(asyncio.sleep(0))
+        def test_leaks_a_socket(lazy):
+            async def main(): KEEP.append(socket.socket())
+            lazy.run(main())
+        def test_leaks_a_loop(lazy):
+            other = Lazy(); KEEP.append(other); other.run(asyncio.sleep(0))
+        """,
+    )
+    run = project.run()
+
+    assert [(one["nodeid"].partition("::")[2], one["kind"]) for one in run.failing] == [
+        ("test_leaks_a_socket", "sockets"), ("test_leaks_a_loop", "loops"),
+    ], run.text  # fmt: skip
+
+
+def test_the_thread_of_a_librarys_object_is_the_fixtures_that_has_the_object(
+    project: Project,
+) -> None:
+    """As of a server of gRPC: the thread is given what it works on, and the library keeps neither."""
+    project.write(
+        "lib/site-packages/servelib/__init__.py",
+        """
+        import os, threading
+        class State:
+            def __init__(self): self.ended = threading.Event()
+        def serve(state, ends):
+            state.ended.wait()
+            for end in ends: os.close(end)
+        class Server:
+            def __init__(self): self.state = State()
+            def start(self):
+                threading.Thread(target=serve, args=(self.state, os.pipe())).start()
+            def stop(self): self.state.ended.set()
+        """,
+    )
+    write_suite(
+        project,
+        """
+        import servelib
+        class Servers:
+            def start(self):
+                self.server = servelib.Server()
+                self.server.start()
+        @pytest.fixture(scope="module")
+        def servers():
+            servers = Servers()
+            yield servers
+            servers.server.stop()
+        def test_starts(servers): servers.start()
+        def test_leaks(servers):
+            other = Servers(); other.start()
+            threading.Timer(1, other.server.stop).start()
+        """,
+    )
+    run = project.run("-W", "ignore", env={"PYTHONPATH": str(project.path / "lib/site-packages")})
+
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
