@@ -545,8 +545,9 @@ def test_a_handler_is_told_with_the_client_that_keeps_it_waiting(project: Projec
             async def echo(reader, writer):
                 with contextlib.closing(writer):
                     while line := await reader.readline(): writer.write(line)
-            async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
-                yield server.sockets[0].getsockname()
+            server = await asyncio.start_server(echo, "127.0.0.1", 0)
+            yield server.sockets[0].getsockname()
+            server.close()  # from Python 3.12 on, to wait for it is to wait for the client
         @pytest.mark.asyncio
         async def test_leaks(address):
             reader, writer = await asyncio.open_connection(*address)

@@ -37,7 +37,7 @@ def test_the_pipes_of_processes_that_a_pool_of_the_session_starts(project: Proje
             processes.append(FORK.Process(target=int)); processes[-1].start()
         """,
     )
-    assert project.run().outcomes == {"passed": 6}
+    assert project.run("-W", "ignore").outcomes == {"passed": 6}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no terminals")
