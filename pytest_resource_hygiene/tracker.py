@@ -199,7 +199,10 @@ class Tracker:
         return None
 
     def ends(self, key: Hashable, value: Any) -> tuple[str, str] | None:
-        """Return the addresses of both ends of a connection, the near one first; None for all else."""
+        """Return the addresses of both ends of a connection, the near one first; None for all else.
+
+        What waits for connections has nothing at its far end.
+        """
         return None
 
     def code(self, key: Hashable, value: Any) -> CodeType | None:

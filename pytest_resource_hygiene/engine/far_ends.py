@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.ledger import Ledger
     from pytest_resource_hygiene.engine.owners import Owner
 
-__all__ = ["far_ends"]
+__all__ = ["far_ends", "has_connected", "serving_them"]
 
 _KIND = "sockets"
 _NEAR = 2_000  # objects within which something belongs to a connection
@@ -42,13 +42,13 @@ def far_ends(suspects: Iterable[Entry], owner: Owner, ledger: Ledger) -> dict[En
     may_serve = _is_made_by_a_thread if is_test else _is_made_later
     made_later = [entry for entry in suspects if may_serve(entry, owner)]
     sockets = [
-        entry for entry in made_later if entry.tracker.kind == _KIND and not _has_connected(entry)
+        entry for entry in made_later if entry.tracker.kind == _KIND and not has_connected(entry)
     ]
     if not sockets:
         return {}
     left = _held_open(ledger, owner)
     found = {entry: left[far] for entry in sockets if (far := _ends(entry)[::-1]) in left}
-    serving = dict(_serving(made_later, found, ledger)) if found else {}
+    serving = dict(serving_them(made_later, found, ledger)) if found else {}
     return {} if is_test and not serving else found | serving
 
 
@@ -62,7 +62,8 @@ def _is_made_by_a_thread(entry: Entry, _test: Owner) -> bool:
     return entry.creation is not None and entry.creation.parent is not None
 
 
-def _has_connected(entry: Entry) -> bool:
+def has_connected(entry: Entry) -> bool:
+    """Return whether somebody has opened a connection with it, rather than accepted one."""
     codes = entry.creation.stack[::2] if entry.creation is not None else ()
     return any(code.co_name in _CONNECTING for code in codes)
 
@@ -85,7 +86,7 @@ def _held_open(ledger: Ledger, own: Owner) -> dict[tuple[str, ...], Owner]:
     return left
 
 
-def _serving(
+def serving_them(
     suspects: Iterable[Entry], sockets: dict[Entry, Owner], ledger: Ledger
 ) -> Iterator[tuple[Entry, Owner]]:
     """Yield the threads, tasks and timers that have one of these sockets at hand."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.engine.accepted import accepted_by_fixtures
 from pytest_resource_hygiene.engine.doers import doers_of
 from pytest_resource_hygiene.engine.engines import owner_of_engines
 from pytest_resource_hygiene.engine.groups import number_of
@@ -99,7 +100,22 @@ class OwnershipTransfer:
                     taken_over.add(entry)
         taken_over |= self._parts_of(taken_over, suspects)
         rest = [entry for entry in suspects if entry not in taken_over]
-        return self._without_unseen(rest, fixtures) if window.info.type == "test" else rest
+        if window.info.type != "test":
+            return rest
+        return self._without_unseen(self._without_accepted(rest, window), fixtures)
+
+    def _without_accepted(self, suspects: list[Entry], window: Owner) -> list[Entry]:
+        """Give connections to the fixture whose server has accepted them.
+
+        Returns:
+            The rest.
+        """
+        accepted = accepted_by_fixtures(
+            suspects, self._ledger, lambda entry: self._is_by_test_itself(entry, window)
+        )
+        for entry, fixture in accepted.items():
+            self._ledger.hand_over(entry, fixture)
+        return [entry for entry in suspects if entry not in accepted]
 
     def _reached(self, fixture: Owner, wanted: _Wanted, window: Owner) -> list[Entry]:
         kept = list(fixture.value()) if fixture.value is not None else []

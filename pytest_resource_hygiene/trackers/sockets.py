@@ -122,13 +122,18 @@ class SocketTracker(Tracker):
         return self._objects.socket(value) if self._objects is not None else None
 
     def ends(self, key: Hashable, value: Any) -> tuple[str, str] | None:
-        """Return both addresses of a TCP connection; those of Unix say nothing of the other end."""
+        """Return both addresses of a TCP connection; those of Unix say nothing of the other end.
+
+        Of a socket that listens, its own and nothing.
+        """
         try:
             facts = _facts(value) if isinstance(value, int) else {}
         except OSError:
             return None
         is_tcp = facts.get("type") == "SOCK_STREAM" and facts["family"] in {"AF_INET", "AF_INET6"}
-        return (facts["local"], facts["remote"]) if is_tcp and facts["remote"] else None
+        if not is_tcp or not (facts["remote"] or facts["state"] == "listening"):
+            return None
+        return facts["local"], facts["remote"]
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say family, type, addresses and state."""

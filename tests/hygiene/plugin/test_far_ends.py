@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hygiene.plugin.suites import write_suite
 
 if TYPE_CHECKING:
@@ -193,3 +194,53 @@ def test_the_server_of_one_test_is_left_with_a_connection_of_the_session(project
     assert run.one("test_accepts")["kind"] == "sockets"
     assert any("still holds" in one["details"].get("why", "") for one in run.notes), run.text
     assert run.outcomes == {"passed": 1, "leaked": 1}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_what_a_server_accepts_that_a_fixture_begins_in_a_test_is_the_fixtures(
+    project: Project, host: str
+) -> None:
+    """On a loop it has the context of the test. A client that is left is told, once, at its test."""
+    project.write(
+        "test_it.py",
+        f"""
+        import asyncio, pytest, pytest_asyncio, socket
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        KEEP = []
+        async def echo(reader, writer):
+            while data := await reader.read(9): writer.write(data)
+            writer.close()
+        class App:
+            server, clients = None, ()
+            async def address(self):
+                if not self.server: self.server = await asyncio.start_server(echo, {host!r}, 0)
+                return "127.0.0.1", self.server.sockets[0].getsockname()[1]
+            async def connect(self):
+                self.clients += (await asyncio.open_connection(*await self.address()),)
+                reader, writer = self.clients[-1]
+                writer.write(b"x"); await reader.read(1)
+            async def close(self):
+                for _, writer in self.clients: writer.close()
+                self.server.close()
+                await asyncio.sleep(0.01)
+        @pytest_asyncio.fixture(loop_scope="module", scope="module")
+        async def app():
+            app = App(); yield app; await app.close()
+        @pytest.fixture(scope="module")
+        def listener():
+            with socket.create_server(("127.0.0.1", 0)) as listener: yield listener
+        async def test_begins(app): await app.connect()
+        async def test_goes_on(app): await app.connect()
+        async def test_leaks_a_client(app):
+            reader, writer = await asyncio.open_connection(*await app.address())
+            writer.write(b"x"); await reader.read(1); KEEP.append(writer)
+        async def test_leaks_what_it_accepts_itself(listener):
+            with socket.create_connection(listener.getsockname()): KEEP.append(listener.accept()[0])
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert [(one["nodeid"].partition("::")[2], one["kind"]) for one in run.failing] == [
+        ("test_leaks_a_client", "sockets"), ("test_leaks_what_it_accepts_itself", "sockets"),
+    ], run.text  # fmt: skip
+    assert all("test_leaks_a_client" in str(one["details"].get("why")) for one in run.notes)

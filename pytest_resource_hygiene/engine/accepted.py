@@ -1,0 +1,73 @@
+"""Connections that a server of a wider fixture has accepted: they are the server's.
+
+A fixture's object may begin to listen when a test first needs it. On a loop, what it accepts then
+has the context of that test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_resource_hygiene.engine.far_ends import has_connected, serving_them
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.ledger import Ledger
+    from pytest_resource_hygiene.engine.owners import Owner
+
+__all__ = ["accepted_by_fixtures"]
+
+_KIND = "sockets"
+_EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")  # noqa: S104 - nothing is bound to it here
+
+
+def accepted_by_fixtures(
+    suspects: Iterable[Entry], ledger: Ledger, is_tests_own: Callable[[Entry], bool]
+) -> dict[Entry, Owner]:
+    """Return the connections that live fixtures have accepted, and what serves these.
+
+    Args:
+        suspects: what a test is asked about.
+        ledger: knows who listens.
+        is_tests_own: whether a line of the test itself has made something, as by ``accept()``.
+    """
+    sockets = [one for one in suspects if one.tracker.kind == _KIND]
+    made = {
+        entry: ends
+        for entry in sockets
+        if not has_connected(entry)
+        and not is_tests_own(entry)
+        and (ends := _ends(entry)) is not None
+        and ends[1]
+    }
+    servers = _servers(ledger) if made else {}
+    found = {
+        entry: owner
+        for entry, (near, _) in made.items()
+        if (owner := servers.get(near) or servers.get(_port(near))) is not None
+    }
+    return found | dict(serving_them(suspects, found, ledger)) if found else {}
+
+
+def _servers(ledger: Ledger) -> dict[str, Owner]:
+    """Return which fixtures listen, by the addresses, or by the port alone if it is any address."""
+    found: dict[str, Owner] = {}
+    for shelf in ledger.shelves:
+        for entry in shelf.entries.values() if shelf.tracker.kind == _KIND else ():
+            owner, ends = entry.owner, _ends(entry)
+            if ends is None or ends[1] or owner is None:
+                continue
+            if owner.info.type == "fixture" and not owner.closed:
+                host = ends[0].rpartition(":")[0]
+                found[_port(ends[0]) if host in _EVERY_ADDRESS else ends[0]] = owner
+    return found
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
+
+
+def _ends(entry: Entry) -> tuple[str, str] | None:
+    return entry.tracker.ends(entry.key, entry.value)
