@@ -11,7 +11,7 @@ from pytest_resource_hygiene.engine.groups import number_of
 from pytest_resource_hygiene.engine.made_in_c import is_unseen
 from pytest_resource_hygiene.engine.pools import queue_of
 from pytest_resource_hygiene.engine.reachable import reachable
-from pytest_resource_hygiene.objects import is_within
+from pytest_resource_hygiene.objects import attribute_of, attributes_of, is_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -102,7 +102,35 @@ class OwnershipTransfer:
         rest = [entry for entry in suspects if entry not in taken_over]
         if window.info.type != "test":
             return rest
+        rest = self._without_listeners(rest, fixtures, window)
         return self._without_unseen(self._without_accepted(rest, window), fixtures)
+
+    def _without_listeners(
+        self, suspects: list[Entry], fixtures: list[Owner], window: Owner
+    ) -> list[Entry]:
+        """Give a listener to the fixture whose value, or what this has, has registered its method.
+
+        No walk along references tells: an emitter leads to all that listen to it.
+
+        Returns:
+            The rest.
+        """
+        listening = {
+            entry: attribute_of(self._ledger.anchor_of(entry), "__self__")
+            for entry in suspects
+            if entry.tracker.kind == "listeners" and not self._is_by_test_itself(entry, window)
+        }
+        if not listening:
+            return suspects
+        for fixture in fixtures:
+            values = list(fixture.value()) if fixture.value is not None else []
+            near = [*values, *(one for value in values for one in attributes_of(value).values())]
+            for entry, listener in list(listening.items()):
+                if any(one is listener for one in near if one is not None):
+                    self._ledger.hand_over(entry, fixture)
+                    del listening[entry]
+                    suspects = [one for one in suspects if one is not entry]
+        return suspects
 
     def _without_accepted(self, suspects: list[Entry], window: Owner) -> list[Entry]:
         """Give connections to the fixture whose server has accepted them.

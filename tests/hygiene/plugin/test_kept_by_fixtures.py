@@ -726,3 +726,41 @@ def test_the_thread_of_a_librarys_object_is_the_fixtures_that_has_the_object(
     run = project.run("-W", "ignore", env={"PYTHONPATH": str(project.path / "lib/site-packages")})
 
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
+
+
+def test_a_listener_that_a_fixtures_own_method_adds_is_the_fixtures(project: Project) -> None:
+    """Whatever else listens to the same emitter, which leads to all of them, is the test's."""
+    write_suite(
+        project,
+        """
+        import blinker, pyee
+        SIGNAL, EMITTER = blinker.Signal("moved"), pyee.EventEmitter()
+        class Part:
+            def attach(self): EMITTER.on("part", self.hear)
+            def hear(self, *_): pass
+        class App:
+            def __init__(self): self.part = Part()
+            def start(self):
+                SIGNAL.connect(self.hear, weak=False)
+                EMITTER.on("app", self.hear); self.part.attach()
+            def stop(self):
+                SIGNAL.disconnect(self.hear)
+                EMITTER.remove_listener("app", self.hear)
+                EMITTER.remove_listener("part", self.part.hear)
+            def hear(self, *_): pass
+        @pytest.fixture(scope="module")
+        def app():
+            app = App(); yield app; app.stop()
+        @pytest.fixture(scope="module")
+        def emitter(): return EMITTER
+        def test_starts(app): app.start()
+        def test_leaks_by_itself(app): SIGNAL.connect(app.hear, sender=3, weak=False)
+        def test_leaks_a_part(app, emitter): Part().attach()
+        def test_last(app): pass
+        """,
+    )
+    run = project.run()
+
+    assert [one["nodeid"].partition("::")[2] for one in run.failing] == [
+        "test_leaks_by_itself", "test_leaks_a_part",
+    ], run.text  # fmt: skip
