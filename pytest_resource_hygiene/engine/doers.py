@@ -30,13 +30,13 @@ _ENDS = (type, CodeType, FrameType, ModuleType, str, bytes, int, float)
 
 
 def doers_of(
-    entry: Entry, maker: CodeType | None, site: Iterable[tuple[str, str]] = ()
+    entry: Entry, makers: Iterable[CodeType], site: Iterable[tuple[str, str]] = ()
 ) -> list[Any]:
     """Return whose method it runs, whose method has made it, and what of a library it works on.
 
     Args:
         entry: any.
-        maker: the code of the innermost function of the user's that has made it.
+        makers: the code of functions of the user's that were at work, within the test.
         site: files and functions of libraries that have.
     """
     kind = entry.tracker.kind
@@ -50,7 +50,7 @@ def doers_of(
         code = None
     own = [attribute_of(one, "__self__") for one in job]
     own += [one for some in job if type(some) is tuple for one in some if _is_of(site, one)]
-    codes = {one for one in (code, maker) if one is not None}
+    codes = {*makers} if code is None else {*makers, code}
     return [one for one in [*own, _with_method(job, codes)] if one is not None]
 
 

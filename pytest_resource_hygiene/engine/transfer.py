@@ -88,7 +88,7 @@ class OwnershipTransfer:
             wanted.add(entry, self._ledger.kept_as(entry))
             if not by_itself:
                 site = self._reader.library_site(entry.creation)
-                for doer in doers_of(entry, self._maker(entry), site):
+                for doer in doers_of(entry, self._makers(entry, window), site):
                     wanted.add(entry, doer)
         taken_over: set[Entry] = set()
         for fixture in fixtures:
@@ -259,6 +259,16 @@ class OwnershipTransfer:
         """Return whether a line of the test function has made something, and no method that it calls."""
         maker = self._maker(entry)
         return maker is not None and (maker is window.code or is_within(maker, window.code))
+
+    def _makers(self, entry: Entry, window: Owner) -> list[CodeType]:
+        """Return the code of the user's functions that were at work, up to that of the test."""
+        makers: list[CodeType] = []
+        for code, _, place in self._reader.sorted(entry.creation) if entry.creation else ():
+            if code is window.code:
+                break
+            if place == "user":
+                makers.append(code)
+        return makers
 
     def _maker(self, entry: Entry) -> CodeType | None:
         frame = self._reader.user_frame(entry.creation)

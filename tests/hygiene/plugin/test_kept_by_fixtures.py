@@ -543,6 +543,7 @@ def test_what_a_fixtures_own_method_begins_to_run_itself_is_the_fixtures(project
             def begin_partial(self): threading.Thread(target=partial(partial(self.run))).start()
             def begin_closure(self): threading.Thread(target=lambda: self.run()).start()
             def begin_for(self): threading.Thread(target=run_for, args=(self,)).start()
+            def begin_by_helper(self): start(partial(Client.run, self))
             def begin_task_for(self): asyncio.create_task(poll_for(self))
             def begin_task_within(self):
                 async def poll(): await self.poll()
@@ -554,6 +555,7 @@ def test_what_a_fixtures_own_method_begins_to_run_itself_is_the_fixtures(project
             client.over = True
             client.ended.set()
             await asyncio.sleep(0.02)
+        def start(job): threading.Thread(target=job).start()
         def run_for(client): client.ended.wait()
         async def poll_for(client): await client.poll()
         @pytest.mark.parametrize("begin", [one for one in vars(Client) if one.startswith("begin_")])
