@@ -134,14 +134,12 @@ def _drop_value(fixturedef: Any, item: pytest.Item | None) -> bool:
 
 
 def waiting_finalizers(session: pytest.Session, item: pytest.Item | None) -> list[Any]:
-    """Return what users have registered to be called when a class, a module or the run ends."""
+    """Return what users have registered to be called when a class, a module or the session ends."""
     stack: dict[Any, Any] = getattr(session._setupstate, "stack", {})  # noqa: SLF001
-    finalizers = [
+    return [
         finalizer
         for node, (finalizers, *_) in list(stack.items())
         if node is not item
         for finalizer in finalizers
         if not is_runners(finalizer)
     ]
-    at_the_end = getattr(session.config, "_cleanup_stack", None)  # those of `Config.add_cleanup`
-    return finalizers if at_the_end is None else [*finalizers, at_the_end]

@@ -284,22 +284,6 @@ def test_what_is_registered_to_be_closed_with_something_wider_is_no_leak(project
     run.assert_clean()
 
 
-def test_what_the_configuration_closes_in_the_end_is_no_tests_leak(project: Project) -> None:
-    """``Config.add_cleanup`` calls back when the whole run is over; that is a note of the session."""
-    write_suite(
-        project,
-        """
-        def test_adds(request):
-            sock = socket.socket(); request.config.add_cleanup(sock.close)
-        def test_leaks(request):
-            KEEP.append(socket.socket()); request.config.add_cleanup(print)
-        """,
-    )
-    run = project.run()
-
-    assert run.one()["nodeid"] == "test_it.py::test_leaks", run.text
-
-
 def test_callbacks_that_close_nothing_excuse_nothing(project: Project) -> None:
     """The twin: the same numbers, and callbacks that only print them."""
     write_suite(project, _ENDED_LATER.format(close="sock.detach", close_fd="print"))
