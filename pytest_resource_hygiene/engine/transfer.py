@@ -86,7 +86,7 @@ class OwnershipTransfer:
             if entry.tracker.kind in _SET_BY_CALLS and by_itself:
                 continue  # whose method it calls says nothing: the test has set it
             wanted.add(entry, self._ledger.kept_as(entry))
-            if not by_itself:
+            if not by_itself and not self._runs_function_of(window, entry):
                 site = self._reader.library_site(entry.creation)
                 for doer in doers_of(entry, self._makers(entry, window), site):
                     wanted.add(entry, doer)
@@ -245,15 +245,24 @@ class OwnershipTransfer:
         return owners
 
     def _may_only_wait(self, entries: Iterable[Entry], window: Owner) -> bool:
-        """Return whether it is a task that a line of the test itself has made.
+        """Return whether it is a task that a line of the test itself has made, or of its function.
 
         One that waits for a queue or connection of a fixture is reached by who is to wake it up. What
         has been made by a method of the fixture's, and is kept nowhere, is reached by nothing else.
         """
         return any(
-            entry.tracker.kind == "tasks" and self._is_by_test_itself(entry, window)
+            entry.tracker.kind == "tasks"
+            and (self._is_by_test_itself(entry, window) or self._runs_function_of(window, entry))
             for entry in entries
         )
+
+    def _runs_function_of(self, window: Owner, entry: Entry) -> bool:
+        """Return whether a thread or task runs a function that is written within the test."""
+        tracker = entry.tracker
+        code: CodeType | None = self._ledger.ask(
+            tracker, "finding its code", None, tracker.code, entry.key, entry.value
+        )
+        return code is not None and window.code is not None and is_within(code, window.code)
 
     def _is_by_test_itself(self, entry: Entry, window: Owner) -> bool:
         """Return whether a line of the test function has made something, and no method that it calls."""

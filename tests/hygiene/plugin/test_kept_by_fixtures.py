@@ -766,3 +766,46 @@ def test_a_listener_that_a_fixtures_own_method_adds_is_the_fixtures(project: Pro
     assert [one["nodeid"].partition("::")[2] for one in run.failing] == [
         "test_leaks_by_itself", "test_leaks_a_part",
     ], run.text  # fmt: skip
+
+
+def test_a_function_of_the_tests_is_its_own_though_a_fixtures_method_has_it_run(
+    project: Project,
+) -> None:
+    """It may lead to the fixture as well; a task that the fixture keeps is the fixture's."""
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, pytest, pytest_asyncio, threading
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        class App:
+            def __init__(self): self.ended, self.queue, self.kept = threading.Event(), asyncio.Queue(), []
+            def in_thread(self, job, *args): threading.Thread(target=job, args=args).start()
+            def in_task(self, coro): asyncio.create_task(coro)
+            def keep_task(self, coro): self.kept.append(asyncio.create_task(coro))
+            def wait(self): self.ended.wait()
+        @pytest_asyncio.fixture(loop_scope="module", scope="module")
+        async def app():
+            app = App()
+            yield app
+            app.ended.set()
+            for task in app.kept: task.cancel()
+            await asyncio.sleep(0.01)
+        async def test_leaks_a_thread(app): app.in_thread(lambda: app.wait())
+        async def test_leaks_another(app):
+            def job(app): app.wait()
+            app.in_thread(job, app)
+        async def test_leaks_a_task(app):
+            async def job(): await app.queue.get()
+            app.in_task(job()); await asyncio.sleep(0)
+        async def test_gives_a_task(app):
+            async def job(): await app.queue.get()
+            app.keep_task(job()); await asyncio.sleep(0)
+        async def test_has_a_method_run(app): app.in_thread(app.wait)
+        async def test_last(app): pass
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert [one["nodeid"].partition("::")[2] for one in run.failing] == [
+        "test_leaks_a_thread", "test_leaks_another", "test_leaks_a_task",
+    ], run.text  # fmt: skip
