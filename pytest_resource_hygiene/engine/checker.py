@@ -23,6 +23,7 @@ from pytest_resource_hygiene.engine.settle import Settler
 from pytest_resource_hygiene.engine.stacks import StackReader
 from pytest_resource_hygiene.engine.told import Told
 from pytest_resource_hygiene.model import OwnerInfo
+from pytest_resource_hygiene.objects import collector_paused
 from pytest_resource_hygiene.recorder import Creation, Recorder
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Tracker
@@ -249,6 +250,14 @@ class LeakChecker:
                 self._dismiss(owner)
             self.recorder.end(owner, self.session)
             return []  # what follows is for those who changed something
+        # A collection of the interpreter's own would free suspects while we look at them, and while
+        # nothing is recorded; the settler runs the collector when it is time.
+        with collector_paused():
+            return self._close_at_length(owner, allowances, everything=everything)
+
+    def _close_at_length(
+        self, owner: Owner, allowances: Sequence[Allowance], *, everything: bool
+    ) -> list[Leak]:
         self._make_room()
         self.look_at(self.ledger.shelves if everything else self._to_list(owner), owner)
         others = [*self.limits.exceeded(self.ledger, owner, self.nodeid), *self._closed(owner)]
