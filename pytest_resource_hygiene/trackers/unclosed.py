@@ -122,7 +122,7 @@ class UnclosedTracker(Tracker):
             for record in reversed(list(self._table.sockets)):
                 if fileno(record[4]()) == int(number[1]):
                     return Creation(*record)
-            return self._known(int(number[1]), "")
+            return self._known(int(number[1]), "") or self._latest_gone()
         if name and name[1] is not None:
             for record in reversed(list(self._table.files.records)):
                 if str(record[4]) == name[1]:
@@ -134,6 +134,18 @@ class UnclosedTracker(Tracker):
             made = self._table.made.get(int(name[2]))
             return made[0] if made else self._known(int(name[2]), "")
         return None
+
+    def _latest_gone(self) -> Creation | None:
+        """Return the record of the latest socket that is gone, closed or not.
+
+        The collector clears weak references before it finalizes: which one it is, is not known.
+        """
+        assert self._table is not None
+        gone = [record for record in list(self._table.sockets) if record[4]() is None]
+        if not gone:
+            return None
+        places = {record[0] for record in gone}
+        return Creation(*gone[-1])._replace(certain=len(places) == 1)
 
     def _known(self, fd: int, path: str) -> Creation | None:
         """Ask the ledger: a descriptor that was open at an earlier look has its record there."""

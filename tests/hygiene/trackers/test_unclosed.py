@@ -137,6 +137,32 @@ def test_a_socket_is_charged_to_who_made_it(
     assert len(kept) == 4
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_socket_that_the_collector_frees_is_the_latest_of_those_that_are_gone(
+    tracker: UnclosedTracker, table: Descriptors, recorder: Recorder, others: int
+) -> None:
+    """It clears weak references first; whose frames it came in says nothing. One of several is a guess."""
+
+    def opens() -> None:
+        table.sockets.append(recorder.site(weakref.ref(_Socket(7)), 0))
+
+    def opens_first() -> None:
+        table.sockets.append(recorder.site(weakref.ref(_Socket(8)), 0))
+
+    for _ in range(others):
+        opens_first()
+    opens()
+    kept = _Socket(9)
+    table.sockets.append(recorder.site(weakref.ref(kept), 0))
+    _warn("unclosed <socket.socket fd=7, family=2>")
+
+    (creation,) = _heard(tracker)
+    assert creation is not None
+    assert creation.stack[0].co_name == "opens"
+    assert creation.certain == (others == 0)
+    assert kept.fileno() == 9
+
+
 def test_a_file_is_charged_to_who_opened_it_and_not_to_who_shows_it(
     tracker: UnclosedTracker, table: Descriptors, recorder: Recorder
 ) -> None:
