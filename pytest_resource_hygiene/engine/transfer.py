@@ -177,7 +177,7 @@ class OwnershipTransfer:
             if chief_of_call is None or entry in taken_over or chief_of_call.owner is None:
                 continue
             if entry.tracker.rank < chief_of_call.tracker.rank:
-                entry.give_to(chief_of_call.owner)
+                self._ledger.hand_over(entry, chief_of_call.owner)
                 parts.add(entry)
         return parts
 
@@ -194,7 +194,7 @@ class OwnershipTransfer:
         if owner is None:
             return suspects
         for entry in unseen:
-            entry.give_to(owner)
+            self._ledger.hand_over(entry, owner)
         return [entry for entry in suspects if entry not in unseen]
 
     def _without_workers(self, suspects: list[Entry], window: Owner) -> list[Entry]:
