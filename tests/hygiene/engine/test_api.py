@@ -271,15 +271,16 @@ def test_what_is_left_on_a_loop_that_was_there_before_is_found(kind: str) -> Non
     assert (clean, found) == ([], [kind])
 
 
-def test_the_workers_that_the_running_loop_keeps_are_its_own() -> None:
+@pytest.mark.parametrize("kinds", [None, ["threads"]])
+def test_the_workers_that_the_running_loop_keeps_are_its_own(kinds: list[str] | None) -> None:
     """`asyncio.to_thread` begins one that whoever runs the loop will end; a thread is another's."""
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
 
     async def main() -> tuple[list[str], list[str]]:
-        async with no_leaks(action="return", grace=0.05) as clean:
+        async with no_leaks(kinds, action="return", grace=0.05) as clean:
             await asyncio.to_thread(int)
-        async with no_leaks(action="return", grace=0.05) as checked:
+        async with no_leaks(kinds, action="return", grace=0.05) as checked:
             await asyncio.to_thread(thread.start)
         return [leak.kind for leak in clean.leaks], [leak.kind for leak in checked.leaks]
 

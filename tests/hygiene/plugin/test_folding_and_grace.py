@@ -187,6 +187,7 @@ def test_a_child_is_one_finding_with_the_descriptor_by_which_a_library_waits_for
 ) -> None:
     """Trio opens one for each child; one that the user has opened is the user's to close."""
     pytest.importorskip("trio")
+    project.write("conftest.py", "import trio\n")  # it takes the function before that records
     write_suite(
         project,
         """
