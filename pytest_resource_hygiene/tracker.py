@@ -212,6 +212,13 @@ class Tracker:
         """
         return None
 
+    def assigned_as(self, key: Hashable, value: Any) -> str | None:
+        """Return the name of the attribute to which it was assigned, if no event tells of that.
+
+        The line is looked up in the code of the owner, if it has just one such line.
+        """
+        return None
+
     def kept_in(self, key: Hashable, value: Any) -> str | None:
         """Return the name of the module for which a list of the whole process keeps this.
 

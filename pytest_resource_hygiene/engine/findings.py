@@ -6,6 +6,7 @@ import inspect
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from pytest_resource_hygiene.engine.assignments import Assignment, assignment_in
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, place_words, relative
 from pytest_resource_hygiene.engine.hints import hint_of_maker
 from pytest_resource_hygiene.engine.holders import MAX_DEPTH, find_holder
@@ -113,7 +114,9 @@ class FindingWriter:
                     if code in parts:
                         return parts[code]
                 maker = maker.parent
-        return owner.info
+            return owner.info
+        assigned = self._assignment(group.primary, owner)
+        return owner.parts().get(assigned.within, owner.info) if assigned else owner.info
 
     def is_known(self, entry: Entry, owner: Owner, known: Baseline) -> bool:
         """Return whether a baseline has such a leak of this owner, made by this line."""
@@ -131,6 +134,9 @@ class FindingWriter:
         if recorded is not None and not self._reader.is_posted(entry.creation):
             written = owner.written_at(recorded.file, recorded.line)
             return recorded if written is None else _at(*written, recorded.source)
+        assigned = self._assignment(entry, owner)
+        if assigned is not None:
+            return _at(*assigned.place, "inferred")
         # What has a number is no function that is written somewhere, and is dear to find.
         anchor = self._ledger.anchor_of(entry) if type(entry.value) is not int else None
         place = _place_of(anchor)
@@ -139,6 +145,15 @@ class FindingWriter:
         if place is None:
             return None
         return _at(*place, "inferred")
+
+    def _assignment(self, entry: Entry, owner: Owner) -> Assignment | None:
+        tracker = entry.tracker
+        action = "finding its name"
+        name = self._ledger.ask(tracker, action, None, tracker.assigned_as, entry.key, entry.value)
+        if name is None:
+            return None
+        own = {*owner.codes, *owner.parts()}
+        return assignment_in(own | {owner.code} if owner.code is not None else own, name)
 
     def _is_runners(self, creation: Creation | None) -> bool:
         """Return whether all that is known is who ran the user's code when the thing was dropped.

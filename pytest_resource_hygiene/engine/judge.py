@@ -3,7 +3,7 @@
 In this order, because each step is surer than the next: the test runner's own things are dropped;
 what belongs together becomes one group; then each group is sorted by *how* it came to be (an
 import, a habit of a library) and by who holds it. What a live wider fixture keeps has been handed
-to it before: see `transfer`.
+to it before: see `handover`.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from pytest_resource_hygiene.engine.allowances import find_allowance
 from pytest_resource_hygiene.engine.caught import take_caught, told_once
 from pytest_resource_hygiene.engine.far_ends import far_ends
+from pytest_resource_hygiene.engine.handover.transfer import OwnershipTransfer
 from pytest_resource_hygiene.engine.judge import Judge
 from pytest_resource_hygiene.engine.settle import describe
-from pytest_resource_hygiene.engine.transfer import OwnershipTransfer
 from pytest_resource_hygiene.objects import collector_paused
 
 if TYPE_CHECKING:

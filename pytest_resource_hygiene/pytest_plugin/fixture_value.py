@@ -30,8 +30,17 @@ def kept_by(fixturedef: Any) -> list[Any]:
             frame = attribute_of(argument, "gi_frame")
             if is_a(frame, FrameType):
                 kept += frame.f_locals.values()
+    if result is not None:
+        kept += _members_of_local_class(result[0])
     # A class or a module is no value: what tests bind in it is not the fixture's.
     return [one for one in kept if not is_a(one, (type, ModuleType))]
+
+
+def _members_of_local_class(value: Any) -> list[Any]:
+    """Return what is in a class that a fixture has defined itself, and nobody else knows."""
+    if not is_a(value, type) or "<locals>" not in value.__qualname__:
+        return []
+    return [*type.__getattribute__(value, "__dict__").values()]
 
 
 def is_runners(finalizer: Any) -> bool:

@@ -201,6 +201,10 @@ class ListenerTracker(Tracker):
             return thing
         return thing.__self__ if isinstance(value, Hook) and is_a(thing, MethodType) else None
 
+    def assigned_as(self, key: Hashable, value: Any) -> str | None:
+        """Return the name of a hook in its module."""
+        return str(key).rpartition(".")[2] if isinstance(value, Hook) else None
+
     def kept_in(self, key: Hashable, value: Any) -> str | None:
         """Return the name of the logger, which by custom is that of the module that logs."""
         return value.logger if isinstance(value, LoggingListener) else None

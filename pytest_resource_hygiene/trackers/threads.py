@@ -79,6 +79,10 @@ class ThreadTracker(Tracker):
         """Return the thread object; for a raw thread, the object whose method it runs."""
         return attribute_of(value.function, "__self__") if isinstance(value, RawThread) else value
 
+    def kept_as(self, key: Hashable, value: Any) -> Any:
+        """Return the thread object; whose method a raw one runs says no more than a thread's target."""
+        return None if isinstance(value, RawThread) else value
+
     def code(self, key: Hashable, value: Any) -> CodeType | None:
         """Return the code of the thread's target, or of its overridden ``run``."""
         if isinstance(value, RawThread):

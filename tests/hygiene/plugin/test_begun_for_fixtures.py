@@ -45,6 +45,41 @@ def test_a_task_is_not_a_fixtures_because_it_waits_for_one(project: Project) -> 
     ], run.text  # fmt: skip
 
 
+def test_a_thread_is_not_a_fixtures_because_it_waits_for_one(project: Project) -> None:
+    """What a helper begins with an event's or a queue's own method works for neither."""
+    write_suite(
+        project,
+        """
+        import _thread, queue
+        class Service:
+            def __init__(self): self.stopped, self.jobs = threading.Event(), queue.Queue()
+            def stop(self): self.stopped.set(); self.jobs.put(None)
+            def run(self): self.stopped.wait()
+            def begin(self): _thread.start_new_thread(self.run, ())
+        @pytest.fixture(scope="module")
+        def service():
+            service = Service()
+            yield service
+            service.stop()
+        def begin(target): threading.Thread(target=target, daemon=True).start()
+        def test_event(service): begin(service.stopped.wait)
+        def test_queue(service): begin(service.jobs.get)
+        def test_service(service): begin(lambda: service.stopped.wait())
+        def test_raw(service): _thread.start_new_thread(service.stopped.wait, ())
+        def test_raw_method(service): _thread.start_new_thread(service.run, ())
+        def test_of_the_fixtures_own(service): service.begin()
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"leaked": 5, "passed": 1}
+    run.one("test_raw", kind="threads")
+    run.one("test_raw_method", kind="threads")
+    run.one("test_event", kind="threads")
+    run.one("test_queue", kind="threads")
+    run.one("test_service", kind="threads")
+
+
 def test_a_job_that_is_written_in_a_test_is_the_tests_in_whatever_task_it_runs(
     project: Project,
 ) -> None:
@@ -89,9 +124,11 @@ def test_a_handler_that_a_test_sets_itself_is_its_own_whosever_method_it_is(
             def start(self):
                 atexit.register(self.stop)
                 self.before = signal.signal(signal.SIGUSR2, self.on_signal)
+                sys.unraisablehook = self.on_signal
             def stop(self):
                 atexit.unregister(self.stop)
                 signal.signal(signal.SIGUSR2, self.before)
+                sys.unraisablehook = sys.__unraisablehook__
             def on_signal(self, *_): pass
         @pytest.fixture(scope="module")
         def app():
@@ -102,13 +139,14 @@ def test_a_handler_that_a_test_sets_itself_is_its_own_whosever_method_it_is(
         def test_leaks(app):
             atexit.register(app.on_signal)
             signal.signal(signal.SIGUSR1, app.on_signal)
+            sys.excepthook = app.on_signal
         def test_after(app): pass
         """,
     )
     run = project.run()
 
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}, run.text
-    assert sorted(one["kind"] for one in run.failing) == ["atexit", "signals"]
+    assert sorted(one["kind"] for one in run.failing) == ["atexit", "listeners", "signals"]
 
 
 def test_what_a_fixtures_own_method_begins_to_run_itself_is_the_fixtures(project: Project) -> None:

@@ -18,6 +18,45 @@ def _texts(project: Project, run: Run, name: str) -> list[str]:
     return [lines[one["origin"]["line"] - 1].strip() for one in run.of(name)]
 
 
+def test_the_line_that_assigns_a_hook_is_found_in_the_code_of_its_owner(project: Project) -> None:
+    """Nothing tells of it. If there are two such lines, or none, it is said where the hook is written."""
+    write_suite(
+        project,
+        """
+        def hook(*_): pass
+        def set_hook(): sys.excepthook = hook
+        def test_line():
+            sys.unraisablehook = sys.unraisablehook
+            sys.excepthook = hook
+        def test_within():
+            def run(): sys.excepthook = hook
+            run()
+        def test_two(number=1):
+            if number: sys.excepthook = hook
+            else: sys.excepthook = len
+        def test_elsewhere(): set_hook()
+        @pytest.fixture
+        def own():
+            threading.excepthook = hook
+        def test_fixture(own): pass
+        @pytest.fixture(scope="module")
+        def wide():
+            sys.displayhook = hook
+        def test_wide(wide): pass
+        """,
+    )
+    run = project.run()
+
+    assert _texts(project, run, "test_line") == ["sys.excepthook = hook"]
+    assert _texts(project, run, "test_within") == ["def run(): sys.excepthook = hook"]
+    assert _texts(project, run, "test_two") == ["def hook(*_): pass"]
+    assert _texts(project, run, "test_elsewhere") == ["def hook(*_): pass"]
+    assert _texts(project, run, "test_fixture") == ["threading.excepthook = hook"]
+    assert _texts(project, run, "test_wide") == ["sys.displayhook = hook"]
+    assert run.one("test_fixture")["owner"]["name"] == "own"
+    assert {one["origin"]["source"] for one in run.failing} == {"inferred"}
+
+
 # --- code without a file ---
 
 

@@ -71,6 +71,37 @@ def test_descriptors_of_which_a_value_knows_but_the_numbers(project: Project) ->
     run.one("test_other", kind="fds")
 
 
+def test_what_is_put_into_a_class_that_a_fixture_has_defined(project: Project) -> None:
+    """Nobody else knows that class. One that is imported is everybody's, and keeps nothing."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def registry():
+            class Registry:
+                threads = []
+            yield Registry
+            STOP.set()
+            for thread in Registry.threads: thread.join()
+        class Known:
+            threads = []
+        @pytest.fixture(scope="module")
+        def known(): return Known
+        STOP = threading.Event()
+        def begin():
+            thread = threading.Thread(target=STOP.wait)
+            thread.start()
+            return thread
+        def test_local(registry): registry.threads.append(begin())
+        def test_known(registry, known): known.threads.append(begin())
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}
+    run.one("test_known", kind="threads")
+
+
 _APP = """
     import logging
     class App:

@@ -26,16 +26,19 @@ __all__ = ["doers_of"]
 _JOB = ("_target", "_args", "_kwargs", "function", "args", "kwargs", "_callback")
 _MAX_DEPTH = 4  # a partial, a closure, its cell, the object
 _MAX_VISITED = 300
+# Who waits for an event or a queue of somebody's works for nobody by that.
+_WAITED_FOR = frozenset({"threading", "_thread", "queue", "_queue", "builtins"})
 _ENDS = (type, CodeType, FrameType, ModuleType, str, bytes, int, float)
 
 
 def doers_of(
-    entry: Entry, makers: Iterable[CodeType], site: Iterable[tuple[str, str]] = ()
+    entry: Entry, anchor: Any, makers: Iterable[CodeType], site: Iterable[tuple[str, str]] = ()
 ) -> list[Any]:
     """Return whose method it runs, whose method has made it, and what of a library it works on.
 
     Args:
         entry: any.
+        anchor: the object behind it; of a raw thread, the one whose method it runs.
         makers: the code of functions of the user's that were at work, within the test.
         site: files and functions of libraries that have.
     """
@@ -48,7 +51,8 @@ def doers_of(
     else:
         job = [attribute_of(entry.value, name) for name in _JOB]
         code = None
-    own = [attribute_of(one, "__self__") for one in job]
+    own = [anchor, *(attribute_of(one, "__self__") for one in job)]
+    own = [one for one in own if module_name(type(one)) not in _WAITED_FOR]
     own += [one for some in job if type(some) is tuple for one in some if _is_of(site, one)]
     codes = {*makers} if code is None else {*makers, code}
     return [one for one in [*own, _with_method(job, codes)] if one is not None]

@@ -10,34 +10,44 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.made_in_c import OwnerClasses, is_written_in_c
+from pytest_resource_hygiene.engine.made_in_c import OwnerClasses, is_unseen, is_written_in_c
 from pytest_resource_hygiene.engine.reachable import reachable
 from pytest_resource_hygiene.objects import attribute_of, module_name
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.handover.case import Case
     from pytest_resource_hygiene.engine.owners import Owner
 
-__all__ = ["owner_of_engines"]
+__all__ = ["without_unseen"]
 
 _OWN = __name__.partition(".")[0]
 
 
-def owner_of_engines(fixtures: Iterable[Owner], known: Iterable[Any]) -> Owner | None:
-    """Return the fixture whose objects are all that could have opened something, if there is one.
+def without_unseen(suspects: list[Entry], case: Case) -> list[Entry]:
+    """Give what C code has opened to the fixture that has the engine for which it did.
 
-    Args:
-        fixtures: the wider ones that are alive, the first set up first.
-        known: objects of the same sort that libraries keep.
+    Returns:
+        The rest.
     """
+    unseen = [entry for entry in suspects if is_unseen(entry)]
+    owner = _owner_of_engines(case) if unseen else None
+    if owner is None:
+        return suspects
+    for entry in unseen:
+        case.ledger.hand_over(entry, owner)
+    return [entry for entry in suspects if entry not in unseen]
+
+
+def _owner_of_engines(case: Case) -> Owner | None:
+    """Return the fixture whose objects are all that could have opened something, if there is one."""
     engines = {id(obj): obj for obj in _engines()}
-    for obj in known:
+    for obj in case.known_in_c():
         engines.pop(id(obj), None)
     found = None
     packages: set[str] = set()
-    for fixture in fixtures if engines else ():
+    for fixture in case.fixtures if engines else ():
         kept = list(fixture.value()) if fixture.value is not None else []
         held = reachable(kept, engines, ())
         if held and found is None:

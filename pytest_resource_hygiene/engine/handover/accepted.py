@@ -11,44 +11,46 @@ from typing import TYPE_CHECKING
 from pytest_resource_hygiene.engine.far_ends import has_connected, serving_them
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.handover.case import Case
     from pytest_resource_hygiene.engine.ledger import Ledger
     from pytest_resource_hygiene.engine.owners import Owner
 
-__all__ = ["accepted_by_fixtures"]
+__all__ = ["without_accepted"]
 
 _KIND = "sockets"
 _EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")  # noqa: S104 - nothing is bound to it here
 
 
-def accepted_by_fixtures(
-    suspects: Iterable[Entry], ledger: Ledger, is_tests_own: Callable[[Entry], bool]
-) -> dict[Entry, Owner]:
-    """Return the connections that live fixtures have accepted, and what serves these.
+def without_accepted(suspects: list[Entry], case: Case) -> list[Entry]:
+    """Give connections, and what serves these, to the fixture whose server has accepted them.
 
-    Args:
-        suspects: what a test is asked about.
-        ledger: knows who listens.
-        is_tests_own: whether a line of the test itself has made something, as by ``accept()``.
+    Returns:
+        The rest.
     """
-    sockets = [one for one in suspects if one.tracker.kind == _KIND]
+    accepted = _accepted(suspects, case)
+    for entry, fixture in accepted.items():
+        case.ledger.hand_over(entry, fixture)
+    return [entry for entry in suspects if entry not in accepted]
+
+
+def _accepted(suspects: list[Entry], case: Case) -> dict[Entry, Owner]:
     made = {
         entry: ends
-        for entry in sockets
-        if not has_connected(entry)
-        and not is_tests_own(entry)
+        for entry in suspects
+        if entry.tracker.kind == _KIND
+        and not has_connected(entry)
+        and not case.is_made_by_test(entry)
         and (ends := _ends(entry)) is not None
         and ends[1]
     }
-    servers = _servers(ledger) if made else {}
+    servers = _servers(case.ledger) if made else {}
     found = {
         entry: owner
         for entry, (near, _) in made.items()
         if (owner := servers.get(near) or servers.get(_port(near))) is not None
     }
-    return found | dict(serving_them(suspects, found, ledger)) if found else {}
+    return found | dict(serving_them(suspects, found, case.ledger)) if found else {}
 
 
 def _servers(ledger: Ledger) -> dict[str, Owner]:

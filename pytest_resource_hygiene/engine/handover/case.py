@@ -1,0 +1,88 @@
+"""What the rules are asked about: what an owner has left, who else lives, and whose line made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_resource_hygiene.engine.assignments import assignment_in
+from pytest_resource_hygiene.objects import is_within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import CodeType
+
+    from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.ledger import Ledger
+    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.stacks import StackReader
+
+__all__ = ["Case"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One owner at its end.
+
+    Attributes:
+        window: the owner that is asked.
+        fixtures: the wider ones that are alive and have a value, the first set up first.
+        ledger: to ask for the objects behind entries.
+        reader: tells the code of a test runner from a user's.
+        known_in_c: returns the singletons of C extensions that libraries keep.
+    """
+
+    window: Owner
+    fixtures: list[Owner]
+    ledger: Ledger
+    reader: StackReader
+    known_in_c: Callable[[], Iterable[Any]]
+
+    def is_made_by_test(self, entry: Entry) -> bool:
+        """Return whether a line of the test function has made something, and no method that it calls."""
+        if entry.creation is None:
+            return self._is_assigned_by_test(entry)
+        frame = self.reader.user_frame(entry.creation)
+        return frame is not None and self._is_of_test(frame[0])
+
+    def runs_function_of_test(self, entry: Entry) -> bool:
+        """Return whether a thread or task runs a function that is written within the test."""
+        tracker = entry.tracker
+        code: CodeType | None = self.ledger.ask(
+            tracker, "finding its code", None, tracker.code, entry.key, entry.value
+        )
+        own = self.window.code
+        return code is not None and own is not None and is_within(code, own)
+
+    def makers_of(self, entry: Entry) -> list[CodeType]:
+        """Return the code of the user's functions that were at work, up to that of the test."""
+        makers: list[CodeType] = []
+        for code, _, place in self.reader.sorted(entry.creation) if entry.creation else ():
+            if code is self.window.code:
+                break
+            if place == "user":
+                makers.append(code)
+        return makers
+
+    def loops_of(self, owner: Owner) -> set[int]:
+        """Return the ids of the event loops that an owner has made and that still live."""
+        return {id(loop.value) for loop in self.loops() if loop.owner is owner}
+
+    def loops(self) -> list[Entry]:
+        """Return the event loops that live."""
+        return [
+            entry
+            for shelf in self.ledger.shelves
+            if shelf.tracker.kind == "loops"
+            for entry in shelf.entries.values()
+        ]
+
+    def _is_assigned_by_test(self, entry: Entry) -> bool:
+        tracker, code = entry.tracker, self.window.code
+        action = "finding its name"
+        name = self.ledger.ask(tracker, action, None, tracker.assigned_as, entry.key, entry.value)
+        return code is not None and name is not None and assignment_in([code], name) is not None
+
+    def _is_of_test(self, code: CodeType) -> bool:
+        own = self.window.code
+        return code is own or is_within(code, own)
