@@ -6,6 +6,7 @@ only it could free was dropped but never closed, which is a note and no failure.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.system import System
@@ -13,6 +14,7 @@ from pytest_resource_hygiene.tracker import Description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
+    from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.engine.entries import Entry, Shelf
     from pytest_resource_hygiene.engine.ledger import Ledger
@@ -35,12 +37,16 @@ class Settler:
     Args:
         ledger: is asked again and again.
         sleep: lets seconds pass; tests give a clock of their own.
+
+    Attributes:
+        collecting: entered while the collector runs, for a host whom its finalizers concern.
     """
 
     def __init__(self, ledger: Ledger, sleep: Callable[[float], None] = System.sleep) -> None:
         """Have waited for nobody yet."""
         self._ledger = ledger
         self._sleep = sleep
+        self.collecting: Callable[[], AbstractContextManager[object]] = nullcontext
         self.collections = 0
         self.waited = 0.0  # seconds, in all
         self.passed = 0.0  # the same as it was asked for, which a loaded machine exceeds
@@ -74,7 +80,7 @@ class Settler:
         wait = _Wait(self._ledger, suspects, window, nodeid)
         if collect and not wait.left and any(one.tracker.collectable for one in wait.lasting):
             wait.let_go()  # and nothing to wait for
-            self.collections += wait.collect()
+            self._collect(wait)
             return wait.lasting, wait.freed
         due = self._due(wait, patience, may_fail, collect=collect)
         pause = max(_FIRST_PAUSE, min(first_pause, _LONGEST_PAUSE))
@@ -105,7 +111,7 @@ class Settler:
             return True
 
         def run_collector() -> bool:
-            self.collections += wait.collect()
+            self._collect(wait)
             return True
 
         due: list[tuple[float, Callable[[], bool]]] = []
@@ -115,6 +121,10 @@ class Settler:
         if may_fail is not None and patience > _BEFORE_ASKING:
             due.append((_BEFORE_ASKING, lambda: may_fail([*wait.lasting, *wait.left])))
         return due
+
+    def _collect(self, wait: _Wait) -> None:
+        with self.collecting():
+            self.collections += wait.collect()
 
     def _pause(self, wait: _Wait, seconds: float) -> None:
         began = System.perf_counter()

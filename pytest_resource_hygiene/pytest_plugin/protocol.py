@@ -47,11 +47,13 @@ from pytest_resource_hygiene.trackers.unclosed import UnclosedTracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.pytest_plugin.outcome import Outcome
     from pytest_resource_hygiene.pytest_plugin.results import Results
+    from pytest_resource_hygiene.pytest_plugin.unraisable import HeldErrors
     from pytest_resource_hygiene.tracker import Tracker
 
 __all__ = ["Watcher"]
@@ -101,6 +103,16 @@ class Watcher:
 
         return Outcome(self.results)
 
+    @cached_property
+    def _held_errors(self) -> HeldErrors:
+        # Loaded when the collector first runs.
+        from pytest_resource_hygiene.pytest_plugin.unraisable import HeldErrors
+
+        return HeldErrors(self.config)
+
+    def _collecting(self) -> AbstractContextManager[None]:
+        return self._held_errors.collecting()
+
     # --- the whole run ---
 
     @pytest.hookimpl(trylast=True)
@@ -147,6 +159,7 @@ class Watcher:
             self._spare = SpareDescriptors()
         self.checker.before_looking = self._make_room
         self.checker.start()
+        self.checker.settler.collecting = self._collecting
         self._open, self._close_if_quiet = self.checker.open, self.checker.close_if_quiet
         self._session = self.checker.session
         self._session.value = lambda: waiting_finalizers(session, self._item)
@@ -192,6 +205,8 @@ class Watcher:
         except Exception as error:  # noqa: BLE001 - ours, and said so
             self.results.fail(error, "at the end of the session")
         checker.stop()
+        if "_held_errors" in vars(self):
+            self._held_errors.give_back()
         # Of a run that was cut short, pytest tears the wider fixtures down when all is reported.
         self._fixtures.clear()
         self.results.failures += [f"resource hygiene: {error}" for error in checker.failures]
@@ -286,7 +301,8 @@ class Watcher:
         began = _now()
         try:
             self._read_late_markers(owner.item)
-            self._leaks += self._close_by_rules(owner, self._rules.get(owner.item))
+            with self._collecting():  # it also runs by itself, now that much is made
+                self._leaks += self._close_by_rules(owner, self._rules.get(owner.item))
         except pytest.UsageError:  # of a marker
             raise
         except Exception as error:  # noqa: BLE001 - ours, and never the test's

@@ -223,3 +223,35 @@ def test_what_the_failure_of_a_test_holds_goes_with_it(project: Project) -> None
     assert not run.failing, run.text
     assert run.outcomes == {"xfailed": 10, "failed": 1}, run.text
     assert "ValueError: (<_io.TextIOWrapper name=" in run.out
+
+
+_RAISING = """
+    import os
+    class Raises:
+        def __init__(self): self.me, self.fd = self, os.open(os.devnull, 0)
+        def __del__(self): os.close(self.fd); raise ValueError("in __del__")
+    def test_drops(): Raises()
+    def test_next(): pass
+    """
+
+
+def test_what_a_finalizer_raises_in_our_collection_is_an_error_of_no_test(
+    project: Project,
+) -> None:
+    """Pytest would have it fail the next test where warnings are errors; without us it comes last."""
+    project.write("test_it.py", _RAISING)
+    alone, run = project.run("-W", "error", on=False), project.run("-W", "error")
+
+    assert run.outcomes == {"passed": 2}, run.text
+    assert (run.code, "in __del__" in run.text) == (alone.code, "in __del__" in alone.text)
+
+
+@pytest.mark.skipif(pytest.version_tuple < (8, 4), reason="the interpreter writes it out at once")
+def test_what_a_finalizer_raises_in_our_collection_is_a_warning_of_the_test_that_is_judged(
+    project: Project,
+) -> None:
+    project.write("test_it.py", _RAISING)
+    run = project.run()
+
+    assert run.outcomes == {"passed": 2, "warning": 1}
+    assert "test_it.py::test_drops" in run.text.splitlines(), run.text
