@@ -7,6 +7,7 @@ the globals of all modules, so these functions are attributes of a class.
 
 from __future__ import annotations
 
+import _thread
 import gc
 import io
 import linecache
@@ -14,12 +15,26 @@ import os
 import sys
 import threading
 import time
+from types import BuiltinFunctionType
 from typing import TYPE_CHECKING
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["System"]
+
+
+def _sleep() -> Callable[[float], object]:
+    """Return what lets seconds pass, also where a conftest has made ``time.sleep`` do nothing."""
+    package = str(getattr(time.sleep, "__module__", "")).partition(".")[0]
+    if isinstance(time.sleep, BuiltinFunctionType) or package in {"gevent", "eventlet"}:
+        return time.sleep
+    lock = _thread.allocate_lock()
+    lock.acquire()
+    return lambda seconds: lock.acquire(timeout=seconds)
 
 
 class System:
@@ -44,13 +59,15 @@ class System:
     open_fd = staticmethod(os.open)
     perf_counter = staticmethod(time.perf_counter)
     readlink = staticmethod(os.readlink)
-    sleep = staticmethod(time.sleep)
+    sleep = staticmethod(_sleep())
     stat = staticmethod(os.stat)
     threads = staticmethod(threading.enumerate)
     time = staticmethod(time.time)
     if sys.platform == "linux":
         waitid = staticmethod(os.waitid)
     if sys.platform != "win32":
+        control_fd = staticmethod(fcntl.fcntl)
+        F_DUPFD_CLOEXEC = fcntl.F_DUPFD_CLOEXEC
         waitpid = staticmethod(os.waitpid)
 
     @staticmethod

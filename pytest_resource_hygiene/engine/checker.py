@@ -70,7 +70,7 @@ class LeakChecker:
         *,
         places: Places | None = None,
         recorder: Recorder | None = None,
-        sleep: Callable[[float], None] = System.sleep,
+        sleep: Callable[[float], object] = System.sleep,
     ) -> None:
         """Prepare; nothing is watched before `start`."""
         self.settings = settings or EngineSettings()

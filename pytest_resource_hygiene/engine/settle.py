@@ -40,13 +40,15 @@ class Settler:
 
     Attributes:
         collecting: entered while the collector runs, for a host whom its finalizers concern.
+        waiting: entered while time passes, for a host that has a limit for it.
     """
 
-    def __init__(self, ledger: Ledger, sleep: Callable[[float], None] = System.sleep) -> None:
+    def __init__(self, ledger: Ledger, sleep: Callable[[float], object] = System.sleep) -> None:
         """Have waited for nobody yet."""
         self._ledger = ledger
         self._sleep = sleep
         self.collecting: Callable[[], AbstractContextManager[object]] = nullcontext
+        self.waiting: Callable[[], AbstractContextManager[object]] = nullcontext
         self.collections = 0
         self.waited = 0.0  # seconds, in all
         self.passed = 0.0  # the same as it was asked for, which a loaded machine exceeds
@@ -83,7 +85,19 @@ class Settler:
             self._collect(wait)
             return wait.lasting, wait.freed
         due = self._due(wait, patience, may_fail, collect=collect)
-        pause = max(_FIRST_PAUSE, min(first_pause, _LONGEST_PAUSE))
+        with self.waiting():
+            self._wait_in_turns(
+                wait, due, patience, max(_FIRST_PAUSE, min(first_pause, _LONGEST_PAUSE))
+            )
+        return [*wait.lasting, *wait.left], wait.freed
+
+    def _wait_in_turns(
+        self,
+        wait: _Wait,
+        due: list[tuple[float, Callable[[], bool]]],
+        patience: float,
+        pause: float,
+    ) -> None:
         while wait.left:
             if due and wait.seconds >= due[0][0]:
                 _, act = due.pop(0)
@@ -94,7 +108,6 @@ class Settler:
                 break
             self._pause(wait, min(pause, patience - wait.seconds))
             pause = min(pause * 2, _LONGEST_PAUSE)
-        return [*wait.lasting, *wait.left], wait.freed
 
     def _due(
         self,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +32,7 @@ from pytest_resource_hygiene.pytest_plugin.markers import (
     names_ours,
     read_markers,
 )
+from pytest_resource_hygiene.pytest_plugin.neighbours import Neighbours
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.owners import (
     TestOwner,
@@ -47,13 +48,11 @@ from pytest_resource_hygiene.trackers.unclosed import UnclosedTracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from contextlib import AbstractContextManager
 
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.pytest_plugin.outcome import Outcome
     from pytest_resource_hygiene.pytest_plugin.results import Results
-    from pytest_resource_hygiene.pytest_plugin.unraisable import HeldErrors
     from pytest_resource_hygiene.tracker import Tracker
 
 __all__ = ["Watcher"]
@@ -74,8 +73,7 @@ class Watcher:
         self._recorder = Recorder(stop_files())
         for tracker in self._early:
             self._recorder.start_tracker(tracker)
-        for backend in ("anyio._backends._asyncio", "anyio._backends._trio"):
-            self._recorder.when_imported(backend, partial(self._tell_anyio, backend))
+        self._neighbours = Neighbours(config, self._recorder)
         self.checker: LeakChecker | None = None
         self._spare: SpareDescriptors | None = None
         self._kinds = set(kind_names())
@@ -91,27 +89,12 @@ class Watcher:
         self.trial: list[Leak] | None = None
         self.unconfirmed: dict[str, Leak] = {}
 
-    def _tell_anyio(self, backend: str) -> None:
-        from pytest_resource_hygiene.pytest_plugin.anyio_runner import tell_owner
-
-        tell_owner(self._recorder, backend)
-
     @cached_property
     def _outcome(self) -> Outcome:
         # Loaded with the first finding: a clean run never needs it.
         from pytest_resource_hygiene.pytest_plugin.outcome import Outcome
 
         return Outcome(self.results)
-
-    @cached_property
-    def _held_errors(self) -> HeldErrors:
-        # Loaded when the collector first runs.
-        from pytest_resource_hygiene.pytest_plugin.unraisable import HeldErrors
-
-        return HeldErrors(self.config)
-
-    def _collecting(self) -> AbstractContextManager[None]:
-        return self._held_errors.collecting()
 
     # --- the whole run ---
 
@@ -159,7 +142,7 @@ class Watcher:
             self._spare = SpareDescriptors()
         self.checker.before_looking = self._make_room
         self.checker.start()
-        self.checker.settler.collecting = self._collecting
+        self._neighbours.attend(self.checker.settler, lambda: self._item)
         self._open, self._close_if_quiet = self.checker.open, self.checker.close_if_quiet
         self._session = self.checker.session
         self._session.value = lambda: waiting_finalizers(session, self._item)
@@ -205,8 +188,7 @@ class Watcher:
         except Exception as error:  # noqa: BLE001 - ours, and said so
             self.results.fail(error, "at the end of the session")
         checker.stop()
-        if "_held_errors" in vars(self):
-            self._held_errors.give_back()
+        self._neighbours.finish()
         # Of a run that was cut short, pytest tears the wider fixtures down when all is reported.
         self._fixtures.clear()
         self.results.failures += [f"resource hygiene: {error}" for error in checker.failures]
@@ -301,7 +283,7 @@ class Watcher:
         began = _now()
         try:
             self._read_late_markers(owner.item)
-            with self._collecting():  # it also runs by itself, now that much is made
+            with self._neighbours.collecting():  # it also runs by itself, now that much is made
                 self._leaks += self._close_by_rules(owner, self._rules.get(owner.item))
         except pytest.UsageError:  # of a marker
             raise

@@ -125,12 +125,10 @@ def duplicate(fd: int, floor: int, least: int = 3) -> int:
     Raises:
         OSError: there is no number left.
     """
-    import fcntl
-
     try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, floor)
+        return System.control_fd(fd, System.F_DUPFD_CLOEXEC, floor)
     except OSError:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
+        return System.control_fd(fd, System.F_DUPFD_CLOEXEC, least)
 
 
 def start_time(stat_path: str) -> int:
