@@ -15,7 +15,7 @@ import weakref
 from selectors import BaseSelector
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import all_of_type, attributes_of, instances_of
+from pytest_resource_hygiene.objects import all_of_type, attributes_of, instances_of, module_name
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.recorder import Recorder
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["NumberedObjects"]
 
 _OWNERS = (io.FileIO, socket.socket, BaseSelector)
-_EPOLL: Any = getattr(select, "epoll", ())
+_EPOLL = "epoll"
 
 
 class NumberedObjects:
@@ -65,7 +65,7 @@ class NumberedObjects:
         if self._pollers is not None and fd not in self._pollers:
             return None
         # Only the numbers are kept: what is referred to from here would not go away.
-        pollers = {_number(obj): obj for obj in all_of_type(_EPOLL)} if _EPOLL else {}
+        pollers = {_number(obj): obj for cls in _epolls() for obj in all_of_type(cls)}
         self._pollers = set(pollers)
         return pollers.get(fd)
 
@@ -94,11 +94,19 @@ def _poller_of(selector: Any) -> Any:
     return attributes_of(selector).get("_selector")
 
 
+def _epolls() -> list[type]:
+    """Return the class, and those of copies of `select`, as eventlet imports one for its hubs."""
+    if not hasattr(select, _EPOLL):
+        return []
+    classes = type.__subclasses__(object)
+    return [cls for cls in classes if cls.__name__ == _EPOLL and module_name(cls) == "select"]
+
+
 def _number(obj: Any) -> int:
     """Return the number of an object, or -1 if it has none any more."""
     if BaseSelector in type(obj).__mro__:
         obj = _poller_of(obj)
-    if obj is None or (type(obj) is _EPOLL and obj.closed):
+    if obj is None or (type(obj).__name__ == _EPOLL and getattr(obj, "closed", False)):
         return -1
     try:
         return int(obj.fileno())

@@ -9,6 +9,7 @@ kernel's list gives their ids.
 from __future__ import annotations
 
 import _thread
+import os
 import sys
 import threading
 import weakref
@@ -260,7 +261,11 @@ def _kernel_threads() -> set[int | None]:
 
 
 def _tid(thread: threading.Thread) -> int | None:
-    found: int | None = _native_id.__get__(thread) if _native_id is not None else None
+    """Return the kernel's id, or None: eventlet's own threads, and the main one under it, have none."""
+    try:
+        found: int | None = _native_id.__get__(thread)
+    except AttributeError:
+        return os.getpid() if thread is System.main_thread() and _LINUX else None
     return found
 
 

@@ -512,3 +512,20 @@ def test_callbacks_of_a_leaked_loop_may_stop_it_or_end_the_program(project: Proj
     assert run.code == 1, run.text
     assert run.outcomes == {"passed": 1, "leaked": 2}
     assert {"tasks", "loops"} <= {one["kind"] for one in run.findings if "ends" in one["nodeid"]}
+
+
+def test_a_main_thread_without_a_native_id_is_no_stranger(project: Project) -> None:
+    """Eventlet puts one of its own in the place of the interpreter's, with no such attribute."""
+    project.write("conftest.py", "import threading\ndel threading.main_thread()._native_id\n")
+    write_suite(
+        project,
+        """
+        def test_clean():
+            thread = threading.Thread(target=int); thread.start(); thread.join()
+        def test_leaks(): threading.Thread(target=threading.Event().wait, daemon=True).start()
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+    assert [one["kind"] for one in run.failing] == ["threads"]

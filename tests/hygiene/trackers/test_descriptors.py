@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import importlib
 import os
 import select
 import socket
@@ -17,6 +18,7 @@ import pytest
 from pytest_resource_hygiene.tracker import Moment
 from pytest_resource_hygiene.trackers import _descriptors, _opened_files
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
+from pytest_resource_hygiene.trackers._numbered import NumberedObjects
 from pytest_resource_hygiene.trackers.sockets import SocketTracker
 
 if TYPE_CHECKING:
@@ -253,6 +255,19 @@ def test_a_closed_number_points_to_nothing(fd: int) -> None:
 
 
 # --- imports ---
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="an epoll is Linux's")
+def test_the_epoll_of_a_copy_of_select_is_found_by_its_number(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As eventlet imports it once more for its hubs: that makes another class of the same name."""
+    monkeypatch.delitem(sys.modules, "select")
+    copy = importlib.import_module("select")
+    if copy.epoll is select.epoll:
+        pytest.skip("this interpreter makes no second one")
+    with closing(copy.epoll()) as poller:
+        assert NumberedObjects(recorder).poller(poller.fileno()) is poller
 
 
 @pytest.mark.skipif(not hasattr(select, "epoll"), reason="an epoll is Linux's")
