@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Before any test, or plugin that forbids sockets, has replaced them.
 _Socket, _dup = socket.socket, os.dup
+_UNIX = getattr(socket, "AF_UNIX", -1)
 # Linux, include/net/tcp_states.h. Its CLOSE is also the state in which a socket begins: to call an
 # open socket closed would puzzle whoever is to close it.
 _TCP_STATES = {
@@ -91,6 +92,9 @@ class SocketTracker(Tracker):
         made = table.made_as(value, key[1]) if isinstance(key, tuple) else None
         if made is not None:
             return made
+        # uvloop opens a connection under the number of a pair that it has just closed.
+        family = _family(value)
+        loose = [record for record in loose if _may_be_of(family, record)]
         if not loose:
             return None
         certain = are_one_place([record[0] for record in loose])
@@ -189,6 +193,24 @@ def _facts(fd: int) -> dict[str, Any]:
             "remote": _address(sock.getpeername),
             "state": "listening" if listening else _state(sock),
         }
+
+
+def _family(fd: int) -> int:
+    """Return the family of an open socket, or -1."""
+    try:
+        with _Socket(fileno=_dup(fd)) as sock:
+            return int(sock.family)
+    except OSError:  # closed meanwhile
+        return -1
+
+
+def _may_be_of(family: int, record: Any) -> bool:
+    """Return whether a record may be of a socket of that family; its object may be gone."""
+    sock = record[4]()
+    if sock is not None:
+        return family in {-1, int(sock.family)}
+    makers = {getattr(code, "co_name", "") for code in record[0][:4:2]}
+    return family in {-1, _UNIX} or "socketpair" not in makers
 
 
 def _state(sock: socket.socket) -> str:

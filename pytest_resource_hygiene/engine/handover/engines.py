@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.engine.landmarks import LoopClasses
 from pytest_resource_hygiene.engine.made_in_c import OwnerClasses, is_unseen, is_written_in_c
 from pytest_resource_hygiene.engine.reachable import reachable
 from pytest_resource_hygiene.objects import attribute_of, module_name
@@ -59,11 +60,14 @@ def _owner_of_engines(case: Case) -> Owner | None:
 
 def _engines() -> list[Any]:
     """Return what there is of objects that C code of an installed package may have opened things for."""
-    may_own = OwnerClasses(weak=False)
+    may_own, is_loop = OwnerClasses(weak=False), LoopClasses()
     return [
         obj
         for obj in System.get_objects()
-        if may_own[type(obj)] and _package_of(obj) and attribute_of(obj, "closed") is not True
+        if may_own[type(obj)]
+        and not is_loop[type(obj)]  # what is open on it is somebody's; see `loops_in_c`
+        and _package_of(obj)
+        and attribute_of(obj, "closed") is not True
     ]
 
 

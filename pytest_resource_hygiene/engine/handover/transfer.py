@@ -8,6 +8,7 @@ from pytest_resource_hygiene.engine.handover.accepted import without_accepted
 from pytest_resource_hygiene.engine.handover.case import Case
 from pytest_resource_hygiene.engine.handover.engines import without_unseen
 from pytest_resource_hygiene.engine.handover.kept import without_kept
+from pytest_resource_hygiene.engine.handover.loops_in_c import without_parts_of_loops
 from pytest_resource_hygiene.engine.handover.pool_workers import without_pool_workers
 from pytest_resource_hygiene.engine.handover.registered import without_registered
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["OwnershipTransfer"]
 
 # Asked of tests only: what a fixture still has at its own end is not in use by another.
-_OF_TESTS = (without_registered, without_accepted, without_unseen)
+_OF_TESTS = (without_registered, without_accepted)
 
 
 class OwnershipTransfer:
@@ -55,13 +56,13 @@ class OwnershipTransfer:
             The rest.
         """
         case = self._case(window)
-        suspects = without_pool_workers(suspects, case)
+        suspects = without_parts_of_loops(without_pool_workers(suspects, case), case)
         if not case.fixtures or not suspects:
             return suspects
         suspects = without_kept(suspects, case)
         for without in _OF_TESTS if window.info.type == "test" else ():
             suspects = without(suspects, case)
-        return suspects
+        return without_unseen(suspects, case)
 
     def _case(self, window: Owner) -> Case:
         fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]

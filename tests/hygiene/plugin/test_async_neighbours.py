@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hygiene.plugin.suites import write_suite
 
 if TYPE_CHECKING:
     from support.inner import Project
@@ -356,3 +357,36 @@ def test_the_workers_that_a_running_loop_keeps_do_not_fail_a_check_in_the_middle
 
     assert run.one()["nodeid"] == "test_it.py::test_leaks", run.text
     assert run.outcomes == {"passed": 1, "leaked": 1}
+
+
+def test_on_a_loop_of_uvloop_that_lives_on_connections_are_told_and_its_own_parts_are_not(
+    project: Project,
+) -> None:
+    """Libuv opens the null device once for each loop; a connection comes under a number of a pair."""
+    pytest.importorskip("uvloop")
+    write_suite(
+        project,
+        """
+        import pytest_asyncio, uvloop
+        pytestmark = pytest.mark.asyncio(loop_scope="session")
+        @pytest.fixture(scope="session")
+        def event_loop_policy(): return uvloop.EventLoopPolicy()
+        async def serve(reader, writer):
+            await reader.read()
+            writer.close()
+        @pytest_asyncio.fixture(scope="session", loop_scope="session")
+        async def server():
+            async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+                yield server.sockets[0].getsockname()
+        async def test_first(server): pass
+        async def test_closes(server):
+            _, writer = await asyncio.open_connection(*server)
+            writer.close(); await writer.wait_closed()
+        async def test_leaks(server): KEEP.append(await asyncio.open_connection(*server))
+        async def test_after(server): pass
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert run.outcomes == {"passed": 3, "leaked": 1}, run.text
+    assert run.one("test_leaks", kind="sockets")["details"]["remote"]

@@ -368,6 +368,10 @@ def test_what_c_code_opens_at_the_first_use_is_of_the_fixture_that_has_the_engin
             engine = fakeq.Engine()
             yield engine
             engine.close()
+        @pytest.fixture(scope="class")
+        def user(engine):  # is torn down before the engine
+            engine.use()
+            yield object()
         @pytest.fixture(scope="module")
         def forgotten(): yield fakeq.Engine()
         class TestOfEngine:
@@ -376,8 +380,10 @@ def test_what_c_code_opens_at_the_first_use_is_of_the_fixture_that_has_the_engin
                 own = fakeq.Engine(); own.use(); own.close()
             def test_leaks_its_own(self, engine):
                 KEEP.append(fakeq.Engine()); KEEP[-1].use()
+        def test_ends_it(): KEEP[-1].closed = True
+        class TestOfAnotherFixture:
+            def test_uses(self, user): pass
         def test_last(forgotten):
-            KEEP[-1].closed = True
             forgotten.use()
         """,
     )
