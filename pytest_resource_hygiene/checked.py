@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, get_args
 
@@ -15,7 +17,7 @@ from pytest_resource_hygiene.snapshots import Snapshot, check_grace, choose, lea
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType, TracebackType
 
     from pytest_resource_hygiene.leak import Leak
@@ -26,6 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Action = Literal["raise", "warn", "return"]
 
+_IGNORED_BY_DEFAULT = ("ignore", None, ResourceWarning, None, 0)
 _ACTIONS = get_args(Action)
 _FILE = (lambda: None).__code__.co_filename
 
@@ -64,8 +67,8 @@ class no_leaks:  # noqa: N801 - used like a function
 
     Args:
         kinds: kinds to watch; None for all that are on by default.
-        action: ``raise`` a `LeaksFoundError`, ``warn`` with a ``ResourceWarning``, or ``return``:
-            only fill `leaks`.
+        action: ``raise`` a `LeaksFoundError`, ``warn`` with a ``ResourceWarning``, which is shown
+            unless a filter of the user's ignores these, or ``return``: only fill `leaks`.
         grace: seconds for suspects to go.
         keepers: returns objects that live on, such as pools; what they keep is no leak.
 
@@ -151,7 +154,8 @@ class no_leaks:  # noqa: N801 - used like a function
         if self._action == "raise":
             raise_leaks(self.leaks)
         elif self._action == "warn" and self.leaks:
-            warnings.warn(_text(self.leaks), ResourceWarning, stacklevel=_level_of_user())
+            with _unless_ignored_on_purpose():
+                warnings.warn(_text(self.leaks), ResourceWarning, stacklevel=_level_of_user())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Check each call of a function; a fresh check for each, so that calls may overlap."""
@@ -175,6 +179,20 @@ class no_leaks:  # noqa: N801 - used like a function
 
     def _again(self) -> no_leaks:
         return no_leaks(self._kinds, self._action, grace=self._grace, keepers=self._keepers)
+
+
+@contextmanager
+def _unless_ignored_on_purpose() -> Iterator[None]:
+    """Drop the filter by which Python ignores all resource warnings, where nobody has set another.
+
+    Whoever writes ``action="warn"`` wants to see one.
+    """
+    if sys.warnoptions or list(warnings.filters)[-1:] != [_IGNORED_BY_DEFAULT]:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filters = warnings.filters[:-1]
+        yield
 
 
 def _level_of_user() -> int:

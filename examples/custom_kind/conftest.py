@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+import pytest
 from pool import POOL, Pool
 
 from pytest_resource_hygiene import Description, IdentityKey, Tracker
@@ -68,9 +69,11 @@ def borrowed():
         connection.give_back()
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_resource_hygiene_trackers():
     return [ConnectionTracker()]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_resource_hygiene_emitters():
     return {"pool": POOL}

@@ -49,6 +49,7 @@ _REGISTRIES = (
     "multiprocessing.process", "multiprocessing.util", "contextvars", "functools", "linecache",
     "builtins", "abc", "_abc", "typing", "contextlib", "tempfile", "uvloop",
 )  # fmt: skip
+_COPY = "__original_module_"  # what eventlet calls its own of the standard library's
 _OWN = __name__.partition(".")[0]
 
 
@@ -247,6 +248,7 @@ def _may_pass(obj: Any) -> bool:
 
 
 def _is_registry(module: str) -> bool:
+    module = module.removeprefix(_COPY)
     return any(module == name or module.startswith(name + ".") for name in _REGISTRIES)
 
 

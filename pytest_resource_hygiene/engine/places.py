@@ -125,6 +125,11 @@ class Places:
                 return any(one.startswith(prefix) for one in files)
         return False
 
+    def are_of_one_package(self, file: str, other: str) -> bool:
+        """Return whether two files are of the same installed package, or are one module."""
+        top = _below(file, "-packages/").partition("/")[0]
+        return bool(top) and top == _below(other, "-packages/").partition("/")[0]
+
     def _project_packages(self) -> set[str]:
         if self._projects is None:
             self._projects = {

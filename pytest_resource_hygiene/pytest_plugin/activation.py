@@ -58,6 +58,10 @@ def activate(config: pytest.Config, mode: str) -> None:
         return
     watcher = Watcher(config, results)
     config.pluginmanager.register(watcher, "resource_hygiene_watcher")
+    if hasattr(config.option, "forked"):
+        from pytest_resource_hygiene.pytest_plugin.forked import ForkedReports
+
+        config.pluginmanager.register(ForkedReports(watcher), "resource_hygiene_status")
     if hasattr(config, "workeroutput"):
         from pytest_resource_hygiene.pytest_plugin.worker_errors import WorkerErrors
 

@@ -39,6 +39,7 @@ class _Runner:
             self.watcher.results.tests -= 1  # one test, however often it runs
             if hasattr(item, "_initrequest"):  # not every item has fixtures
                 item._initrequest()  # noqa: SLF001 - as every plugin that runs tests again does
+            _forget_output(item)
         reports = list(runtestprotocol(item, nextitem=nextitem, log=False))
         _forget_finished(item.session)
         return reports
@@ -55,6 +56,12 @@ class _Runner:
     def tell(self, item: pytest.Item, reports: Iterable[pytest.TestReport]) -> None:
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
+
+
+def _forget_output(item: pytest.Item) -> None:
+    """Have an item forget what earlier runs have written, which pytest only ever adds to."""
+    sections: list[Any] = getattr(item, "_report_sections", [])
+    sections.clear()
 
 
 def _forget_finished(session: pytest.Session) -> None:

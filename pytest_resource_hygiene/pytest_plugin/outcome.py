@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,7 +56,8 @@ class Outcome:
             status = Status()
             if not manager.has_plugin("resource_hygiene_status"):
                 manager.register(status, "resource_hygiene_status")
-        self._pending[item] = {"leaked": fails, "findings": [leak.to_dict() for leak in leaks]}
+        findings = [leak.to_dict() for leak in leaks]
+        self._pending[item] = {"leaked": fails, "findings": findings, "pid": os.getpid()}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

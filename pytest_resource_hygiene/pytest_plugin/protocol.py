@@ -225,6 +225,10 @@ class Watcher:
 
     # --- a test ---
 
+    def has_run(self, nodeid: str) -> bool:
+        """Return whether a test is the one that this process runs, or has run last."""
+        return self._owner is not None and self._owner.nodeid == nodeid
+
     @property
     def _item(self) -> pytest.Item | None:
         return self._owner.item if self._owner is not None else None

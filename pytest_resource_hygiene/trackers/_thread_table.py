@@ -14,7 +14,9 @@ import sys
 import threading
 import weakref
 from collections import deque
+from functools import partial
 from operator import itemgetter
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import attribute_of, code_of, is_a
@@ -98,6 +100,7 @@ class ThreadTable:
         self._recorder = recorder
         self._raw_starts: deque[Creation] = deque(maxlen=_MAX_STARTS)
         self._raw: dict[Hashable, RawThread] = {}
+        self._waited_for: list[tuple[int, int]] = []  # in vain
         self._guessed: set[Hashable] = set()  # raw ones whose start nobody has recorded
         self._native: set[tuple[int, int]] = set()
         self._python_ids: set[int | None] = set()
@@ -105,22 +108,34 @@ class ThreadTable:
         if sys.version_info >= (3, 12):
             recorder.on("_thread.start_new_thread", self._note_start)
             recorder.on("_thread.start_joinable_thread", self._note_start)  # Python 3.13
+            for name in ("_start_new_thread", "_start_joinable_thread"):
+                if isinstance(getattr(threading, name, None), FunctionType):
+                    # A greenlet under gevent: neither the interpreter nor the kernel tells of it.
+                    recorder.wrap(threading, name, self._noting_start)
         else:  # no audit event yet
             recorder.wrap(threading, "_start_new_thread", self._noting_start)
             recorder.wrap(_thread, "start_new_thread", self._noting_start)
             recorder.wrap(_thread, "start_new", self._noting_start)
+            for module in ("gevent.threadpool", "gevent._monitor"):
+                recorder.when_imported(module, partial(self._heed_gevent, module))
 
     def close(self) -> None:
         """Close the one descriptor that this keeps."""
         self._tasks.close()
 
     def _noting_start(self, original: Callable[..., int]) -> Callable[..., int]:
-        def start_new_thread(*args: Any) -> int:
+        def start_new_thread(*args: Any, **kwargs: Any) -> int:
             if args:
                 self._note_start(args)
-            return original(*args)
+            return original(*args, **kwargs)
 
         return start_new_thread
+
+    def _heed_gevent(self, name: str) -> None:
+        """Hear of the workers of gevent's hub, which it starts by the function that it has kept."""
+        module = sys.modules[name]
+        if hasattr(module, "start_new_thread"):
+            self._recorder.wrap(module, "start_new_thread", self._noting_start)
 
     def _note_start(self, args: tuple[Any, ...]) -> None:
         self.starts += 1
@@ -191,12 +206,13 @@ class ThreadTable:
     def _missing(self, listed: int, fresh: list[tuple[int, int]]) -> int:
         """Return how many Python threads are not listed; one that is just starting counts late."""
         wanted = min(len(fresh), len(self._raw_starts))
-        tries = _START_UP
+        tries = 0 if fresh == self._waited_for else _START_UP
         missing: int = _thread._count() - listed  # noqa: SLF001
         while missing < wanted and tries:
             System.sleep(0.001)
             tries -= 1
             missing = _thread._count() - listed  # noqa: SLF001
+        self._waited_for = fresh if missing < wanted else []  # once: greenlets are never counted
         return missing
 
     def _started_raw(self, keys: list[tuple[int, int]]) -> dict[Hashable, RawThread]:
