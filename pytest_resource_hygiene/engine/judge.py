@@ -19,6 +19,7 @@ from pytest_resource_hygiene.engine.workers import is_at_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import CodeType
 
     from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.groups import Group
@@ -152,6 +153,11 @@ class Judge:
             self._growth.note_unless_grown(group, "import", module)
             group.why = group.why or "made while a module was first imported"
             return
+        hook = self._reader.hook(group.primary.creation)
+        if hook is not None and hook not in _own_codes(group.primary.owner):
+            self._growth.note_unless_grown(group, "hook", hook.co_name)
+            group.why = group.why or "made once by a hook of the project's own"
+            return
         if group.site and self._is_default(group.primary):
             # ``loop.remove_signal_handler`` does not know what was there before the loop's own.
             group.severity, group.why = "note", "a library has put back the default"
@@ -171,3 +177,8 @@ class Judge:
         return self._ledger.ask(
             entry.tracker, "knowing the default", False, question, entry.key, entry.value
         )
+
+
+def _own_codes(owner: Owner | None) -> set[CodeType]:
+    """Return the functions of a test, its fixtures included, or of a fixture, whatever their names."""
+    return {*owner.codes, *owner.parts()} if owner is not None else set()

@@ -30,6 +30,10 @@ _BEGINS, _REACTOR = "startRunning", "/twisted/internet/base.py"
 _RUNNER = "TestRunner."  # anyio's, whose own task runs each test: no file of a plugin's
 
 
+def _is_hook(code: CodeType) -> bool:
+    return code.co_name.startswith("pytest_")
+
+
 def _is_by_reactor(creation: Creation) -> bool:
     """Return whether it was made when the reactor began to run that pytest-twisted has in a greenlet.
 
@@ -266,6 +270,15 @@ class StackReader:
             if place == "library" and name in code.co_consts:
                 return True
         return False
+
+    def hook(self, creation: Creation | None) -> CodeType | None:
+        """Return the hook of the test runner, in the user's own code, within which it was made.
+
+        Records end where the runner's frames begin: the outermost one is what the runner has called.
+        """
+        frames = self.sorted(creation) if creation is not None else []
+        code, place = (frames[-1][0], frames[-1][2]) if frames else (None, "")
+        return code if code is not None and place == "user" and _is_hook(code) else None
 
     def library_site(self, creation: Creation | None) -> tuple[tuple[str, str], ...]:
         """Return the frames below the user's, as files and functions: where a library makes it."""

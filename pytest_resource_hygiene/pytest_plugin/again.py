@@ -13,6 +13,7 @@ from _pytest.runner import runtestprotocol
 from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative
 from pytest_resource_hygiene.leak import Leak
 from pytest_resource_hygiene.model import Origin, OwnerInfo
+from pytest_resource_hygiene.pytest_plugin.delivery import comes_again
 from pytest_resource_hygiene.trackers.memory import allocated_blocks
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ class _Runner:
     def trial(self, item: Any, nextitem: Any, *, again: bool) -> tuple[list[Any], list[Leak]]:
         """Run an item, and keep its leaks from failing it."""
         leaks: list[Leak] = []
-        self.watcher.trial = leaks
+        self.watcher.delivery().trial = leaks
         try:
             return self.run(item, nextitem, again=again), leaks
         finally:
-            self.watcher.trial = None
+            self.watcher.delivery().trial = None
 
     def tell(self, item: pytest.Item, reports: Iterable[pytest.TestReport]) -> None:
         for report in reports:
@@ -128,19 +129,22 @@ class Confirmer(_Runner):
             return None
         _start(item)
         reports, leaks = self.trial(item, nextitem, again=False)
-        suspicious = any(leak.severity == "fail" for leak in leaks)
+        doubtful = [leak for leak in leaks if comes_again(leak, item)]
+        suspicious = any(leak.severity == "fail" for leak in doubtful)
         if suspicious and all(report.passed for report in reports):
-            self.watcher.unconfirmed = {leak.fingerprint: leak for leak in leaks}
+            delivery = self.watcher.delivery()
+            delivery.unconfirmed = {leak.fingerprint: leak for leak in doubtful}
+            delivery.certain = [leak for leak in leaks if leak not in doubtful]
             reports = self.run(item, nextitem, again=True)
             self._note_unconfirmed()
         else:
-            reports = self.watcher.deliver_late(item, reports, leaks)
+            reports = self.watcher.delivery().deliver_late(item, reports, leaks)
         self.tell(item, reports)
         _finish(item)
         return True
 
     def _note_unconfirmed(self) -> None:
-        rest, self.watcher.unconfirmed = self.watcher.unconfirmed, {}
+        rest, self.watcher.delivery().unconfirmed = self.watcher.delivery().unconfirmed, {}
         self.watcher.results.add(
             [_as_note(leak, "a second run of the test left nothing more") for leak in rest.values()]
         )
@@ -180,7 +184,7 @@ class Repeater(_Runner):
         # What may be left in each run grows with the runs, and so does what hangs on it.
         if not any(leak.severity in {"fail", "allowed"} for leak in leaks):
             leaks = [*leaks, *self._growth(item, counts)]
-        self.tell(item, self.watcher.deliver_late(item, reports, leaks))
+        self.tell(item, self.watcher.delivery().deliver_late(item, reports, leaks))
         _finish(item)
         return True
 

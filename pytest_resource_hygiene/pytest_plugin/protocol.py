@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.leak import Leak
-    from pytest_resource_hygiene.pytest_plugin.outcome import Outcome
+    from pytest_resource_hygiene.pytest_plugin.delivery import Delivery
     from pytest_resource_hygiene.pytest_plugin.results import Results
     from pytest_resource_hygiene.tracker import Tracker
 
@@ -80,21 +79,12 @@ class Watcher:
         self._rules: dict[pytest.Item, ItemRules] = {}
         self._owner: TestOwner | None = None  # of the test that runs, or ran last
         self._leaks: list[Leak] = []
+        self._delivery: Delivery | None = None
         self._fixtures: dict[Owner, None] = {}
         self._open: Callable[[Owner], object] = _do_nothing
         self._close_if_quiet: Callable[[Owner, Any], bool] = _find_nothing
         self._session: Owner | None = None  # as an owner
         self._listen: Callable[[], object] = _do_nothing
-        # While a test is run on trial, its leaks go here and fail nothing.
-        self.trial: list[Leak] | None = None
-        self.unconfirmed: dict[str, Leak] = {}
-
-    @cached_property
-    def _outcome(self) -> Outcome:
-        # Loaded with the first finding: a clean run never needs it.
-        from pytest_resource_hygiene.pytest_plugin.outcome import Outcome
-
-        return Outcome(self.results)
 
     # --- the whole run ---
 
@@ -259,7 +249,7 @@ class Watcher:
             self._judge_at_length(owner)
         elif item.own_markers:
             self._read_late_markers(item)
-        if self._leaks:
+        if self._leaks or (self._delivery is not None and self._delivery.has_more):
             self._conclude(item, failed=False)
         return result
 
@@ -307,6 +297,8 @@ class Watcher:
         if rules is None:
             return self.checker.close(owner)
         general = self.checker.settings
+        if rules.mode == "off":
+            rules = rules._replace(grace=0.0)  # nobody waits for what nobody is told
         self.checker.settings = general._replace(
             grace=general.grace if rules.grace is None else rules.grace,
             strict=general.strict if rules.strict is None else rules.strict,
@@ -318,71 +310,15 @@ class Watcher:
 
     def _conclude(self, item: pytest.Item, *, failed: bool) -> None:
         leaks, self._leaks = self._leaks, []
-        leaks = self._expected(item, leaks)
-        if self.trial is not None:
-            self.trial += leaks
-            return
-        if self.unconfirmed:
-            leaks = self._confirmed(leaks)
-        text = self._deliver(item, leaks, failed=failed)
-        if text and failed:
-            item.add_report_section("teardown", "resource hygiene", text)
-        elif text:
-            from pytest_resource_hygiene.pytest_plugin.outcome import LeakedError
+        self.delivery().conclude(item, leaks, failed=failed)
 
-            raise LeakedError(text)
+    def delivery(self) -> Delivery:
+        """Return what delivers findings."""
+        if self._delivery is None:
+            from pytest_resource_hygiene.pytest_plugin.delivery import Delivery
 
-    def _confirmed(self, leaks: list[Leak]) -> list[Leak]:
-        """Keep what grew in both runs of a test; the rest of the second run is new to us: a note."""
-        result = []
-        for leak in leaks:
-            again = self.unconfirmed.pop(leak.fingerprint, None) is not None
-            once = leak.severity == "fail" and not again
-            result.append(replace(leak, severity="note") if once else leak)
-        return result
-
-    def _deliver(self, item: pytest.Item, leaks: list[Leak], *, failed: bool) -> str:
-        """Record findings; return the text of a failure, or nothing if the test stays passed."""
-        rules = self._rules.get(item)
-        mode = (rules.mode if rules is not None else None) or self.results.mode
-        if mode == "off":
-            return ""
-        if mode != self.results.mode:
-            leaks = [replace(leak, details={**leak.details, "marker_mode": mode}) for leak in leaks]
-        leaks = self.results.without_known(leaks)
-        fails = mode == "fail" and any(leak.severity == "fail" for leak in leaks)
-        self.results.add(leaks)
-        self._outcome.attach(item, leaks, fails=fails)
-        from pytest_resource_hygiene.pytest_plugin.outcome import failing_text
-
-        return failing_text(leaks, item.config) if fails else ""
-
-    def deliver_late(
-        self, item: pytest.Item, reports: list[pytest.TestReport], leaks: list[Leak]
-    ) -> list[pytest.TestReport]:
-        """Put the findings of a finished run on its last report, as `_conclude` would have done."""
-        if leaks:
-            last = reports[-1]
-            text = self._deliver(item, leaks, failed=last.failed)
-            self._outcome.put_on(last, item)
-            if text and not last.failed:
-                last.outcome, last.longrepr = "failed", text
-            elif text:
-                last.sections.append(("resource hygiene", text))
-        return reports
-
-    def _expected(self, item: pytest.Item, leaks: list[Leak]) -> list[Leak]:
-        """Ask the conftest files whether a leak is expected."""
-        result = []
-        for leak in leaks:
-            reason = None
-            if leak.severity == "fail":
-                try:
-                    reason = item.ihook.pytest_resource_hygiene_expected(item=item, leak=leak)
-                except Exception as error:  # noqa: BLE001 - a conftest's, and no reason to lose leaks
-                    self.results.fail(error, f"asking conftest files about {item.nodeid}")
-            result.append(replace(leak, severity="allowed", reason=str(reason)) if reason else leak)
-        return result
+            self._delivery = Delivery(self.results, self._rules.get)
+        return self._delivery
 
     # --- a fixture ---
 

@@ -75,6 +75,20 @@ def test_it_calls_back_when_the_module_has_been_executed(waiting: PostImport) ->
     assert heard[2:] == ["at once"]
 
 
+def test_two_that_wait_for_one_module_are_both_called(waiting: PostImport) -> None:
+    """As those of a run within a run: each asks the other, and both hang on one loader."""
+    loader = Loader()
+    sys.meta_path.insert(0, Finder(loader))
+    heard: list[str] = []
+    another = PostImport()
+    for name, one in (("one", waiting), ("another", another)):
+        one.when_imported(_NAME, lambda name=name: heard.append(name))
+    importlib.import_module(_NAME)
+
+    assert sorted(heard) == ["another", "one"]
+    assert vars(loader) == {}, "nothing of ours stays on it"
+
+
 def test_a_loader_that_takes_no_attributes_loads_all_the_same(waiting: PostImport) -> None:
     """The kind stays blind to the module, and nobody is disturbed."""
     sys.meta_path.insert(0, Finder(Sealed()))

@@ -196,6 +196,26 @@ def test_a_failing_test_that_is_rerun_does_not_leak_by_that(project: Project) ->
     assert run.outcomes == {"passed": 1, "rerun": 1}
 
 
+@pytest.mark.parametrize("asks", ["", "leaky"])
+def test_a_rerun_of_a_test_does_not_cure_the_leak_of_a_fixture(project: Project, asks: str) -> None:
+    """The last test of a module fails for what is torn down with it, asked for or not."""
+    project.write(
+        "test_it.py",
+        f"""
+        import pytest
+        KEEP = []
+        @pytest.fixture(scope="module")
+        def leaky(): KEEP.append(open(__file__))
+        def test_uses(leaky): pass
+        def test_last({asks}): pass
+        """,
+    )
+    run = project.run("--reruns=2", plugins=["rerunfailures"])
+
+    assert run.outcomes == {"passed": 1, "rerun": 2, "leaked": 1}, run.text
+    assert len(run.failing) == (3 if asks else 1)
+
+
 @pytest.mark.parametrize("by", ["--reruns=1", "marker"])
 def test_a_test_that_may_be_rerun_is_not_run_again_to_confirm(project: Project, by: str) -> None:
     """Either is a second run: a flaky test gets the one that it was promised, and so does a leak."""

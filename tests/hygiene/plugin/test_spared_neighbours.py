@@ -68,6 +68,29 @@ def test_a_conftest_may_have_time_sleep_do_nothing(project: Project) -> None:
     assert run.summary["overhead_seconds"] > 0.1
 
 
+def test_a_run_within_a_run_is_watched_as_well(project: Project) -> None:
+    """As in the suite of another plugin, which runs pytest in its own process."""
+    project.write("conftest.py", 'pytest_plugins = ["pytester"]\n')
+    project.write(
+        "test_it.py",
+        """
+        INNER = (
+            "import socket\\nKEEP = []\\n"
+            "def test_leaks(): KEEP.append(socket.socket())\\n"
+            "def test_ends_it(): KEEP.pop().close()\\n"
+        )
+        def test_inner(pytester):
+            pytester.makepyfile(INNER)
+            run = pytester.runpytest_inprocess("-p", "resource_hygiene")
+            assert run.ret == 1
+            assert run.parseoutcomes() == {"passed": 1, "leaked": 1}
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    assert run.outcomes == {"passed": 1}, run.text
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is what a fake file system hides")
 def test_the_fake_file_system_of_a_wider_fixture_hides_nothing_from_us(project: Project) -> None:
     """All of it was missed there, and descriptors of the user's were closed by a number of its own."""
