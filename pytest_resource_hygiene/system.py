@@ -37,10 +37,19 @@ def _sleep() -> Callable[[float], object]:
     return lambda seconds: lock.acquire(timeout=seconds)
 
 
+def _class_of_threads() -> type[threading.Thread]:
+    """Return the interpreter's own, also where somebody has put a subclass of it in its place."""
+    main = type(threading.main_thread())
+    own = [
+        cls for cls in main.__mro__ if cls.__name__ == "Thread" and cls.__module__ == "threading"
+    ]
+    return own[0] if own else threading.Thread
+
+
 class System:
     """The originals."""
 
-    Thread = threading.Thread
+    Thread = _class_of_threads()
     Timer = threading.Timer
     close = staticmethod(os.close)
     collect = staticmethod(gc.collect)

@@ -68,6 +68,10 @@ def parse_allowance(line: str, kinds: Collection[str] | None, source: str) -> Al
             f"{source}: {line!r} is no allowance. Write 'kind: glob -- reason', "
             "e.g. 'threads: tqdm -- one monitor for the process'; the reason is required."
         )
+    if not glob:
+        raise SettingsError(
+            f"{source}: {line!r} says not what. For all of a kind write '{kind}: *'."
+        )
     if kind != "*" and kinds is not None and kind not in kinds:
         raise SettingsError(
             f"{source}: unknown kind {kind!r} in {line!r}. Kinds: {', '.join(sorted(kinds))}, or *."

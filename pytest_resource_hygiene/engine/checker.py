@@ -278,14 +278,14 @@ class LeakChecker:
 
         return notes_of_closed(closed, owner, self.fixtures, self.reader)
 
-    def close_fixture(self, owner: Owner) -> list[Leak]:
+    def close_fixture(self, owner: Owner, allowances: Sequence[Allowance] = ()) -> list[Leak]:
         """End a wider fixture: what its teardown made is its own as well."""
         if not self._is_quiet():
             self._make_room()
             for entry in self.look_at(self.ledger.changed, owner):
                 if entry.owner is self.session:
                     entry.give_to(owner)
-        return self.close(owner)
+        return self.close(owner, allowances)
 
     def _to_list(self, owner: Owner) -> list[Shelf]:
         """Return what has changed, and where the owner holds something: it may be gone by now."""

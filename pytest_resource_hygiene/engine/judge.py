@@ -69,28 +69,38 @@ class Judge:
         groups = [one for one in self._grouper.group(own) if self._severity(one) != "off"]
         for group in groups:
             self._sort(group)
-            if group.severity == "fail" and self._is_of_package(group.primary, window):
+            if group.severity == "fail" and self._are_of_package(group.entries, window):
                 group.severity = "fail" if self._settings().strict else "note"
                 group.why = "an installed package made it for a fixture of its own"
         groups = gather_handlers(gather_loose(groups))
         self._growth.excuse_made_in_c(groups, window)
         return groups
 
-    def _is_of_package(self, entry: Entry, window: Owner) -> bool:
-        """Return whether a fixture and what has opened this for it are of one installed package.
+    def _are_of_package(self, entries: Iterable[Entry], window: Owner) -> bool:
+        """Return whether a fixture and what has opened these for it are of one installed package.
 
         Its user can do nothing about it. What he puts into such a fixture himself is his.
         """
         files = {code.co_filename for code in window.codes}
         places = self._reader.places
-        if window.info.type != "fixture" or "user" in map(places.of, files) or not entry.creation:
+        if window.info.type != "fixture" or "user" in map(places.of, files):
             return False
-        makers = []
+        made = [self._makers(entry) for entry in entries]
+        return all(
+            any(places.are_of_one_package(file, maker) for file in files for maker in makers)
+            for makers in made
+        )
+
+    def _makers(self, entry: Entry) -> list[str]:
+        """Return the files of the code, below the user's, that has made something."""
+        makers: list[str] = []
+        if entry.creation is None:
+            return makers
         for code, _, place in self._reader.sorted(entry.creation):
             if place == "user":
                 break
             makers.append(code.co_filename)
-        return any(places.are_of_one_package(file, maker) for file in files for maker in makers)
+        return makers
 
     def _is_foreign(self, entry: Entry) -> bool:
         foreign = self._reader.is_foreign(entry.creation) or self._ledger.is_ours(entry)

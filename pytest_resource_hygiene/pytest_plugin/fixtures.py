@@ -88,12 +88,24 @@ class MidTest:
         self._before.close()
         self._before = self._snapshot()
 
-    def no_leaks(self, kinds: Iterable[str] | None = None, action: Action = "raise") -> no_leaks:
-        """Return a context that checks what happens inside."""
+    def no_leaks(
+        self,
+        kinds: Iterable[str] | None = None,
+        action: Action = "raise",
+        *,
+        grace: float | None = None,
+    ) -> no_leaks:
+        """Return a context that checks what happens inside.
+
+        Args:
+            kinds: as of `pytest_resource_hygiene.no_leaks`.
+            action: the same.
+            grace: seconds for suspects to go; None for what the run's settings say.
+        """
         from pytest_resource_hygiene.api import no_leaks
 
         keepers = self._values_of_fixtures
-        return no_leaks(kinds=kinds, action=action, grace=self._seconds(None), keepers=keepers)
+        return no_leaks(kinds=kinds, action=action, grace=self._seconds(grace), keepers=keepers)
 
 
 class _MarksBeforeCall:

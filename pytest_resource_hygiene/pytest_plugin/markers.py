@@ -5,7 +5,7 @@ A fixture or a test may add one to its item later; see `has_late_markers`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pytest
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.allowances import Allowance
 
 __all__ = ["ItemRules", "has_late_markers", "names_ours", "read_markers"]
+
+N = TypeVar("N")  # an item, or what it is in
 
 _ALLOW = "allow_leak"
 _MODE = "resource_hygiene"
@@ -43,10 +45,8 @@ class ItemRules(NamedTuple):
     own: int = 0
 
 
-def read_markers(
-    items: Iterable[pytest.Item], kinds: Collection[str]
-) -> dict[pytest.Item, ItemRules]:
-    """Return the rules of items that have any.
+def read_markers(items: Iterable[N], kinds: Collection[str]) -> dict[N, ItemRules]:
+    """Return the rules of those items, modules or classes that have any.
 
     Raises:
         pytest.UsageError: names every marker that cannot be used, and why.
@@ -76,7 +76,7 @@ def names_ours(item: pytest.Item) -> bool:
     return False
 
 
-def _count(item: pytest.Item) -> int:
+def _count(item: Any) -> int:
     return sum(mark.name in _OURS for mark in item.own_markers)
 
 
@@ -129,16 +129,18 @@ class _Reader:
             if kind not in self._kinds:
                 raise ValueError(f"unknown kind {kind!r}. Kinds: {', '.join(sorted(self._kinds))}.")
         reason = mark.kwargs.get("reason")
-        if not isinstance(reason, str) or not reason.strip():
+        if reason is not None and not isinstance(reason, str):
+            raise ValueError(f"the reason must be a text, not {reason!r}.")
+        if reason is None or not reason.strip():
             raise ValueError("the reason is required: say reason='why this may leak'.")
-        match, issue = mark.kwargs.get("match", ""), mark.kwargs.get("issue")
-        if not isinstance(match, str):
-            raise ValueError(f"match must be a glob, not {match!r}.")  # noqa: TRY004
+        match, issue = mark.kwargs.get("match"), mark.kwargs.get("issue")
+        if match is not None and (not isinstance(match, str) or not match.strip()):
+            raise ValueError(f"match must be a glob, not {match!r}; leave it out to allow all.")
         from pytest_resource_hygiene.engine.allowances import Allowance  # few suites have any
 
         return Allowance(
             kinds=frozenset(mark.args),
-            match=match,
+            match=match or "",
             reason=reason,
             issue=None if issue is None else str(issue),
             source=where,

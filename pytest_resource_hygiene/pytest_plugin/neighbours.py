@@ -1,14 +1,16 @@
 """What other plugins, and pytest's own, have to be told of us, and are spared.
 
-Each is looked after by a module of its own, which is loaded when it is needed.
+Each is looked after by a module of its own; those for other plugins are loaded when they are needed.
 """
 
 from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
+
+from pytest_resource_hygiene.pytest_plugin.unraisable import HeldErrors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_resource_hygiene.engine.settle import Settler
-    from pytest_resource_hygiene.pytest_plugin.unraisable import HeldErrors
     from pytest_resource_hygiene.recorder import Recorder
 
 __all__ = ["Neighbours"]
@@ -32,7 +33,7 @@ class Neighbours:
 
     def __init__(self, config: pytest.Config, recorder: Recorder) -> None:
         """Tell whoever is imported, now or later."""
-        self._config = config
+        self._held_errors = HeldErrors(config)
         for backend in ("anyio._backends._asyncio", "anyio._backends._trio"):
             recorder.when_imported(backend, partial(_tell_anyio, recorder, backend))
         recorder.when_imported("pyfakefs.fake_filesystem_unittest", _tell_pyfakefs)
@@ -54,14 +55,7 @@ class Neighbours:
 
     def finish(self) -> None:
         """Let pytest have, at the end of a run, what was held."""
-        if "_held_errors" in vars(self):
-            self._held_errors.give_back()
-
-    @cached_property
-    def _held_errors(self) -> HeldErrors:
-        from pytest_resource_hygiene.pytest_plugin.unraisable import HeldErrors
-
-        return HeldErrors(self._config)
+        self._held_errors.give_back()
 
 
 def _timeout_stopped(item: pytest.Item | None) -> AbstractContextManager[None]:

@@ -335,21 +335,23 @@ class Watcher:
         owner = fixture_owner(fixturedef, request, self.checker.nodeid, lambda: self._item)
         self._fixtures[owner] = None
         # Before all others, so that it runs last: a hook for this end would be asked in every test.
-        request.addfinalizer(lambda: self._judge_fixture(owner))
+        request.addfinalizer(lambda: self._judge_fixture(owner, request.node))
         with self.checker.setting_up(owner):
             try:
                 return (yield)
             finally:
                 owner.setup_ended()
 
-    def _judge_fixture(self, owner: Owner) -> None:
+    def _judge_fixture(self, owner: Owner, node: Any) -> None:
         """Judge a wider fixture after its own teardown."""
         if owner not in self._fixtures or self.checker is None:
             return
         del self._fixtures[owner]
         began = _now()
         try:
-            self._leaks += self.checker.close_fixture(owner)
+            rules = read_markers([node], self._kinds).get(node)  # of the module, or the class
+            allowances = rules.allowances if rules is not None else ()
+            self._leaks += self.checker.close_fixture(owner, allowances)
         except Exception as error:  # noqa: BLE001
             self.results.fail(error, f"judging {owner.info}")
         self.checker.has_taken(_now() - began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,18 @@ __all__ = ["Summary"]
 _OWN_FAULT = 3
 
 
+def _problem_with(path: Path) -> str:
+    """Say what is known to be in the way of a file before the run, or nothing."""
+    if path.is_dir():
+        return "it is a folder"
+    if path.exists():
+        return "" if os.access(path, os.W_OK) else "it is read-only"
+    folder = next((one for one in path.parents if one.exists()), path)
+    if not folder.is_dir():
+        return f"{folder.name} is a file, and no folder"
+    return "" if os.access(folder, os.W_OK) else f"nothing can be written in {folder}"
+
+
 class Summary:
     """Speaks once, when all is over."""
 
@@ -31,6 +44,12 @@ class Summary:
         self._pid = System.getpid()
         self._file = path_of(config, "json")
         self._page = path_of(config, "html")
+        for option, path in (("json", self._file), ("html", self._page)):
+            if path is not None and (problem := _problem_with(path)):
+                raise pytest.UsageError(
+                    f"{source_of(config, option)}: cannot write {value_of(config, option)}: "
+                    f"{problem}. Give a file in a folder that can be written."
+                )
         if self._page is not None:
             from pytest_resource_hygiene.reports.html_report import require_engine
 

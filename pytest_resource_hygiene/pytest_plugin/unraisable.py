@@ -31,13 +31,13 @@ class HeldErrors:
 
     def __init__(self, config: pytest.Config) -> None:
         """Hold none."""
-        self._waiting: Any = config.stash.get(_KEY, None) if _KEY is not None else None
+        self._stash = config.stash
         self._held: list[Any] = []
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
         """Warn of what comes up inside, with the test that is being judged; hold it if it is an error."""
-        waiting = self._waiting
+        waiting = self._waiting()
         before = len(waiting) if waiting is not None else 0
         try:
             yield
@@ -49,9 +49,13 @@ class HeldErrors:
 
     def give_back(self) -> None:
         """Let pytest have them, at the end of the run."""
-        if self._waiting is not None:
-            self._waiting.extend(self._held)
+        waiting = self._waiting()
+        if waiting is not None:
+            waiting.extend(self._held)
         self._held.clear()
+
+    def _waiting(self) -> Any:
+        return self._stash.get(_KEY, None) if _KEY is not None else None
 
 
 def _is_warned_of(error: Any) -> bool:

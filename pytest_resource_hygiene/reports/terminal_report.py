@@ -123,6 +123,9 @@ def _owner(finding: dict[str, Any]) -> str:
     during = f", during {finding['made_during']}" if finding["made_during"] else ""
     if owner["type"] == "fixture":
         return f"fixture '{owner['name']}' ({owner['scope']} scope){where}{during}"
+    if owner["type"] == "session":
+        who = "the session, and no test" if owner["name"] == "session" else f"code {owner['name']}"
+        return f"{who}{where}{during}"
     return f"{owner['type']} {owner['name']}{where}{during}"
 
 

@@ -178,3 +178,59 @@ def test_a_conftest_may_expect_a_leak(project: Project) -> None:
     run.assert_clean()
 
     assert [one["reason"] for one in run.findings] == ["known here"]
+
+
+def test_a_mark_of_a_module_or_class_is_also_for_its_fixtures(project: Project) -> None:
+    """Their leaks are told at the last test; a mark of that test is for the test alone."""
+    for name, mark in (("marked", "pytestmark = ALLOWED"), ("plain", "")):
+        project.write(
+            f"test_{name}.py",
+            f"""
+            import pytest, socket
+            KEEP = []
+            ALLOWED = pytest.mark.allow_leak("sockets", reason="no close()")
+            {mark}
+            @pytest.fixture(scope="module")
+            def wide(): KEEP.append(socket.socket())
+            @pytest.fixture(scope="class")
+            def of_class(): KEEP.append(socket.socket())
+            @ALLOWED
+            class TestMarked:
+                def test_it(self, of_class): pass
+            class TestPlain:
+                def test_it(self, of_class): pass
+            @ALLOWED
+            def test_last(wide): pass
+            """,
+        )
+    run = project.run()
+
+    failing = {(one["nodeid"], one["owner"]["name"]) for one in run.failing}
+    assert failing == {
+        ("test_plain.py::TestPlain::test_it", "of_class"), ("test_plain.py::test_last", "wide"),
+    }  # fmt: skip
+    assert run.summary["allowed"] == 4
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ("match=''", "match must be a glob, not ''"),
+        ("reason=5", "the reason must be a text, not 5"),
+    ],
+)
+def test_a_mark_that_says_nothing_is_a_mistake(project: Project, args: str, words: str) -> None:
+    """An empty glob would allow all, which nobody means who writes one."""
+    reason = "" if "reason" in args else ", reason='why'"
+    project.write(
+        "test_it.py",
+        f"""
+        import pytest
+        @pytest.mark.allow_leak("fds", {args}{reason})
+        def test_it(): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.code == 4, run.text
+    assert words in run.text

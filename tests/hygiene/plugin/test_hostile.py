@@ -529,3 +529,32 @@ def test_a_main_thread_without_a_native_id_is_no_stranger(project: Project) -> N
 
     assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
     assert [one["kind"] for one in run.failing] == ["threads"]
+
+
+def test_a_class_in_the_place_of_thread_hides_no_threads_of_the_old_one(project: Project) -> None:
+    """A conftest that puts its own there is run before the engine is loaded."""
+    project.write(
+        "conftest.py",
+        """
+        import threading
+        class Old(threading.Thread): pass
+        class Mine(threading.Thread): pass
+        threading.Old, threading.Thread = Old, Mine
+        """,
+    )
+    write_suite(
+        project,
+        """
+        def test_mine(): threading.Thread(target=threading.Event().wait, daemon=True).start()
+        def test_old(): threading.Old(target=threading.Event().wait, daemon=True).start()
+        def test_timer():
+            timer = threading.Timer(60, int)
+            timer.daemon = True
+            timer.start()
+        """,
+    )
+    run = project.run()
+
+    assert [one["kind"] for one in run.failing] == ["threads", "threads", "timers"], run.text
+    assert {one["origin"]["source"] for one in run.failing} == {"recorded"}
+    assert run.summary["notes"] == 0

@@ -380,3 +380,61 @@ def pytest_runtest_protocol(item, nextitem):
     assert {one["kind"] for one in run.failing} == {"signals", "fds"}
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_leaks"}
     assert run.outcomes == {"passed": 2, "leaked": 1}
+
+
+def test_what_a_hook_of_the_project_opens_once_is_no_leak_of_the_test_that_runs(
+    project: Project,
+) -> None:
+    """The first is a note, for a later hook may close it; what comes with each test grows."""
+    project.write(
+        "conftest.py",
+        """
+        import os, threading
+        LOG, EVENT = [], threading.Event()
+        def pytest_runtest_logreport(report):
+            if not LOG: LOG.append(open(os.devnull, "w"))
+        def pytest_runtest_setup(item):
+            if "grows" in item.name: threading.Thread(target=EVENT.wait, daemon=True).start()
+        def pytest_sessionfinish(): LOG[0].close()
+        """,
+    )
+    project.write(
+        "test_it.py",
+        "def test_first(): pass\ndef test_grows(): pass\ndef test_grows_again(): pass\n",
+    )
+    run = project.run()
+
+    assert run.one(kind="threads")["nodeid"] == "test_it.py::test_grows_again"
+    assert run.outcomes == {"passed": 2, "leaked": 1}
+
+
+def test_what_an_installed_package_makes_for_its_own_fixture_is_a_note(project: Project) -> None:
+    """Its user cannot close it. What he gives to such a fixture himself is told."""
+    project.write(
+        "lib/site-packages/fake_starter/plugin.py",
+        """
+        import os, pytest
+        class Starter:
+            def __init__(self): self.logs = []
+            def start(self): self.logs.append(open(os.devnull, "w"))
+        @pytest.fixture(scope="session")
+        def starter(): return Starter()
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        import os, pytest
+        @pytest.fixture(scope="session")
+        def started(starter): starter.start()
+        KEEP = []
+        def test_uses(started, starter): KEEP.append(starter)
+        def test_gives(starter): starter.logs.append(open(os.devnull, "r"))
+        """,
+    )
+    env = {"PYTHONPATH": str(project.path / "lib/site-packages")}
+    run = project.run(env=env, plugins=["fake_starter.plugin"])
+
+    assert run.one(kind="fds")["origin"]["function"] == "test_gives", run.text
+    assert run.outcomes == {"passed": 1, "leaked": 1}
+    assert run.summary["notes"] == 1

@@ -312,14 +312,23 @@ def test_the_option_writes_the_page(project: Project) -> None:
     assert "test_it.py::test_leaks" in text_of(find(tree, "class", "finding")[0])
 
 
-def test_a_page_that_cannot_be_written_is_our_own_fault(project: Project) -> None:
-    """The run says which option, which file, and what to do, and ends with status 3."""
+@pytest.mark.parametrize("option", ["json", "html"])
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("file/page", "file is a file, and no folder"), ("folder", "it is a folder")],
+    ids=["below a file", "folder"],
+)
+def test_a_file_that_cannot_be_written_is_told_before_the_run(
+    project: Project, option: str, path: str, words: str
+) -> None:
+    """It says which option, which file, and what to do; nobody waits an hour for that."""
     project.write("test_it.py", "def test_clean(): pass")
     project.write("file", "")
-    run = project.run("--resource-hygiene-html=file/page.html")
+    (project.path / "folder").mkdir()
+    run = project.run(f"--resource-hygiene-{option}={path}")
 
-    assert run.code == 3, run.text
-    assert "cannot write --resource-hygiene-html=file/page.html" in run.out
+    assert run.code == 4, run.text
+    assert f"--resource-hygiene-{option}: cannot write {path}: {words}. Give a file" in run.err
     assert "Traceback" not in run.text
 
 
