@@ -10,7 +10,14 @@ import os
 import sys
 from collections import deque
 from pathlib import Path
-from types import FrameType, FunctionType, ModuleType
+from types import (
+    AsyncGeneratorType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    ModuleType,
+)
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.held_numbers import HeldNumbers
@@ -27,12 +34,14 @@ from pytest_resource_hygiene.objects import (
     attributes_of,
     globals_of,
     is_a,
+    is_within,
     module_name,
     referents,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from types import CodeType
 
 __all__ = ["reachable"]
 
@@ -41,6 +50,11 @@ _MAX_REACHED = 100_000
 _MANAGER, _OF_MANAGER = "_ExecutorManagerThread", "concurrent.futures.process"
 _frames = sys._current_frames  # noqa: SLF001 - it has no other name
 _OWN_FOLDER = str(Path(__file__).parent.parent) + os.sep
+_RUNNING = (
+    (CoroutineType, "cr_code"),
+    (GeneratorType, "gi_code"),
+    (AsyncGeneratorType, "ag_code"),
+)
 _ENDS_OF_WALK = (type, ModuleType, FrameType, str, bytes, int, float)
 
 
@@ -52,6 +66,7 @@ def reachable(
     loops: Collection[int] | None = None,
     *,
     with_waiters: bool = True,
+    stranger: CodeType | None = None,
 ) -> set[int]:
     """Return which targets can be reached from the roots, without passing through a module.
 
@@ -67,6 +82,8 @@ def reachable(
         budget: how many objects to visit at most.
         loops: ids of the event loops whose executors count; None to pass through every loop.
         with_waiters: whether to go on from a future to what waits for it.
+        stranger: code, such as a test's, whose coroutines are not looked into, nor those of functions
+            that are written within it: what these have in their variables is its own.
     """
     found: set[int] = set()
     held = HeldNumbers(numbers)
@@ -83,6 +100,8 @@ def reachable(
         found |= held.of(obj)
         if loops is not None and is_loop[type(obj)]:
             others = _executors_of(obj) if id(obj) in loops else []
+        elif stranger is not None and _runs(obj, stranger):
+            others = []
         elif not with_waiters and is_future[type(obj)]:
             others = _without_waiters(obj)
         else:
@@ -93,6 +112,14 @@ def reachable(
                 if not is_a(other, _ENDS_OF_WALK) and not _is_machinery(other):
                     queue.append(other)
     return found
+
+
+def _runs(obj: Any, code: CodeType) -> bool:
+    for cls, name in _RUNNING:
+        if type(obj) is cls:
+            own = getattr(obj, name)
+            return own is code or is_within(own, code)
+    return False
 
 
 def _executors_of(loop: Any) -> list[Any]:

@@ -201,9 +201,9 @@ class StackReader:
         return False
 
     def is_tool_code(self, function: Any) -> bool:
-        """Return whether a function is written in a file of the test runner, or of the debugger."""
+        """Return whether a function is written in a file of the test runner, the debugger, or ours."""
         code = attribute_of(attribute_of(function, "__func__", function), "__code__")
-        return isinstance(code, CodeType) and self.places.of(code.co_filename) == "tool"
+        return isinstance(code, CodeType) and self.places.of(code.co_filename) in {"tool", "own"}
 
     def is_by_user(self, creation: Creation | None) -> bool:
         """Return whether the user's code made it, and not while a module was being imported."""

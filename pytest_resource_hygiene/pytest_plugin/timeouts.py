@@ -69,7 +69,7 @@ class _Postponed:
         since = self._since
         return self._spent + (System.monotonic() - since if since is not None else 0)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
+    def ring(self, *args: Any, **kwargs: Any) -> None:
         waited = 0.0
         while (rest := self._seconds() - waited) > 0:
             waited += rest
@@ -81,9 +81,11 @@ class _Postponed:
 def _postponed(item: Any) -> _Postponed | None:
     for timer in System.threads():
         if isinstance(timer, System.Timer) and next(iter(timer.args), None) is item:
-            if isinstance(timer.function, _Postponed):
-                return timer.function
+            mine = getattr(timer.function, "__self__", None)
+            if isinstance(mine, _Postponed):
+                return mine
             if getattr(timer.function, "__module__", None) == _PLUGIN:
-                timer.function = postponed = _Postponed(timer)
+                postponed = _Postponed(timer)
+                timer.function = postponed.ring
                 return postponed
     return None

@@ -15,10 +15,21 @@ from pytest_resource_hygiene.system import System
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FLOOR", "LINKS", "SIZE", "ProcFolder", "duplicate", "open_high", "start_time"]
+__all__ = [
+    "FLOOR",
+    "LINKS",
+    "SIZE",
+    "ProcFolder",
+    "duplicate",
+    "epoll_waited_for",
+    "open_high",
+    "start_time",
+]
 
 _INODE, SIZE, LINKS = range(3)  # of a `state_of`
 
+# epoll_wait, epoll_pwait and epoll_pwait2, by the numbers that the kernel gives them.
+_EPOLL_WAITS = {"x86_64": (b"232", b"281", b"441"), "aarch64": (b"22", b"441")}
 # Above what most tests count with, and below 256: so many the kernel has room for from the
 # beginning, and where threads run it takes ten milliseconds to make more.
 FLOOR = 240
@@ -129,6 +140,20 @@ def duplicate(fd: int, floor: int, least: int = 3) -> int:
         return System.control_fd(fd, System.F_DUPFD_CLOEXEC, floor)
     except OSError:
         return System.control_fd(fd, System.F_DUPFD_CLOEXEC, least)
+
+
+def epoll_waited_for(tid: int) -> int | None:
+    """Return the number of the epoll for which a thread of ours waits, if it does.
+
+    From ``/proc/self/task/.../syscall``, see proc_pid_syscall(5): the call's number and its arguments.
+    Not from the frames of the thread: to ask one for its variables changes what they keep alive.
+    """
+    try:
+        call, *arguments = System.read(f"/proc/self/task/{tid}/syscall").split()
+    except (OSError, ValueError):  # it has ended, or the kernel does not tell
+        return None
+    is_wait = call in _EPOLL_WAITS.get(os.uname().machine, ())
+    return int(arguments[0], 16) if is_wait and arguments else None
 
 
 def start_time(stat_path: str) -> int:

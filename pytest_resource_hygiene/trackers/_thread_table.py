@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeThread", "RawThread", "ThreadTable", "present_stack"]
 
+# By name, for eventlet has classes of its own that are called so.
+_NO_THREADS = frozenset({"_DummyThread", "_MainThread"})
 _LINUX = bool(sys.platform == "linux")
 _TASKS = "/proc/self/task"
 _native_id: Any = vars(System.Thread).get("native_id")  # whatever a derived class makes of it
@@ -166,7 +168,7 @@ class ThreadTable:
 
     def _scan(self) -> _Scan:
         main = System.main_thread()
-        known = [t for t in System.threads() if not isinstance(t, threading._DummyThread)]  # noqa: SLF001
+        known = [t for t in System.threads() if type(t).__name__ not in _NO_THREADS]
         python: dict[Hashable, threading.Thread] = {
             IdentityKey(thread): thread for thread in known if thread is not main
         }

@@ -12,19 +12,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
 from pytest_resource_hygiene.trackers._numbered import NumberedObjects
 from pytest_resource_hygiene.trackers._opened_files import target_of
+from pytest_resource_hygiene.trackers._proc import epoll_waited_for
 from pytest_resource_hygiene.trackers._sqlite import SqliteConnections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from pytest_resource_hygiene.recorder import Creation, Recorder
+    from pytest_resource_hygiene.recorder import Recorder
 
 _FORMS = {
     stat.S_IFREG: "file",
@@ -58,12 +60,14 @@ class FdTracker(Tracker):
         self._table: Descriptors | None = None
         self._loops: AsyncioTable | None = None
         self._objects: NumberedObjects | None = None
+        self._recorder: Recorder | None = None
         self._databases: SqliteConnections | None = None
         # Numbers that somebody else shifts around, such as a test runner that captures output.
         self.ignored: frozenset[int] = frozenset()
 
     def start(self, recorder: Recorder) -> None:
         """Share the table of descriptors with the kind `sockets`."""
+        self._recorder = recorder
         self._table = recorder.service(Descriptors)
         self._table.ignored = self.ignored
         self._loops = recorder.service(AsyncioTable)
@@ -110,8 +114,9 @@ class FdTracker(Tracker):
         if made is not None:
             return made
         if not isinstance(key, tuple) or not key[3]:  # an anonymous inode, shared by all its kind
-            if "eventpoll" in target_of(value) and self._loops is not None:
-                return self._loops.creation_of_selector(value)  # no event tells of an epoll
+            if "eventpoll" in target_of(value) and self._loops is not None:  # no event tells of it
+                made = self._loops.creation_of_selector(value)
+                return made if made is not None else self._creation_by_thread(value)
             return None  # it was opened by no name
         known = table.files.known_opening(key[1:4])
         if known is not None:
@@ -124,6 +129,14 @@ class FdTracker(Tracker):
             file = self._objects_by_number().file(value)
             found = table.files.opening_of_moved(file.name if file is not None else None)
         return found
+
+    def _creation_by_thread(self, fd: int) -> Creation | None:
+        """Return how the thread was made that waits for an epoll: whoever has, has that as well."""
+        for thread, made in list(self._recorder.threads.items()) if self._recorder else ():
+            tid = thread.native_id
+            if tid is not None and epoll_waited_for(tid) == fd:
+                return Creation((), made.owner, made.window, made, None)
+        return None
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the file, epoll or database connection that owns the number, if there is one."""

@@ -123,8 +123,12 @@ class TimerTracker(Tracker):
         return code_of(function if function is not None else attribute_of(value, "_callback"))
 
     def is_ours(self, key: Hashable, value: Any) -> bool:
-        """Return whether the clock rings for a tool, such as a plugin that limits the time."""
-        if key != ("clock", REAL) or self._recorder is None:
+        """Return whether it rings for a tool, such as a plugin that limits the time."""
+        if self._recorder is None:
+            return False
+        if isinstance(value, System.Timer):
+            return self._recorder.is_tool_code(attribute_of(value, "function"))
+        if key != ("clock", REAL):
             return False
         return self._recorder.is_tool_code(_getsignal(signal.SIGALRM))
 

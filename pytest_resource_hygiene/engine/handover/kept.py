@@ -79,11 +79,12 @@ def _reached(fixture: Owner, wanted: _Wanted, case: Case) -> list[Entry]:
     kept = list(fixture.value()) if fixture.value is not None else []
     loops = {*map(id, kept), *case.loops_of(fixture)}
     numbers = wanted.numbers.keys() - fixture.no_numbers
-    found = reachable(kept, wanted.objects, numbers, loops=loops)
+    test = case.window.code
+    found = reachable(kept, wanted.objects, numbers, loops=loops, stranger=test)
     doubtful = {one for one in found if _may_only_wait(wanted.by(one), case)}
     if doubtful:
         found -= doubtful
-        found |= reachable(kept, doubtful, (), loops=loops, with_waiters=False)
+        found |= reachable(kept, doubtful, (), loops=loops, with_waiters=False, stranger=test)
     return [entry for one in found for entry in wanted.by(one)]
 
 
