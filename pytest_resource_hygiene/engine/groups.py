@@ -132,14 +132,14 @@ class Grouper:
         if call is None:
             target = entry.description.target if entry.description else ""
             return entry.tracker.kind, entry.by_collector, entry.change, target
-        if call[2] is None or entry.by_collector or entry.change == "exceeded":
-            # made by the user's own hand, or apart from what one call makes
+        if call[2] is None or entry.change == "exceeded":  # made by the user's own hand
             event = entry.key if entry.change == "exceeded" else None
             return entry.tracker.kind, entry.by_collector, event, call
         # The first shared memory of a process starts the resource tracker: one call, two things.
         # What a module makes while the call imports it, goes with the module.
         module = self._reader.importing(entry.creation)
-        return call, habit_of(self._reader.habit_site(entry.creation)), module
+        dropped = entry.by_collector or entry.tracker.kind == "unclosed"
+        return call, habit_of(self._reader.habit_site(entry.creation)), module, dropped
 
 
 def _with_pidfds(groups: list[Group]) -> list[Group]:

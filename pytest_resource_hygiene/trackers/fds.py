@@ -130,6 +130,10 @@ class FdTracker(Tracker):
             found = table.files.opening_of_moved(file.name if file is not None else None)
         return found
 
+    def late_creation(self, key: Hashable, value: Any) -> Creation | None:
+        """Ask once more which thread waits for an epoll: it may just have begun."""
+        return self._creation_by_thread(value) if "eventpoll" in target_of(value) else None
+
     def _creation_by_thread(self, fd: int) -> Creation | None:
         """Return how the thread was made that waits for an epoll: whoever has, has that as well."""
         for thread, made in list(self._recorder.threads.items()) if self._recorder else ():

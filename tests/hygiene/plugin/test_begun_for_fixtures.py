@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
+import pytest
 from hygiene.plugin.suites import write_suite
 
 if TYPE_CHECKING:
@@ -403,3 +405,79 @@ def test_a_function_of_the_tests_is_its_own_though_a_fixtures_method_has_it_run(
     assert [one["nodeid"].partition("::")[2] for one in run.failing] == [
         "test_leaks_a_thread", "test_leaks_another", "test_leaks_a_task",
     ], run.text  # fmt: skip
+
+
+def test_what_a_pending_function_of_the_tests_has_in_its_variables_is_the_tests(
+    project: Project,
+) -> None:
+    """The fixture keeps the task, and so the coroutine; what is in that is not the fixture's."""
+    write_suite(
+        project,
+        """
+        import pytest_asyncio
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        class Hub:
+            def __init__(self): self.tasks = set()
+            def keep(self, coroutine): self.tasks.add(asyncio.create_task(coroutine))
+            async def serve(self):
+                sock = socket.socket()
+                try: await asyncio.sleep(60)
+                finally: sock.close()
+        @pytest_asyncio.fixture(scope="module", loop_scope="module")
+        async def hub():
+            hub = Hub()
+            yield hub
+            for task in hub.tasks: task.cancel()
+            await asyncio.gather(*hub.tasks, return_exceptions=True)
+        async def test_leaks(hub):
+            async def job():
+                sock = socket.socket()
+                KEEP.append(sock)
+                await asyncio.sleep(60)
+            hub.keep(job()); await asyncio.sleep(0)
+        async def test_of_the_hub(hub): hub.keep(hub.serve()); await asyncio.sleep(0)
+        async def test_after(hub): pass
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
+    run.one("test_leaks", kind="sockets")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an epoll is Linux's")
+def test_an_epoll_goes_with_the_thread_that_waits_for_it(project: Project) -> None:
+    """No event tells of it: it was the test's, also in a thread that a fixture's server had begun."""
+    write_suite(
+        project,
+        """
+        import selectors
+        class Server:
+            def __init__(self): self.stop, self.threads = threading.Event(), []
+            def accept(self):
+                self.threads.append(threading.Thread(target=self.work)); self.threads[-1].start()
+            def work(self):
+                with selectors.EpollSelector() as selector:
+                    while not self.stop.is_set(): selector.select(0.05)
+        @pytest.fixture(scope="module")
+        def server():
+            server = Server()
+            yield server
+            server.stop.set()
+            for thread in server.threads: thread.join()
+        def wait(began):
+            selector = selectors.EpollSelector()
+            began.set()
+            selector.select()
+        def test_of_the_server(server): server.accept()
+        def test_leaks(server):
+            began = threading.Event()
+            threading.Thread(target=wait, args=(began,), daemon=True).start()
+            began.wait()
+        def test_after(server): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
+    assert "eventpoll" in str(run.one("test_leaks", kind="threads")["details"]["parts"])
