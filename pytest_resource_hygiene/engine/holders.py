@@ -48,6 +48,7 @@ _REGISTRIES = (
     "asyncio", "_asyncio", "subprocess", "selectors", "signal", "concurrent.futures", "logging",
     "multiprocessing.process", "multiprocessing.util", "contextvars", "functools", "linecache",
     "builtins", "abc", "_abc", "typing", "contextlib", "tempfile", "uvloop",
+    "tornado.ioloop", "tornado.platform.asyncio",
 )  # fmt: skip
 _COPY = "__original_module_"  # what eventlet calls its own of the standard library's
 _OWN = __name__.partition(".")[0]

@@ -31,11 +31,17 @@ _USE_AND_END = (
 )
 
 
+_LOOPS = (
+    ("run_until_complete", "call_soon_threadsafe"),
+    ("add_handler", "run_sync"),  # tornado's, which wraps one of asyncio's
+)
+
+
 class LoopClasses(dict[type, bool]):
     """Whether the objects of a class are event loops; one for each walk, which meets few classes."""
 
     def __missing__(self, cls: type) -> bool:
-        answer = self[cls] = _has_methods(cls, "run_until_complete", "call_soon_threadsafe")
+        answer = self[cls] = any(_has_methods(cls, *names) for names in _LOOPS)
         return answer
 
 

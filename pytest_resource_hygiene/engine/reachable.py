@@ -24,6 +24,7 @@ from pytest_resource_hygiene.engine.held_numbers import HeldNumbers
 from pytest_resource_hygiene.engine.landmarks import (
     FutureClasses,
     LoopClasses,
+    ReactorClasses,
     is_executor,
     is_listed_logger,
     is_runners,
@@ -87,7 +88,7 @@ def reachable(
     """
     found: set[int] = set()
     held = HeldNumbers(numbers)
-    is_loop, is_future = LoopClasses(), FutureClasses()
+    is_loop, is_reactor, is_future = LoopClasses(), ReactorClasses(), FutureClasses()
     module_dicts = {id(globals_of(module)) for _, module in modules()}
     queue = deque(root for root in roots if root is not None and not _is_machinery(root))
     seen = {id(root) for root in queue}
@@ -98,7 +99,7 @@ def reachable(
         if id(obj) in targets:
             found.add(id(obj))
         found |= held.of(obj)
-        if loops is not None and is_loop[type(obj)]:
+        if loops is not None and (is_loop[type(obj)] or is_reactor[type(obj)]):
             others = _executors_of(obj) if id(obj) in loops else []
         elif stranger is not None and _runs(obj, stranger):
             others = []

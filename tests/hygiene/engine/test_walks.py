@@ -160,6 +160,22 @@ def test_a_callback_that_cannot_be_compared_ends_nothing() -> None:
     assert reachable(callbacks, (), {70, 71}) == {71}
 
 
+@pytest.mark.parametrize(
+    "methods",
+    [
+        ("run_until_complete", "call_soon_threadsafe"),
+        ("add_handler", "run_sync"),  # tornado's
+        ("addReader", "callLater", "fireSystemEvent"),  # twisted's
+    ],
+)
+def test_no_loop_of_any_library_leads_to_what_runs_on_it(methods: tuple[str, ...]) -> None:
+    loop = type("Loop", (), dict.fromkeys(methods, lambda _: None))()
+    server, connection = SimpleNamespace(loop=loop), Thing()
+    loop.handlers = {5: connection}
+
+    assert reachable([server], {id(connection)}, (), loops=set()) == set()
+
+
 def test_the_loop_is_passed_through_to_its_executor_only() -> None:
     """Also where it is one of a class of somebody's own; without ids of loops it is like all else."""
 
