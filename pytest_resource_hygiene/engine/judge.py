@@ -19,7 +19,6 @@ from pytest_resource_hygiene.engine.workers import is_at_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import CodeType
 
     from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.groups import Group
@@ -164,7 +163,7 @@ class Judge:
             group.why = group.why or "made while a module was first imported"
             return
         hook = self._reader.hook(group.primary.creation)
-        if hook is not None and hook not in _own_codes(group.primary.owner):
+        if hook is not None and not _ran_owner(group.primary):
             self._growth.note_unless_grown(group, "hook", hook.co_name)
             group.why = group.why or "made once by a hook of the project's own"
             return
@@ -189,6 +188,10 @@ class Judge:
         )
 
 
-def _own_codes(owner: Owner | None) -> set[CodeType]:
-    """Return the functions of a test, its fixtures included, or of a fixture, whatever their names."""
-    return {*owner.codes, *owner.parts()} if owner is not None else set()
+def _ran_owner(entry: Entry) -> bool:
+    """Return whether a function of the owner's was at work: a hook may call a test, or be called so."""
+    owner, creation = entry.owner, entry.creation
+    if owner is None or creation is None:
+        return False
+    own = {*owner.codes, *owner.parts(), owner.code}
+    return not own.isdisjoint(creation.stack[::2])

@@ -396,16 +396,26 @@ def test_what_a_hook_of_the_project_opens_once_is_no_leak_of_the_test_that_runs(
         def pytest_runtest_setup(item):
             if "grows" in item.name: threading.Thread(target=EVENT.wait, daemon=True).start()
         def pytest_sessionfinish(): LOG[0].close()
+        def pytest_pyfunc_call(pyfuncitem):
+            pyfuncitem.obj()
+            return True
         """,
     )
     project.write(
         "test_it.py",
-        "def test_first(): pass\ndef test_grows(): pass\ndef test_grows_again(): pass\n",
+        """
+        KEEP = []
+        def test_first(): pass
+        def test_grows(): pass
+        def test_grows_again(): pass
+        def test_leaks(): KEEP.append(open(__file__))  # though a hook has called it
+        """,
     )
     run = project.run()
 
     assert run.one(kind="threads")["nodeid"] == "test_it.py::test_grows_again"
-    assert run.outcomes == {"passed": 2, "leaked": 1}
+    assert run.one(kind="fds")["nodeid"] == "test_it.py::test_leaks"
+    assert run.outcomes == {"passed": 2, "leaked": 2}
 
 
 def test_what_an_installed_package_makes_for_its_own_fixture_is_a_note(project: Project) -> None:
