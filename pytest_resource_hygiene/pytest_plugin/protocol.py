@@ -279,8 +279,6 @@ class Watcher:
             self._read_late_markers(owner.item)
             with self._neighbours.collecting():  # it also runs by itself, now that much is made
                 self._leaks += self._close_by_rules(owner, self._rules.get(owner.item))
-        except pytest.UsageError:  # of a marker
-            raise
         except Exception as error:  # noqa: BLE001 - ours, and never the test's
             self.results.fail(error, f"judging {owner.nodeid}")
         finally:
@@ -290,7 +288,13 @@ class Watcher:
     def _read_late_markers(self, item: pytest.Item) -> None:
         """Read what was added since collection; a mistake in it is told in any case."""
         if names_ours(item) and has_late_markers(item, self._rules.get(item)):
-            self._rules[item] = read_markers([item], self._kinds)[item]
+            mistake = ""
+            try:
+                self._rules[item] = read_markers([item], self._kinds)[item]
+            except pytest.UsageError as error:
+                mistake = str(error)
+            if mistake:  # without our own lines, which say nothing about it
+                pytest.fail(mistake, pytrace=False)
 
     def _close_by_rules(self, owner: TestOwner, rules: ItemRules | None) -> list[Leak]:
         assert self.checker is not None

@@ -67,6 +67,7 @@ def test_a_marker_may_be_added_while_the_test_runs(project: Project) -> None:
     assert run.one()["nodeid"] == "test_it.py::test_leaks"
     assert run.outcomes == {"passed": 4, "leaked": 1, "error": 1}, run.text
     assert "unknown kind 'fd'" in run.out
+    assert "protocol.py" not in run.out
     assert run.code == 1
 
 
