@@ -1,11 +1,5 @@
 """What asyncio holds: loops, tasks, timers and signal handlers, with the place that made them.
 
-Test runners end a test's loop before any look at the process could see what was left on it:
-``asyncio.Runner.close`` cancels all tasks, then closes the loop. At the entry of that cancellation
-exactly the leaked tasks, timers and handlers are there, and the fixtures of the test are finalised.
-So that is where this looks, if it is a test runner that closes. A test that calls ``asyncio.run``
-by itself has asked for the cancellation and leaks nothing.
-
 Nothing here imports asyncio; it wakes up when somebody else has.
 """
 
@@ -18,47 +12,41 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Noting
-from pytest_resource_hygiene.objects import answer_of, is_idle, pending
+from pytest_resource_hygiene.objects import answer_of, pending
 from pytest_resource_hygiene.quiet import Passing
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
-from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
+from pytest_resource_hygiene.tracker import IdentityKey
 from pytest_resource_hygiene.trackers._begun_generators import BegunGenerators
+from pytest_resource_hygiene.trackers._closing_loops import ClosingLoops
 from pytest_resource_hygiene.trackers._descriptors import fileno
 from pytest_resource_hygiene.trackers._posted_calls import PostedCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
-    from types import FrameType
 
     from pytest_resource_hygiene.recorder import Recorder
 
 __all__ = ["AsyncioTable"]
 
-# Files whose frames mean that a test runner is closing its own loop.
-_RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", "pytest_tornasync")
-_RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py")
-_OUR_PACKAGE = __name__.partition(".")[0]  # a check in the middle of a test looks as well
 _WRAPPER = wrapper_file()
-_KEPT_BY_LOOPS = ("_scheduled", "_signal_handlers")
 _PRUNE_AT = 1_000
 _LATEST = 64  # tasks that are looked through for the one that connects
-_TURNS = 16
 _MADE_BEFORE = Creation((), None, None, None, None)
 _refer = weakref.ref
 
 
 class AsyncioTable:
-    """Keeps weak lists of everything alive, and what was caught when a loop was closed."""
+    """Keeps weak lists of everything alive.
+
+    Attributes:
+        generators: the async generators that were begun.
+        posted: what other threads have asked loops for.
+        closing: what was caught when a loop was closed.
+        sees_tasks: whether new tasks are heard of in this interpreter.
+    """
 
     def __init__(self, recorder: Recorder) -> None:
         """Wait for asyncio; one instance serves all kinds, through `Recorder.service`."""
-        # The kinds put their words here, for what is caught has to be described at once.
-        self.describers: dict[str, Callable[[Hashable, Any], Description]] = {}
-        self.creators: dict[str, Callable[[Hashable], Creation | None]] = {}
-        self.caught_tasks: list[Captured] = []
-        self.caught_timers: list[Captured] = []
-        self.caught_handlers: list[Captured] = []
         self._recorder = recorder
         self._loops: list[tuple[weakref.ref[Any], Any]] = []
         self._tasks: list[tuple[weakref.ref[Any], Any]] = []
@@ -72,6 +60,7 @@ class AsyncioTable:
         self._registry_add: Any = None
         self._notings: list[Noting] = []
         self.posted = PostedCalls(recorder)
+        self.closing = ClosingLoops(self, self._tasks, recorder)
         recorder.passing.append(Passing(self._loops, 0, methodcaller("is_closed")))
         recorder.passing.append(Passing(self._tasks, 0, methodcaller("done")))
         self.sees_tasks = True
@@ -101,8 +90,8 @@ class AsyncioTable:
         recorder.wrap(loop_class, "__init__", self._noting_loops)
         recorder.wrap_result(loop_class, "call_at", self._note_timer)
         self.generators.hook(loop_class)
-        recorder.wrap(loop_class, "close", self._looking_before_close)
-        recorder.wrap(runners, "_cancel_all_tasks", self._looking_before_cancel)
+        recorder.wrap(loop_class, "close", self.closing.looking_before_close)
+        recorder.wrap(runners, "_cancel_all_tasks", self.closing.looking_before_cancel)
         connecting = selector_events.BaseSelectorEventLoop
         recorder.wrap(connecting, "_make_socket_transport", self._noting_connections)
         # Python 3.12 renamed it; an empty set is false, so ``or`` would not do.
@@ -282,7 +271,7 @@ class AsyncioTable:
             if any(number in numbers for number in list(getattr(loop, "_transports", None) or ()))
         ]
 
-    # --- letting time pass, catching what a closing loop would hide ---
+    # --- letting time pass ---
 
     def run_loops(self, loops: Collection[Any], seconds: float) -> bool:
         """Let idle loops of this thread run for a moment; return whether any did."""
@@ -293,7 +282,7 @@ class AsyncioTable:
         ran = False
         for loop in loops:
             if not loop.is_running() and not loop.is_closed():
-                self._run(loop, seconds)
+                self.run_loop(loop, seconds)
                 ran = True
         return ran
 
@@ -304,7 +293,8 @@ class AsyncioTable:
 
         return loop.is_running() and events._get_running_loop() is not loop  # noqa: SLF001
 
-    def _run(self, loop: Any, seconds: float) -> None:
+    def run_loop(self, loop: Any, seconds: float) -> None:
+        """Let a loop run that does not, and note nothing of what these turns make."""
         from pytest_resource_hygiene.trackers._loop_turns import run_for
         from pytest_resource_hygiene.trackers._task_chains import links_of, next_links
 
@@ -324,121 +314,3 @@ class AsyncioTable:
         self._is_quiet = is_quiet
         for noting in self._notings:
             noting.is_quiet = is_quiet
-
-    # In nearly every test nothing hangs on the loop that is cancelled and closed.
-
-    def _looking_before_cancel(self, original: Callable[..., None]) -> Callable[..., None]:
-        def wrapper(loop: Any) -> None:
-            idle = is_idle(self._tasks, "done", loop, _KEPT_BY_LOOPS)
-            if self.generators:  # else not asked: the set of a loop answers in Python
-                idle = idle and not getattr(loop, "_asyncgens", None)
-            if not idle and self._recorder.started and _closed_by_runner():
-                self._catch(loop)
-            original(loop)
-
-        return wrapper
-
-    def _looking_before_close(self, original: Callable[..., None]) -> Callable[..., None]:
-        def wrapper(loop: Any) -> None:
-            idle = is_idle(self._tasks, "done", loop, ())
-            if not idle and self._recorder.started and not (loop.is_closed() or loop.is_running()):
-                self._catch_abandoned(loop)
-            original(loop)
-
-        return wrapper
-
-    def _pending(self, loop: Any) -> list[Any]:
-        return [
-            task
-            for task in self.tasks().values()
-            if answer_of(task, "get_loop") is loop
-            and not self._recorder.is_foreign(self.creation_of(task))
-        ]
-
-    def _catch(self, loop: Any) -> None:
-        waited = self._settle(loop)
-        for task in self._pending(loop):
-            self.caught_tasks.append(self._captured("tasks", task, waited))
-        for generator in self.generators.listed(self.tasks().values(), of=loop):
-            self.caught_tasks.append(self._captured("tasks", generator, waited))
-        for key, timer in self.timers().items():
-            if timer._loop is loop:  # noqa: SLF001 - a handle has no public name for it
-                self.caught_timers.append(self._captured("timers", timer, waited, key))
-        for key, handle in self.signal_handlers().items():
-            if isinstance(key, tuple) and key[1].ref() is loop:
-                self.caught_handlers.append(self._captured("signals", handle, waited, key))
-
-    def _settle(self, loop: Any) -> float:
-        """Give what is about to end its turns; then, if anything is left, the grace period."""
-        turns = 0
-        while self._unsettled(loop) and turns < _TURNS:
-            self._run(loop, 0)
-            turns += 1
-        creations = [self.creation_of(thing) for thing in self._unsettled(loop)]
-        if not creations:
-            return 0.0
-        from pytest_resource_hygiene.trackers._idle_loops import can_change
-
-        patience = self._recorder.patience(creations)
-        if not can_change(loop, patience):
-            return 0.0
-        began, waited, delay = System.perf_counter(), 0.0, 0.001
-        while waited < patience and self._unsettled(loop):
-            delay = min(delay, patience - waited)
-            self._run(loop, delay)
-            waited += delay
-            delay = min(delay * 2, 0.05)
-        left = [self.creation_of(thing) for thing in self._unsettled(loop)]
-        self._recorder.waited(System.perf_counter() - began, left)
-        return waited
-
-    def _unsettled(self, loop: Any) -> list[Any]:
-        timers = [t for t in self.timers().values() if t._loop is loop]  # noqa: SLF001
-        return self._pending(loop) + timers
-
-    def _catch_abandoned(self, loop: Any) -> None:
-        # Closed by hand with tasks on it that nobody asked to end: they never will.
-        caught = {item.key for item in self.caught_tasks}
-        for task in self._pending(loop):
-            if IdentityKey(task) not in caught and not task.cancelling():
-                item = self._captured("tasks", task, 0.0, abandoned=True)
-                # One whose wait is over would have ended in its next turns; the loop was only short.
-                waiter = getattr(task, "_fut_waiter", None)
-                ready = waiter is None or waiter.done()
-                self.caught_tasks.append(item._replace(severity="note") if ready else item)
-
-    def _captured(
-        self,
-        kind: str,
-        obj: Any,
-        waited: float,
-        key: Hashable | None = None,
-        *,
-        abandoned: bool = False,
-    ) -> Captured:
-        self._recorder.stir()
-        key = IdentityKey(obj) if key is None else key
-        describe, create = self.describers.get(kind), self.creators.get(kind)
-        return Captured(
-            key=key,
-            value=None,
-            description=describe(key, obj) if describe is not None else None,
-            creation=(create(key) if create is not None else None) or self.creation_of(obj),
-            waited=waited,
-            abandoned=abandoned,
-        )
-
-
-def _closed_by_runner() -> bool:
-    """Return whether a test runner ends its loop; `asyncio.run` in a test is the test's affair."""
-    frame: FrameType | None = System.getframe(2)  # only the stack tells who closes
-    while frame is not None:
-        package = frame.f_globals.get("__name__", "").partition(".")[0]
-        code = frame.f_code
-        if package in _RUNNERS and code.co_filename.endswith(_RUNNER_FILES):
-            if package != "anyio" or code.co_qualname.startswith("TestRunner"):
-                return True  # anyio.run is in the same file
-        elif package not in {"asyncio", "contextlib", _OUR_PACKAGE, *_RUNNERS}:
-            return False
-        frame = frame.f_back
-    return False

@@ -74,8 +74,8 @@ class SignalTracker(Tracker):
         self._recorder = recorder
         self._calls = SignalCalls(recorder, COMMON)
         self._loops = recorder.service(AsyncioTable)
-        self._loops.describers[self.kind] = self.describe
-        self._loops.creators[self.kind] = lambda key: self.creation(key, None)
+        self._loops.closing.describers[self.kind] = self.describe
+        self._loops.closing.creators[self.kind] = lambda key: self.creation(key, None)
         recorder.wrap(signal, "set_wakeup_fd", self._recording(lambda *_: _WAKEUP))
         recorder.wrap(signal, "pthread_sigmask", self._recording(lambda *_: _MASK))
         if caught_signals():
@@ -128,7 +128,7 @@ class SignalTracker(Tracker):
             read_slots(),
             self._changes + self._known_calls().others,
             loops.signal_handler_count() if loops.has_loops else 0,
-            len(loops.caught_handlers),
+            len(loops.closing.caught_handlers),
             caught_signals() if self._through_ctypes is not None else None,
         )
 
@@ -159,7 +159,8 @@ class SignalTracker(Tracker):
     def drain(self) -> Collection[Captured]:
         """Return the handlers of loops that a runner was about to close."""
         assert self._loops is not None
-        caught, self._loops.caught_handlers = self._loops.caught_handlers, []
+        closing = self._loops.closing
+        caught, closing.caught_handlers = closing.caught_handlers, []
         return caught
 
     def forget(self) -> None:

@@ -31,7 +31,7 @@ class TaskTracker(Tracker):
     def start(self, recorder: Recorder) -> None:
         """Share the table of asyncio's things with the other kinds."""
         self._table = recorder.service(AsyncioTable)
-        self._table.describers[self.kind] = self.describe
+        self._table.closing.describers[self.kind] = self.describe
 
     def _asyncio(self) -> AsyncioTable:
         assert self._table is not None, "start() comes first"
@@ -42,7 +42,7 @@ class TaskTracker(Tracker):
         table = self._asyncio()
         table.posted.take_up()
         generators = table.generators.living() if table.generators else None
-        return table.live_tasks(), generators, len(table.caught_tasks)
+        return table.live_tasks(), generators, len(table.closing.caught_tasks)
 
     def probes(self) -> Collection[Callable[[], object]]:
         """Ask nothing: tasks are heard of when they are made."""
@@ -71,7 +71,8 @@ class TaskTracker(Tracker):
 
     def drain(self) -> Collection[Captured]:
         """Return the tasks that a runner was about to cancel."""
-        caught, self._asyncio().caught_tasks = self._asyncio().caught_tasks, []
+        closing = self._asyncio().closing
+        caught, closing.caught_tasks = closing.caught_tasks, []
         return caught
 
     def pause(self, keys: Collection[Hashable], seconds: float) -> bool:

@@ -50,8 +50,8 @@ class TimerTracker(Tracker):
         self._recorder = recorder
         self._threads = recorder.service(ThreadTable)
         self._loops = recorder.service(AsyncioTable)
-        self._loops.describers[self.kind] = self.describe
-        self._loops.creators[self.kind] = self._creation_of_caught
+        self._loops.closing.describers[self.kind] = self.describe
+        self._loops.closing.creators[self.kind] = self._creation_of_caught
         self._clocks = Clocks(recorder)
 
     def _known_clocks(self) -> Clocks:
@@ -65,7 +65,7 @@ class TimerTracker(Tracker):
         return (
             self._threads.starts,  # type: ignore[union-attr]
             loops.live_timers() if loops.has_timers else None,
-            len(loops.caught_timers),
+            len(loops.closing.caught_timers),
             self._clock() if self._clock is not None else None,
             clocks.changes,
             posix_timers() if clocks.posix_possible else None,
@@ -135,7 +135,8 @@ class TimerTracker(Tracker):
     def drain(self) -> Collection[Captured]:
         """Return the timers of loops that a runner was about to close."""
         assert self._loops is not None
-        caught, self._loops.caught_timers = self._loops.caught_timers, []
+        closing = self._loops.closing
+        caught, closing.caught_timers = closing.caught_timers, []
         return [one for one in caught if not self._chains.goes_on(one.creation)] if caught else []
 
     def pause(self, keys: Collection[Hashable], seconds: float) -> bool:
