@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_resource_hygiene.engine.holders import find_holder
+from pytest_resource_hygiene.engine.holders import MAX_DEPTH, find_holder
 from pytest_resource_hygiene.engine.made_in_c import MADE_IN_C
 from pytest_resource_hygiene.engine.settle import describe
+from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Keepers"]
 
 _MAX_LOOKED_UP = 5  # of one group
+_FAR = 14  # references from a socket up to the pool that `urllib3.request` keeps
+_TIME_FOR_FAR = 2.0  # seconds; each step up takes some 20 ms where there are many objects
 
 
 class Keepers:
@@ -38,6 +41,7 @@ class Keepers:
         self._scratch = scratch
         # To look for a holder costs some hundred milliseconds where there are many objects.
         self._kept_by_none: set[tuple[object, ...]] = set()
+        self._searched = 0.0  # seconds
 
     @contextmanager
     def on_trial(self) -> Iterator[None]:
@@ -92,8 +96,11 @@ class Keepers:
             anchor = self._ledger.anchor_of(entry)
             if anchor is None:
                 continue
+            depth = _FAR if self._searched < _TIME_FOR_FAR else MAX_DEPTH
+            began = System.perf_counter()
             with self._ledger.recorder.mute():
-                group.holder = find_holder(anchor, lambda name: self._may_hold(name, group))
+                group.holder = find_holder(anchor, lambda name: self._may_hold(name, group), depth)
+            self._searched += System.perf_counter() - began
             del anchor
             if group.holder is not None and group.holder.module:
                 return self._reader.places.is_library_module(group.holder.module)

@@ -143,6 +143,27 @@ def test_what_a_library_keeps_where_no_global_leads_to_is_its_singleton(project:
     assert len(held_by) == 6, run.text
 
 
+def test_a_librarys_pool_may_lie_many_references_deep(project: Project) -> None:
+    """As urllib3's: a manager of pools, each with a queue of connections, and dictionaries between."""
+    library = project.path / "lib" / "site-packages"
+    project.write("lib/site-packages/somelib.py", """
+        import socket, types
+        def nested(thing, depth):
+            for _ in range(depth):
+                holder = types.SimpleNamespace()
+                vars(holder)["inner"] = thing
+                thing = holder
+            return thing
+        POOL = types.SimpleNamespace()
+        def connect(): POOL.manager = nested(socket.socket(), 5)
+        """)  # fmt: skip
+    write_suite(project, "import somelib\ndef test_first(): somelib.connect()\n")
+    run = project.run(env={"PYTHONPATH": str(library)})
+
+    assert run.outcomes == {"passed": 1}, run.text
+    assert [one["kind"] for one in run.notes] == ["sockets"]
+
+
 def test_a_handler_on_a_librarys_logger_is_judged_by_who_put_it_there(project: Project) -> None:
     """A package sets up its own logger once; another logger, and the user's own doing, are leaks.
 
