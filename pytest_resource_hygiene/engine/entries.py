@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.tracker import IdentityKey
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Hashable, Mapping
 
     from pytest_resource_hygiene.engine.owners import Owner
@@ -101,14 +102,32 @@ class Shelf:
         listed: the listing that they are of, where the tracker returns the same one again.
         entries: by the keys that the tracker gave.
         broken: whether the tracker has raised; it is not asked again.
+        told: the objects of what was reported, by key.
     """
 
     def __init__(self, tracker: Tracker) -> None:
         """Begin empty."""
+        self.told: dict[Hashable, weakref.ref[Any]] = {}
         self.tracker = tracker
         self.listed: Mapping[Hashable, Any] | None = None
         self.entries: dict[Hashable, Entry] = {}
         self.broken = False
+
+    def is_taken_again(self) -> bool:
+        """Return whether the object of something that was reported is gone.
+
+        If its key is listed all the same, something else has its number by now, and its file.
+        """
+        return any(ref() is None for ref in self.told.values())
+
+    def drop_taken_again(self) -> None:
+        """Forget such entries, so that what has their keys is new."""
+        for key in [key for key, ref in self.told.items() if ref() is None]:
+            del self.told[key]
+            entry = self.entries.pop(key, None)
+            if entry is not None:
+                entry.release()
+                self.listed = None
 
     def fill(self, resources: Mapping[Hashable, Any]) -> None:
         """Take everything that exists as given: nobody will answer for it."""

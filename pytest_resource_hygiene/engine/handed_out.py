@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.objects import attributes_of, defined_in, is_a, items_of, module_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from pytest_resource_hygiene.engine.entries import Entry
 
@@ -25,22 +25,28 @@ __all__ = ["still_open"]
 _NUMBERED = frozenset({"fds", "sockets"})
 
 
-def still_open(values: Iterable[Any], suspects: Collection[Entry]) -> list[Any]:
+def still_open(
+    values: Iterable[Any], suspects: Collection[Entry], anchor_of: Callable[[Entry], Any]
+) -> list[Any]:
     """Return the values that are, or have as an attribute of their own, what a suspect stands for.
 
     Args:
         values: what was handed out; lists, tuples and dicts are looked into.
         suspects: entries of the ledger.
+        anchor_of: returns the object behind an entry, which is dear: asked for databases.
     """
+    values = list(_flat(values))
     numbers = {entry.value for entry in suspects if entry.tracker.kind in _NUMBERED}
-    loops = {id(entry.value) for entry in suspects if entry.tracker.kind == "loops"}
+    objects = {id(entry.value) for entry in suspects if entry.tracker.kind == "loops"}
+    if any(module_name(type(value)) == "sqlite3" for value in values):
+        objects |= {id(anchor_of(entry)) for entry in suspects if entry.tracker.kind == "fds"}
 
     def is_meant(thing: Any) -> bool:
-        return id(thing) in loops or _number(thing) in numbers
+        return id(thing) in objects or _number(thing) in numbers
 
     return [
         value
-        for value in _flat(values)
+        for value in values
         if is_meant(value)
         or (any(map(is_meant, attributes_of(value).values())) and not _ends_by_itself(value))
     ]

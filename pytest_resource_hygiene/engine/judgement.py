@@ -87,6 +87,7 @@ class Judgement:
         leaks = [self._report(group, owner, allowances) for group in groups]
         for group in groups:
             self._checker.told.add(group.entries)
+            self._ledger.note_told(group.entries)
         self._put_back(groups)
         return leaks
 

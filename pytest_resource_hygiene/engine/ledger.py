@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_resource_hygiene.engine.attribution import Attribution
@@ -101,6 +104,8 @@ class Ledger:
         what `look_at` does.
         """
         moment, changed = Moment(), self.changed
+        if any(shelf.is_taken_again() for shelf in changed):
+            return False
         for tracker in [shelf.tracker for shelf in changed]:
             if not tracker.lists_anew:
                 return False
@@ -174,6 +179,7 @@ class Ledger:
         window: Owner | None,
         nodeid: str,
     ) -> list[Entry]:
+        shelf.drop_taken_again()
         if shelf.tracker.lists_anew:
             if current is shelf.listed:
                 return []
@@ -267,6 +273,20 @@ class Ledger:
         if foreign and shelf.tracker.kind in _CLOSABLE:
             self.closed_for_others.append(entry)
         return []
+
+    def note_told(self, entries: Iterable[Entry]) -> None:
+        """Remember the files that have been reported: a number and a file may come again as a pair.
+
+        A fixture that returns an open file leaks one in each test; each is closed when pytest drops
+        it, and the next gets its number.
+        """
+        for entry in entries:
+            owner = self.anchor_of(entry) if entry.tracker.kind == "fds" else None
+            if owner is None or (type(owner) is io.FileIO and not owner.closefd):
+                continue
+            shelf = next(one for one in self.shelves if one.tracker is entry.tracker)
+            with suppress(TypeError):  # an epoll has no weak references; nor has it a file
+                shelf.told[entry.key] = weakref.ref(owner)
 
     def creation_of_descriptor(self, fd: int, path: str) -> Creation | None:
         """Return how a descriptor was made that an earlier look has found, by number or path."""

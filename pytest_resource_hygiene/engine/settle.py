@@ -194,7 +194,7 @@ class _Wait:
         from pytest_resource_hygiene.engine.handed_out import still_open  # as all of a judgement
 
         every = [*self.left, *self.lasting]
-        self._window.kept = still_open(self._window.handed_out(), every)
+        self._window.kept = still_open(self._window.handed_out(), every, self._ledger.anchor_of)
         self._window.let_go()
         self._divide(self._still_there(every))
 

@@ -255,3 +255,28 @@ def test_what_a_finalizer_raises_in_our_collection_is_a_warning_of_the_test_that
 
     assert run.outcomes == {"passed": 2, "warning": 1}
     assert "test_it.py::test_drops" in run.text.splitlines(), run.text
+
+
+def test_each_test_fails_whose_fixture_hands_the_same_file_out_open(project: Project) -> None:
+    """Pytest drops each after its test, and the next one gets its number: the very same key."""
+    project.write(
+        "test_it.py",
+        """
+        import os, pytest, sqlite3
+        @pytest.fixture
+        def file(): return open(__file__)
+        @pytest.mark.parametrize("number", range(3))
+        def test_file(file, number): pass
+        def test_clean(): open(__file__).close()
+        @pytest.fixture
+        def database():
+            connection = sqlite3.connect("some.db")
+            connection.execute("create table if not exists some (a)")
+            return connection
+        def test_database(database): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 4}, run.text
+    assert {one["owner"]["name"] for one in run.failing} == {"file", "database"}
