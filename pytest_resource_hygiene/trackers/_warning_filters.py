@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from pytest_resource_hygiene.tracker import Description
+from pytest_resource_hygiene.trackers._warning_spy import is_spy
 
 __all__ = ["FILTERS", "describe_filters", "list_filters", "put_back_filters"]
 
@@ -14,13 +15,13 @@ FILTERS = "warnings.filters"
 
 def list_filters() -> tuple[Any, ...]:
     """Return the filters but for our own, which matches nothing and hears everything."""
-    return tuple(one for one in warnings.filters if not _is_spy(one))
+    return tuple(one for one in warnings.filters if not is_spy(one))
 
 
 def put_back_filters(old: tuple[Any, ...]) -> None:
     """Have these filters in force, behind our own."""
     filters: Any = warnings.filters
-    filters[:] = [*(one for one in filters if _is_spy(one)), *old]
+    filters[:] = [*(one for one in filters if is_spy(one)), *old]
     mutated = getattr(warnings, "_filters_mutated", None)
     if mutated is not None:  # what was decided by the other filters is cached
         mutated()
@@ -39,10 +40,6 @@ def describe_filters(value: tuple[Any, ...], old: tuple[Any, ...] | None) -> Des
         details={"added": added, "removed": gone},
         hint="change filters in a `with warnings.catch_warnings():` block",
     )
-
-
-def _is_spy(entry: Any) -> bool:
-    return getattr(entry[2], "resource_hygiene_spy", False) is True
 
 
 def _shown(entry: Any) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import warnings
-import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +19,7 @@ from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno
+from pytest_resource_hygiene.trackers._warning_spy import make_spy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
@@ -45,33 +45,6 @@ if not TYPE_CHECKING and speedups is not None:
     put_first = speedups.put_first
 
 
-class _SpyMeta(type):
-    """Makes ``issubclass(category, Spy)`` the moment at which a warning is seen."""
-
-    watcher: weakref.ref[UnclosedTracker] | None = None
-    text = ""
-
-    def __subclasscheck__(cls, category: type) -> bool:
-        if category is ResourceWarning and cls.watcher is not None:
-            watcher = cls.watcher()
-            if watcher is not None:
-                watcher.saw(cls.text)
-        return False
-
-
-class _Text:
-    """Stands where a filter has its compiled pattern for the message; matches nothing."""
-
-    pattern = "(?!)"
-    flags = 0
-
-    def __init__(self, spy: _SpyMeta) -> None:
-        self._spy = spy
-
-    def match(self, text: str) -> None:
-        self._spy.text = text
-
-
 class UnclosedTracker(Tracker):
     """Dropped objects by the text of their warning and the record of their making."""
 
@@ -86,9 +59,7 @@ class UnclosedTracker(Tracker):
         self._count = 0
         self._recorder: Recorder | None = None
         self._table: Descriptors | None = None
-        spy: Any = _SpyMeta("Spy", (), {"resource_hygiene_spy": True})
-        spy.watcher = weakref.ref(self)
-        self._filter: Any = ("default", _Text(spy), spy, None, 0)
+        self._filter = make_spy(self.saw)
         # Each test may begin with filters of its own, which would be asked before ours.
         self.listen = partial(put_first, vars(warnings), "filters", self._filter)
 

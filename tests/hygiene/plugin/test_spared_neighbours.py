@@ -119,3 +119,38 @@ def test_the_fake_file_system_of_a_wider_fixture_hides_nothing_from_us(project: 
     run.one("test_socket", kind="sockets")
     run.one("test_memory", kind="fds")
     run.one("test_signal", kind="signals")
+
+
+def test_our_warning_filter_is_like_any_other_to_those_who_copy_it(project: Project) -> None:
+    """scikit-learn gives the filters to its workers, which set them again, in other processes as well."""
+    project.write(
+        "child.py",
+        """
+        import pickle, sys, warnings
+        warnings.filters = pickle.load(sys.stdin.buffer)
+        warnings.warn("said all the same")
+        assert "pytest_resource_hygiene" not in sys.modules
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        import pickle, subprocess, sys, warnings
+        def test_set_again():
+            with warnings.catch_warnings():
+                for action, message, category, module, line in list(warnings.filters):
+                    assert issubclass(category, Warning)
+                    warnings.filterwarnings(action, category=category, lineno=line)
+        def test_other_process():
+            filters = pickle.dumps(warnings.filters)
+            child = [sys.executable, "-S", "-E", "child.py"]  # without our package
+            done = subprocess.run(child, input=filters, capture_output=True)
+            assert done.returncode == 0, done.stderr
+            assert b"said all the same" in done.stderr
+        def test_drops(): open(__file__)
+        """,
+    )
+    run = project.run("-W", "default")
+
+    assert run.outcomes["passed"] == 3, run.text
+    assert [one["kind"] for one in run.notes] == ["unclosed"]

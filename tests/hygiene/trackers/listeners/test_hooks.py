@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.trackers import _hooks
+from pytest_resource_hygiene.trackers._warning_spy import make_spy
 from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 
 if TYPE_CHECKING:
@@ -187,11 +188,11 @@ class TestWarnings:
 
     def test_own_filter_is_not_counted_and_stays(self, probe: Probe) -> None:
         """The filter by which we hear warnings is no change, and survives putting back."""
-        spy: Any = type("Spy", (), {"resource_hygiene_spy": True})
+        spy = make_spy(self.test_own_filter_is_not_counted_and_stays)
         with warnings.catch_warnings():
             filters: Any = warnings.filters
             probe.rebase()
-            filters.insert(0, ("default", None, spy, None, 0))
+            filters.insert(0, spy)
 
             assert not probe.replaced()
 
@@ -199,7 +200,7 @@ class TestWarnings:
             [(key, (value, old))] = probe.replaced().items()
             probe.tracker.restore(key, value, old)
 
-            assert [entry[2] for entry in warnings.filters].count(spy) == 1
+            assert list(warnings.filters).count(spy) == 1
 
     def test_filters_changed_inside_a_block_are_harmless(self, probe: Probe) -> None:
         """catch_warnings() puts everything back."""
