@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.reachable import reachable
-from pytest_resource_hygiene.objects import attribute_of, instances_of
+from pytest_resource_hygiene.objects import answer_of, attribute_of, instances_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -48,11 +48,7 @@ def _parts_of_ended(obj: Any) -> Iterator[Any]:
     if attribute_of(attribute_of(obj, "_state"), "value") == _SHUT_DOWN:
         yield attribute_of(attribute_of(obj, "_process"), "_popen")
     state, handler = attribute_of(obj, "_state"), attribute_of(obj, "_worker_handler")
-    if (
-        handler is not None
-        and state in {"CLOSE", "TERMINATE"}
-        and attribute_of(handler, "_is_stopped")
-    ):
-        yield from (
-            attribute_of(obj, name) for name in ("_inqueue", "_outqueue", "_change_notifier")
-        )
+    is_over = handler is not None and answer_of(handler, "is_alive") is False
+    if is_over and state in {"CLOSE", "TERMINATE"}:
+        for name in ("_inqueue", "_outqueue", "_change_notifier"):
+            yield attribute_of(obj, name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_resource_hygiene.engine.groups import Grouper, gather_loose
+from pytest_resource_hygiene.engine.groups import Grouper, gather_loose, number_of
 from pytest_resource_hygiene.engine.growth import Growth
 from pytest_resource_hygiene.engine.handlers import gather_handlers
 from pytest_resource_hygiene.engine.keepers import Keepers
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.stacks import StackReader
 
 __all__ = ["Judge"]
+
+_POOLS = "/multiprocessing/"
 
 
 class Judge:
@@ -162,6 +164,12 @@ class Judge:
             self._growth.note_unless_grown(group, "import", module)
             group.why = group.why or "made while a module was first imported"
             return
+        if _is_left_of_ended(group):
+            group.severity, group.why = (
+                "note",
+                "what it is a part of has been ended, and goes with it",
+            )
+            return
         hook = self._reader.hook(group.primary.creation)
         if hook is not None and not _ran_owner(group.primary):
             self._growth.note_unless_grown(group, "hook", hook.co_name)
@@ -186,6 +194,16 @@ class Judge:
         return self._ledger.ask(
             entry.tracker, "knowing the default", False, question, entry.key, entry.value
         )
+
+
+def _is_left_of_ended(group: Group) -> bool:
+    if not any(_POOLS in file.replace("\\", "/") for file, _ in group.site):
+        return False
+    from pytest_resource_hygiene.engine.ended import left_of_ended  # few ever have such a suspect
+
+    numbers = {number_of(entry) for entry in group.entries} - {None}
+    is_all = len(numbers) == len(group.entries)
+    return is_all and left_of_ended([one for one in numbers if one is not None]) == numbers
 
 
 def _ran_owner(entry: Entry) -> bool:

@@ -280,3 +280,38 @@ def test_each_test_fails_whose_fixture_hands_the_same_file_out_open(project: Pro
 
     assert run.outcomes == {"passed": 1, "leaked": 4}, run.text
     assert {one["owner"]["name"] for one in run.failing} == {"file", "database"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of processes are handles there")
+def test_what_an_ended_pool_keeps_until_it_goes_is_no_leak(project: Project) -> None:
+    """A test class keeps what its instance has as long as the run; nothing can end it any more."""
+    project.write(
+        "test_it.py",
+        """
+        import multiprocessing
+        from multiprocessing.pool import ThreadPool
+        FORK = multiprocessing.get_context("fork")
+        class TestThreads:
+            def setup_method(self): self.pool = ThreadPool(1)
+            def teardown_method(self): self.pool.close(); self.pool.join()
+            def test_it(self): pass
+        class TestManager:
+            def setup_method(self): self.manager = FORK.Manager()
+            def teardown_method(self): self.manager.shutdown()
+            def test_it(self): pass
+        class TestProcess:
+            def setup_method(self): self.process = FORK.Process(target=int); self.process.start()
+            def teardown_method(self): self.process.join()
+            def test_it(self): pass
+        class TestPipe:
+            def setup_method(self):
+                self.process = FORK.Process(target=int); self.process.start()
+                self.ends = FORK.Pipe()
+            def teardown_method(self): self.process.join()
+            def test_leaks(self): pass
+        """,
+    )
+    run = project.run("-W", "ignore")
+
+    assert run.outcomes == {"passed": 3, "leaked": 1}, run.text
+    assert "Pipe()" in run.one("test_leaks")["details"]["source_line"]
