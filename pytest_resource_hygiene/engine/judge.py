@@ -164,6 +164,9 @@ class Judge:
             self._growth.note_unless_grown(group, "import", module)
             group.why = group.why or "made while a module was first imported"
             return
+        if self._keepers.is_own_data(group):
+            group.severity, group.why = "note", "an installed package reads a file of its own"
+            return
         if _is_left_of_ended(group):
             group.severity, group.why = (
                 "note",

@@ -76,6 +76,21 @@ class Keepers:
             self._kept_by_none.add(call)
         return by_library
 
+    def is_own_data(self, group: Group) -> bool:
+        """Return whether an installed package has opened files of its own to read, such as fonts.
+
+        There are only so many of them, whoever keeps them, and be it an object of C's.
+        """
+        if group.primary.tracker.kind != "fds" or not group.site:
+            return False
+        shown = [describe(entry, self._ledger) for entry in group.entries]
+        makers = [file for file, _ in group.site]
+        return all(
+            one.details.get("access") == "read"
+            and any(self._reader.places.are_of_one_package(one.target, file) for file in makers)
+            for one in shown
+        )
+
     def _has_file_of_test(self, group: Group) -> bool:
         """Return whether a test had a library open a file in the test's own folder.
 

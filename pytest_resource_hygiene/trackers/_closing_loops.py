@@ -9,6 +9,7 @@ by itself has asked for the cancellation and leaks nothing.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.objects import answer_of, is_idle
@@ -29,6 +30,7 @@ __all__ = ["ClosingLoops"]
 _RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", "pytest_tornasync")
 _RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py")
 _OUR_PACKAGE = __name__.partition(".")[0]  # a check in the middle of a test looks as well
+_EXECUTORS = "concurrent"
 _KEPT_BY_LOOPS = ("_scheduled", "_signal_handlers")
 _TURNS = 16
 
@@ -182,6 +184,23 @@ def _closed_by_runner() -> bool:
             if package != "anyio" or code.co_qualname.startswith("TestRunner"):
                 return True  # anyio.run is in the same file
         elif package not in {"asyncio", "contextlib", _OUR_PACKAGE, *_RUNNERS}:
-            return False
+            return package == _EXECUTORS and _waits_for_async_test()
+        frame = frame.f_back
+    return False
+
+
+def _waits_for_async_test() -> bool:
+    """Return whether the main thread has `unittest` call a test that asgiref runs in another thread.
+
+    So does Django with each test of its own classes that is an ``async def``.
+    """
+    ident = System.main_thread().ident
+    frame = sys._current_frames().get(ident) if ident is not None else None  # noqa: SLF001
+    is_by_asgiref = False
+    while frame is not None:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        is_by_asgiref |= package == "asgiref"
+        if package not in {"asgiref", "threading", "queue", _EXECUTORS, _OUR_PACKAGE}:
+            return is_by_asgiref and bool(package == "unittest")
         frame = frame.f_back
     return False

@@ -390,3 +390,39 @@ def test_on_a_loop_of_uvloop_that_lives_on_connections_are_told_and_its_own_part
 
     assert run.outcomes == {"passed": 3, "leaked": 1}, run.text
     assert run.one("test_leaks", kind="sockets")["details"]["remote"]
+
+
+def test_what_an_async_test_of_djangos_leaves_is_found(project: Project) -> None:
+    """Asgiref runs it by ``asyncio.run`` in another thread; a test's own use of that asks for its end."""
+    project.write(
+        "lib/site-packages/asgiref/sync.py",
+        """
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+        def async_to_sync(function):
+            def call(*args):
+                with ThreadPoolExecutor(1) as executor:
+                    return executor.submit(asyncio.run, function(*args)).result()
+            return call
+        """,
+    )
+    project.write("lib/site-packages/asgiref/__init__.py", "")
+    project.write(
+        "test_it.py",
+        """
+        import asyncio, unittest
+        from asgiref.sync import async_to_sync
+        KEEP = []
+        async def leave(): KEEP.append(asyncio.create_task(asyncio.sleep(60))); await asyncio.sleep(0)
+        class TestIt(unittest.TestCase):
+            @async_to_sync
+            async def test_leaks(self): await leave()
+            @async_to_sync
+            async def test_clean(self): await asyncio.sleep(0)
+            def test_asks_for_it(self): async_to_sync(leave)()
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(project.path / "lib/site-packages")})
+
+    assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
+    run.one("test_leaks", kind="tasks")

@@ -143,6 +143,32 @@ def test_what_a_library_keeps_where_no_global_leads_to_is_its_singleton(project:
     assert len(held_by) == 6, run.text
 
 
+def test_a_file_of_its_own_that_a_package_reads_is_a_note_each_time(project: Project) -> None:
+    """As the fonts of matplotlib, which an object of C's holds: there are only so many."""
+    project.write("lib/site-packages/somelib/__init__.py", """
+        import pathlib
+        KEPT = []
+        def font(name): KEPT.append(open(pathlib.Path(__file__).parent / name))
+        def log(name): KEPT.append(open(pathlib.Path(__file__).parent / name, "w"))
+        """)  # fmt: skip
+    for name in ("one.ttf", "two.ttf"):
+        project.write(f"lib/site-packages/somelib/{name}", "")
+    write_suite(
+        project,
+        """
+        import somelib
+        def test_one(): somelib.font("one.ttf")
+        def test_two(): somelib.font("two.ttf")
+        def test_log(): somelib.log("one.log")
+        def test_another_log(): somelib.log("two.log")
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(project.path / "lib/site-packages")})
+
+    assert run.one(kind="fds")["nodeid"] == "test_it.py::test_another_log", run.text
+    assert len(run.notes) == 3
+
+
 def test_a_librarys_pool_may_lie_many_references_deep(project: Project) -> None:
     """As urllib3's: a manager of pools, each with a queue of connections, and dictionaries between."""
     library = project.path / "lib" / "site-packages"
