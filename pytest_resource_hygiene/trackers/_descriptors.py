@@ -257,6 +257,10 @@ class Descriptors:
         self._sockets_listed = len(self.sockets)
         return self._scan()
 
+    def numbers_of_sockets(self) -> list[int]:
+        """Return the numbers of the sockets in the last listing."""
+        return list(self._listed[1].values())
+
     def numbers_of(self, file: Hashable) -> list[int]:
         """Return the descriptors of one file, by device, inode and form, in the last listing."""
         keys = self._listed[0]

@@ -97,8 +97,27 @@ class SocketTracker(Tracker):
         loose = [record for record in loose if _may_be_of(family, record)]
         if not loose:
             return None
+        loose = self._of_its_side(value, loose)
         certain = are_one_place([record[0] for record in loose])
         return Creation(*loose[-1])._replace(certain=certain)
+
+    def _of_its_side(self, fd: int, records: list[Any]) -> list[Any]:
+        """Leave out the records of accepted sockets for one that has connected, and the other way round.
+
+        A server closes what it has accepted, and leaves a record without a number as well. If nobody
+        listens any more, the one that has connected is the likelier.
+        """
+        accepted = [record for record in records if _is_accepted(record)]
+        others = [record for record in records if record not in accepted]
+        if not accepted or not others:
+            return records
+        listening = {
+            _port(facts["local"])
+            for number in self._descriptors().numbers_of_sockets()
+            if (facts := _facts_or_none(number)) and facts["state"] == "listening"
+        }
+        own = _facts_or_none(fd)
+        return accepted if own and _port(own["local"]) in listening else others
 
     def late_creation(self, key: Hashable, value: Any) -> Creation | None:
         """Find the socket object with this number; `accept` has the number before the object."""
@@ -211,6 +230,21 @@ def _may_be_of(family: int, record: Any) -> bool:
         return family in {-1, int(sock.family)}
     makers = {getattr(code, "co_name", "") for code in record[0][:4:2]}
     return family in {-1, _UNIX} or "socketpair" not in makers
+
+
+def _is_accepted(record: Any) -> bool:
+    return any(getattr(code, "co_name", "") == "accept" for code in record[0][:4:2])
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
+
+
+def _facts_or_none(fd: int) -> dict[str, Any] | None:
+    try:
+        return _facts(fd)
+    except OSError:  # closed meanwhile
+        return None
 
 
 def _state(sock: socket.socket) -> str:

@@ -246,3 +246,34 @@ def test_what_a_server_accepts_that_a_fixture_begins_in_a_test_is_the_fixtures(
     served = {one["kind"] for one in run.notes if "test_leaks_a_client" in one["details"]["why"]}
     assert served == {"sockets", "tasks"}
     assert len(run.notes) == 2
+
+
+@pytest.mark.parametrize("scope", ["function", "module"])
+def test_a_client_that_is_detached_is_not_told_of_the_server(project: Project, scope: str) -> None:
+    """Two sockets are gone from their numbers then; the one that the server accepted, it has closed."""
+    write_suite(
+        project,
+        f"""
+        import socketserver
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self): self.request.recv(1)
+        @pytest.fixture(scope="{scope}")
+        def server():
+            server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            yield server.server_address
+            server.shutdown(); thread.join(); server.server_close()
+        def lose(server):
+            client = socket.create_connection(server)
+            client.sendall(b"x")
+            while client.recv(1): pass
+            client.detach()
+        def test_leaks(server): lose(server)
+        def test_after(server): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+    assert run.one("test_leaks", kind="sockets")["origin"]["function"] == "lose"
