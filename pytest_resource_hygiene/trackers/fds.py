@@ -139,6 +139,8 @@ class FdTracker(Tracker):
         for thread, made in list(self._recorder.threads.items()) if self._recorder else ():
             tid = thread.native_id
             if tid is not None and epoll_waited_for(tid) == fd:
+                if self._objects_by_number().poller(fd) is None:
+                    return None  # C code's own, for which a thread only happens to wait
                 return Creation((), made.owner, made.window, made, None)
         return None
 

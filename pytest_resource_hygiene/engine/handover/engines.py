@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["without_unseen"]
 
+_SHARING = frozenset({"grpc"})
 _OWN = __name__.partition(".")[0]
 
 
@@ -33,12 +34,28 @@ def without_unseen(suspects: list[Entry], case: Case) -> list[Entry]:
         The rest.
     """
     unseen = [entry for entry in suspects if is_unseen(entry)]
-    owner = _owner_of_engines(case) if unseen else None
-    if owner is None:
+    if not unseen:
         return suspects
+    owner = _owner_of_engines(case)
+    if owner is None:
+        return _without_shared(suspects, unseen) if case.window.info.type == "fixture" else suspects
     for entry in unseen:
         case.ledger.hand_over(entry, owner)
     return [entry for entry in suspects if entry not in unseen]
+
+
+def _without_shared(suspects: list[Entry], unseen: list[Entry]) -> list[Entry]:
+    """Leave out what all objects of a package share, if any of them goes on.
+
+    gRPC opens its epolls and eventfds with the first server or channel, and closes them with the last.
+    What connects or listens is of one object, and is not left out.
+    """
+    if not any(_package_of(obj) in _SHARING for obj in _engines()):
+        return suspects
+    shared = [entry for entry in unseen if entry.tracker.kind != "sockets"]
+    for entry in shared:
+        entry.release()
+    return [entry for entry in suspects if entry not in shared]
 
 
 def _owner_of_engines(case: Case) -> Owner | None:

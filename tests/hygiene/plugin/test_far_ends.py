@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -277,3 +278,47 @@ def test_a_client_that_is_detached_is_not_told_of_the_server(project: Project, s
 
     assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
     assert run.one("test_leaks", kind="sockets")["origin"]["function"] == "lose"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an eventfd is Linux's")
+def test_what_all_objects_of_grpc_share_is_not_told_of_the_fixture_that_had_the_first(
+    project: Project,
+) -> None:
+    """It is closed with the last, here one that a test keeps; so the server's fixture cannot help it."""
+    project.write(
+        "lib/site-packages/grpc/__init__.py",
+        """
+        import ctypes, importlib.machinery, sys, types
+        native = sys.modules["grpc._native"] = types.ModuleType("grpc._native")
+        native.__file__ = __file__.replace("__init__.py", "_native") + (
+            importlib.machinery.EXTENSION_SUFFIXES[0])
+        libc = ctypes.CDLL(None)
+        SHARED = [ctypes.c_int(-1), 0]
+        class Engine:  # says that it is written in C
+            __module__ = "grpc._native"
+            def __init__(self):
+                if not SHARED[1]: SHARED[0].value = libc.eventfd(0, 0)
+                SHARED[1] += 1
+            def close(self):
+                SHARED[1] -= 1
+                if not SHARED[1]: libc.close(SHARED[0].value)
+        """,
+    )
+    write_suite(
+        project,
+        """
+        import grpc
+        @pytest.fixture(scope="class")
+        def server():
+            server = grpc.Engine()
+            yield server
+            server.close()
+        class TestFirst:
+            def test_uses(self, server): KEEP.append(grpc.Engine())
+        class TestSecond:
+            def test_uses(self, server): pass
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(project.path / "lib/site-packages")})
+
+    assert run.outcomes == {"passed": 2}, run.text
