@@ -70,7 +70,9 @@ class Growth:
             made = group.holder
         elif not group.site:
             made = self._reader.origin(group.primary.creation)
-        return group.primary.tracker.kind, group.site, made
+        # Not by names: two classes of a library have a method `start` each, and a singleton each.
+        site = tuple(self._reader.library_codes(group.primary.creation))
+        return group.primary.tracker.kind, site, made
 
     def _have_seats(self, entries: list[Entry]) -> bool:
         """Return whether each is a singleton of its own, e.g. one for each class of a library."""

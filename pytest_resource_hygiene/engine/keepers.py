@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.holders import MAX_DEPTH, find_holder
 from pytest_resource_hygiene.engine.made_in_c import MADE_IN_C
 from pytest_resource_hygiene.engine.settle import describe
+from pytest_resource_hygiene.objects import is_a, module_name
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Keepers"]
 
+_EXIT = "atexit"
 _MAX_LOOKED_UP = 5  # of one group
 _FAR = 14  # references from a socket up to the pool that `urllib3.request` keeps
 _TIME_FOR_FAR = 2.0  # seconds; each step up takes some 20 ms where there are many objects
@@ -111,6 +114,10 @@ class Keepers:
             anchor = self._ledger.anchor_of(entry)
             if anchor is None:
                 continue
+            if is_a(anchor, MethodType):
+                anchor = anchor.__self__  # the method itself is made anew at each access
+            if entry.tracker.kind == _EXIT and self._is_of_library_itself(anchor):
+                return True
             depth = _FAR if self._searched < _TIME_FOR_FAR else MAX_DEPTH
             began = System.perf_counter()
             with self._ledger.recorder.mute():
@@ -120,6 +127,13 @@ class Keepers:
             if group.holder is not None and group.holder.module:
                 return self._reader.places.is_library_module(group.holder.module)
         return False
+
+    def _is_of_library_itself(self, thing: Any) -> bool:
+        """Return whether a library has registered its own class, or a function that closes over nothing."""
+        if is_a(thing, FunctionType):
+            is_plain = thing.__closure__ is None
+            return is_plain and self._reader.places.of(thing.__code__.co_filename) == "library"
+        return is_a(thing, type) and self._reader.places.is_library_module(module_name(thing))
 
     def _is_librarys_own(self, group: Group, module: str) -> bool:
         """Return whether an installed package has registered something for a module of its kind.

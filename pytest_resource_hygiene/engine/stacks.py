@@ -282,15 +282,17 @@ class StackReader:
 
     def library_site(self, creation: Creation | None) -> tuple[tuple[str, str], ...]:
         """Return the frames below the user's, as files and functions: where a library makes it."""
-        if creation is None:
-            return ()
-        site = []
-        for code, _, place in self.sorted(creation):
+        return tuple((code.co_filename, code.co_name) for code in self.library_codes(creation))
+
+    def library_codes(self, creation: Creation | None) -> list[CodeType]:
+        """Return the code of these frames, the innermost first."""
+        found: list[CodeType] = []
+        for code, _, place in self.sorted(creation) if creation is not None else ():
             if place == "user":
                 break
             if place in {"library", "stdlib"}:
-                site.append((code.co_filename, code.co_name))
-        return tuple(site)
+                found.append(code)
+        return found
 
 
 def pairs(stack: Stack) -> Iterator[tuple[Any, int]]:

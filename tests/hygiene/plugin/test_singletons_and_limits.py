@@ -169,6 +169,43 @@ def test_a_file_of_its_own_that_a_package_reads_is_a_note_each_time(project: Pro
     assert len(run.notes) == 3
 
 
+def test_an_exit_callback_that_a_library_registers_once_is_a_note(project: Project) -> None:
+    """However it is written. One that each client registers for itself is told."""
+    project.write("lib/site-packages/somelib.py", """
+        import atexit
+        class Class:
+            @classmethod
+            def start(cls): atexit.register(cls.close)
+            @classmethod
+            def close(cls): pass
+        class Another:
+            @classmethod
+            def start(cls): atexit.register(lambda: None)
+        class Thing:
+            def close(self): pass
+        THINGS = []
+        def start():
+            THINGS.append(Thing()); atexit.register(THINGS[0].close)
+        class Client:
+            def __init__(self): atexit.register(self.close)
+            def close(self): pass
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import somelib
+        def test_class(): somelib.Class.start()
+        def test_another(): somelib.Another.start()
+        def test_thing(): somelib.start()
+        def test_client(): somelib.Client()
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(project.path / "lib/site-packages")})
+
+    assert run.one()["nodeid"] == "test_it.py::test_client", run.text
+    assert [one["kind"] for one in run.notes] == ["atexit"] * 3
+
+
 def test_a_librarys_pool_may_lie_many_references_deep(project: Project) -> None:
     """As urllib3's: a manager of pools, each with a queue of connections, and dictionaries between."""
     library = project.path / "lib" / "site-packages"
