@@ -81,7 +81,8 @@ class Settler:
         """
         wait = _Wait(self._ledger, suspects, window, nodeid)
         if collect and not wait.left and any(one.tracker.collectable for one in wait.lasting):
-            wait.let_go()  # and nothing to wait for
+            self._let_pass(wait.lasting, 0)  # nothing to wait for but a turn of their loops
+            wait.let_go()
             self._collect(wait)
             return wait.lasting, wait.freed
         due = self._due(wait, patience, may_fail, collect=collect)

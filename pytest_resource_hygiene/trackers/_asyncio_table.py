@@ -273,6 +273,11 @@ class AsyncioTable:
 
     # --- letting time pass ---
 
+    def run_what_is_ready(self, seconds: float) -> bool:
+        """Let those loops run that have something to call at once; return whether any did."""
+        ready = [loop for loop in self.loops().values() if getattr(loop, "_ready", None)]
+        return self.run_loops(ready, seconds) if ready else False
+
     def run_loops(self, loops: Collection[Any], seconds: float) -> bool:
         """Let idle loops of this thread run for a moment; return whether any did."""
         from asyncio import events

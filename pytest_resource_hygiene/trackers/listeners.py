@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.objects import code_of, is_a
 from pytest_resource_hygiene.quiet import FUNCTION, ID, LENGTH, places_probe
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
+from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._declared_emitters import Declared
 from pytest_resource_hygiene.trackers._emitters import Listener
 from pytest_resource_hygiene.trackers._hooks import (
@@ -72,6 +73,7 @@ class ListenerTracker(Tracker):
         """Wait for `start`; registries can be declared before."""
         self.watch_warnings = watch_warnings
         self._recorder: Recorder | None = None
+        self._loops: AsyncioTable | None = None
         self._filters_changed: Creation | None = None
         self._libraries: list[LibraryEmitters] = []
         self._logging = LoggingListeners()
@@ -93,6 +95,7 @@ class ListenerTracker(Tracker):
     def start(self, recorder: Recorder) -> None:
         """Wrap the methods through which listeners are registered."""
         self._recorder = recorder
+        self._loops = recorder.service(AsyncioTable)
         recorder.when_imported("blinker", self._watch_blinker)
         recorder.when_imported("pyee.base", self._watch_pyee)
         self._logging.start(recorder)
@@ -193,6 +196,10 @@ class ListenerTracker(Tracker):
         if isinstance(value, Listener):
             return value.find()
         return value.value if isinstance(value, Hook) else None
+
+    def pause(self, keys: Collection[Hashable], seconds: float) -> bool:
+        """Let loops run that have something to call at once: it may be the last that has an emitter."""
+        return self._loops.run_what_is_ready(seconds) if self._loops is not None else False
 
     def kept_as(self, key: Hashable, value: Any) -> Any:
         """Return a log handler or filter, or the object whose method a hook is; emitters lead to all."""

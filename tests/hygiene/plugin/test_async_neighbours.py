@@ -426,3 +426,32 @@ def test_what_an_async_test_of_djangos_leaves_is_found(project: Project) -> None
 
     assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
     run.one("test_leaks", kind="tasks")
+
+
+def test_a_listener_on_an_emitter_that_only_the_next_turn_of_a_loop_has_is_no_leak(
+    project: Project,
+) -> None:
+    """The emitter's callback of a task that was cancelled is called when the loop runs again."""
+    pytest.importorskip("pyee")
+    write_suite(
+        project,
+        """
+        import pytest_asyncio
+        from pyee.asyncio import AsyncIOEventEmitter
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        @pytest_asyncio.fixture(scope="class", loop_scope="module")
+        async def emitter():
+            emitter = AsyncIOEventEmitter()
+            @emitter.on("x")
+            async def listen(): await asyncio.sleep(50)
+            yield emitter
+            emitter.cancel()
+            await emitter.wait_for_complete()
+        class TestIt:
+            async def test_it(self, emitter): emitter.emit("x"); await asyncio.sleep(0)
+        async def test_after(): pass
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert run.outcomes == {"passed": 2}, run.text
