@@ -74,7 +74,8 @@ class Judge:
                 group.severity = "fail" if self._settings().strict else "note"
                 group.why = "an installed package made it for a fixture of its own"
         groups = gather_handlers(gather_loose(groups))
-        self._growth.excuse_made_in_c(groups, window)
+        others = [one for one in groups if not self._keepers.has_file_of_test(one)]
+        self._growth.excuse_made_in_c(others, window)
         return groups
 
     def _are_of_package(self, entries: Iterable[Entry], window: Owner) -> bool:

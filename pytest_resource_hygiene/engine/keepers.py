@@ -58,7 +58,7 @@ class Keepers:
     def is_library(self, group: Group) -> bool:
         """Return whether a library keeps it; who that is, if anybody, is noted in the group."""
         unseen = group.primary.creation is None and group.primary.tracker.kind in MADE_IN_C
-        if (not group.site and not unseen) or self._has_file_of_test(group):
+        if (not group.site and not unseen) or self.has_file_of_test(group):
             return False
         primary, tracker = group.primary, group.primary.tracker
         code: CodeType | None = self._ledger.ask(
@@ -94,7 +94,7 @@ class Keepers:
             for one in shown
         )
 
-    def _has_file_of_test(self, group: Group) -> bool:
+    def has_file_of_test(self, group: Group) -> bool:
         """Return whether a test had a library open a file in the test's own folder.
 
         That goes with the test: a log file there is nothing that a library keeps for the process.

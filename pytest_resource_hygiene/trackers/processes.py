@@ -72,7 +72,9 @@ class ProcessTracker(Tracker):
         self._has_children = True
         self._made: dict[int, Creation] = {}
         self._forks: deque[Creation] = deque(maxlen=_MAX_STARTS)  # whose process ids are not known
-        self._before_fork: frozenset[int] = frozenset()
+        # How each thread that forks has come to it, and its children before: a pool of processes
+        # that replaces its workers forks in a thread of its own, at any time.
+        self._forking: dict[int, tuple[Creation, frozenset[int]]] = {}
         self._newborn: mmap | None = None  # shared with children, which write their ids to it
         self._own: set[tuple[int, int]] = set()
         self._listed: set[tuple[int, int]] = set()
@@ -125,8 +127,9 @@ class ProcessTracker(Tracker):
 
     def _note_fork(self, args: tuple[Any, ...]) -> None:
         assert self._recorder is not None
-        self._forks.append(self._recorder.creation(None))
-        self._before_fork = frozenset(children_of_thread())
+        creation = self._recorder.creation(None)
+        self._forks.append(creation)
+        self._forking[System.get_ident()] = creation, frozenset(children_of_thread())
         if self.adopts:
             self._share_a_page()
 
@@ -142,13 +145,17 @@ class ProcessTracker(Tracker):
 
     def after_fork(self) -> None:
         """Learn the id of the child that this thread has just forked: no event tells it."""
-        if not self._forks:
+        begun = self._forking.pop(System.get_ident(), None)
+        if begun is None:
             return  # a fork of somebody who makes no event, or one within `subprocess`
-        new = set(children_of_thread()) - self._before_fork
+        creation, before = begun
+        new = set(children_of_thread()) - before
         if len(new) > 1:  # an orphan came at the same moment, perhaps of the child itself
             new &= {self._id_of_newborn()}
         if len(new) == 1:
-            self._note_pid(new.pop(), self._forks.pop())
+            rest = [one for one in list(self._forks) if one is not creation]
+            self._forks = deque(rest, maxlen=_MAX_STARTS)
+            self._note_pid(new.pop(), creation)
 
     def after_fork_in_child(self) -> None:
         """Tell the parent who this is, before any other code runs here; what is forked here is not his."""
