@@ -47,12 +47,17 @@ class Case:
 
     def runs_function_of_test(self, entry: Entry) -> bool:
         """Return whether a thread or task runs a function that is written within the test."""
-        tracker = entry.tracker
-        code: CodeType | None = self.ledger.ask(
-            tracker, "finding its code", None, tracker.code, entry.key, entry.value
-        )
-        own = self.window.code
+        code, own = self.code_of(entry), self.window.code
         return code is not None and own is not None and is_within(code, own)
+
+    def code_of(self, entry: Entry) -> CodeType | None:
+        """Return the code that a thread, a task or a handler runs."""
+        tracker = entry.tracker
+        action = "finding its code"
+        code: CodeType | None = self.ledger.ask(
+            tracker, action, None, tracker.code, entry.key, entry.value
+        )
+        return code
 
     def makers_of(self, entry: Entry) -> list[CodeType]:
         """Return the code of the user's functions that were at work, up to that of the test."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["without_kept"]
 
+_WAITS_FOR_CHILD = "_do_waitpid"  # of asyncio's ThreadedChildWatcher
 # What a line of the test itself has set is the test's, whose method it may be.
 _SET = frozenset({"signals", "atexit"})
 
@@ -64,6 +65,9 @@ def _wanted(suspects: list[Entry], case: Case) -> _Wanted:
     wanted = _Wanted()
     for entry in suspects:
         by_test = case.is_made_by_test(entry)
+        code = case.code_of(entry)
+        if code is not None and code.co_name == _WAITS_FOR_CHILD:
+            continue  # every loop policy leads to it: it goes with the child
         if by_test and (entry.tracker.kind in _SET or entry.creation is None):
             continue
         wanted.add(entry, case.ledger.kept_as(entry))

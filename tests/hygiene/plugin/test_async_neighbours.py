@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -455,3 +456,24 @@ def test_a_listener_on_an_emitter_that_only_the_next_turn_of_a_loop_has_is_no_le
     run = project.run("-W", "ignore", plugins=["asyncio"])
 
     assert run.outcomes == {"passed": 2}, run.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="cat is not there")
+def test_the_pipes_of_a_leaked_child_are_told_with_it_and_of_no_fixture(project: Project) -> None:
+    """Up to Python 3.11 each loop policy leads to a thread that waits for the child, made by that call."""
+    write_suite(
+        project,
+        """
+        import pytest_asyncio
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+        @pytest_asyncio.fixture(scope="module", loop_scope="module")
+        async def fixture(): yield 1
+        async def test_leaks(fixture):
+            KEEP.append(await asyncio.create_subprocess_exec("cat", stdin=-1, stdout=-1))
+        async def test_after(fixture): pass
+        """,
+    )
+    run = project.run("-W", "ignore", plugins=["asyncio"])
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+    assert "pipe" in str(run.one("test_leaks", kind="processes")["details"]["parts"])

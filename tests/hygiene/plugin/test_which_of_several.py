@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+import pytest
 from hygiene.plugin.suites import write_suite
 
 if TYPE_CHECKING:
@@ -157,3 +159,30 @@ def test_what_a_with_statement_opens_is_not_what_is_left(project: Project) -> No
     ]  # fmt: skip
     assert _texts(project, run, "test_all_in_with") == ['with open(tmp_path / "file", "w"): yield']
     assert run.one("test_mkstemp")["origin"]["source"] == "inferred", "another line opened it, too"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_forks_of_several_threads_are_told_apart(project: Project) -> None:
+    """A pool that replaces its workers forks in a thread of its own, while the test forks as well."""
+    write_suite(
+        project,
+        """
+        import multiprocessing
+        @pytest.fixture(scope="module")
+        def pool():
+            pool = multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1)
+            yield pool
+            pool.terminate(); pool.join()
+        @pytest.mark.parametrize("number", range(10))
+        def test_clean(pool, number):
+            child = os.fork()
+            if not child: os._exit(0)
+            for _ in range(3): pool.apply(abs, (1,))
+            os.waitpid(child, 0)
+        """,
+    )
+    run = project.run(
+        "-W", "ignore::DeprecationWarning", "-W", "error::pytest.PytestUnraisableExceptionWarning"
+    )
+
+    assert run.outcomes == {"passed": 10}, run.text
