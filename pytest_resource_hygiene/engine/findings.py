@@ -147,9 +147,7 @@ class FindingWriter:
         return _at(*place, "inferred")
 
     def _assignment(self, entry: Entry, owner: Owner) -> Assignment | None:
-        tracker = entry.tracker
-        action = "finding its name"
-        name = self._ledger.ask(tracker, action, None, tracker.assigned_as, entry.key, entry.value)
+        name = self._ledger.assigned_as(entry)
         if name is None:
             return None
         own = {*owner.codes, *owner.parts()}

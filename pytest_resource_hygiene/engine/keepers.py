@@ -14,7 +14,6 @@ from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import CodeType
 
     from pytest_resource_hygiene.engine.groups import Group
     from pytest_resource_hygiene.engine.ledger import Ledger
@@ -61,9 +60,7 @@ class Keepers:
         if (not group.site and not unseen) or self.has_file_of_test(group):
             return False
         primary, tracker = group.primary, group.primary.tracker
-        code: CodeType | None = self._ledger.ask(
-            tracker, "finding its code", None, tracker.code, primary.key, primary.value
-        )
+        code = self._ledger.code_of(primary)
         if code is not None and self._reader.places.of(code.co_filename) in {"user", "generated"}:
             return False
         kept_in: str | None = self._ledger.ask(

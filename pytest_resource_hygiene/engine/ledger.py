@@ -20,6 +20,7 @@ from pytest_resource_hygiene.tracker import Moment, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable
+    from types import CodeType
 
     from pytest_resource_hygiene.engine.owners import Owner
     from pytest_resource_hygiene.recorder import Recorder
@@ -320,6 +321,22 @@ class Ledger:
             return self.anchor_of(entry) if tracker.settles else None
         action = "finding by what a fixture would keep a resource"
         return self.ask(entry.tracker, action, None, tracker.kept_as, entry.key, entry.value)
+
+    def code_of(self, entry: Entry) -> CodeType | None:
+        """Return the code that a thread, a task or a handler runs, if it runs any."""
+        tracker, action = entry.tracker, "finding its code"
+        code: CodeType | None = self.ask(
+            tracker, action, None, tracker.code, entry.key, entry.value
+        )
+        return code
+
+    def assigned_as(self, entry: Entry) -> str | None:
+        """Return the name of the attribute to which it was assigned, if no event tells of that."""
+        tracker, action = entry.tracker, "finding its name"
+        name: str | None = self.ask(
+            tracker, action, None, tracker.assigned_as, entry.key, entry.value
+        )
+        return name
 
     def ask(
         self, tracker: Tracker, action: str, default: R, question: Callable[..., R], *args: Any

@@ -47,17 +47,8 @@ class Case:
 
     def runs_function_of_test(self, entry: Entry) -> bool:
         """Return whether a thread or task runs a function that is written within the test."""
-        code, own = self.code_of(entry), self.window.code
+        code, own = self.ledger.code_of(entry), self.window.code
         return code is not None and own is not None and is_within(code, own)
-
-    def code_of(self, entry: Entry) -> CodeType | None:
-        """Return the code that a thread, a task or a handler runs."""
-        tracker = entry.tracker
-        action = "finding its code"
-        code: CodeType | None = self.ledger.ask(
-            tracker, action, None, tracker.code, entry.key, entry.value
-        )
-        return code
 
     def makers_of(self, entry: Entry) -> list[CodeType]:
         """Return the code of the user's functions that were at work, up to that of the test."""
@@ -83,9 +74,7 @@ class Case:
         ]
 
     def _is_assigned_by_test(self, entry: Entry) -> bool:
-        tracker, code = entry.tracker, self.window.code
-        action = "finding its name"
-        name = self.ledger.ask(tracker, action, None, tracker.assigned_as, entry.key, entry.value)
+        code, name = self.window.code, self.ledger.assigned_as(entry)
         return code is not None and name is not None and assignment_in([code], name) is not None
 
     def _is_of_test(self, code: CodeType) -> bool:

@@ -65,7 +65,7 @@ def _wanted(suspects: list[Entry], case: Case) -> _Wanted:
     wanted = _Wanted()
     for entry in suspects:
         by_test = case.is_made_by_test(entry)
-        code = case.code_of(entry)
+        code = case.ledger.code_of(entry)
         if code is not None and code.co_name == _WAITS_FOR_CHILD:
             continue  # every loop policy leads to it: it goes with the child
         if by_test and (entry.tracker.kind in _SET or entry.creation is None):

@@ -22,7 +22,7 @@ __all__ = ["without_parts_of_loops"]
 
 
 def without_parts_of_loops(suspects: list[Entry], case: Case) -> list[Entry]:
-    """Give to the owner of the only such loop what that needs itself.
+    """Give what such a loop needs itself to the owner of the first, if the window has made none.
 
     Returns:
         The rest.

@@ -8,7 +8,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from support.inner import Project
 
-__all__ = ["LEAK", "SUITE", "write_ini", "write_suite", "write_toml"]
+__all__ = [
+    "IN_C",
+    "LEAK",
+    "SUITE",
+    "write_ini",
+    "write_suite",
+    "write_toml",
+]
+
+# The head of an installed package that says, by `native`, to have classes written in C.
+IN_C = """
+    import ctypes, importlib.machinery, sys, types
+    native = sys.modules[f"{__name__}._native"] = types.ModuleType(f"{__name__}._native")
+    native.__file__ = __file__.replace("__init__.py", "_native") + (
+        importlib.machinery.EXTENSION_SUFFIXES[0])
+    libc = ctypes.CDLL(None)
+    """
 
 LEAK = """
     import os

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
-from hygiene.plugin.suites import write_suite
+from hygiene.plugin.suites import IN_C, write_suite
 
 if TYPE_CHECKING:
     from support.inner import Project
@@ -287,12 +288,8 @@ def test_what_all_objects_of_grpc_share_is_not_told_of_the_fixture_that_had_the_
     """It is closed with the last, here one that a test keeps; so the server's fixture cannot help it."""
     project.write(
         "lib/site-packages/grpc/__init__.py",
-        """
-        import ctypes, importlib.machinery, sys, types
-        native = sys.modules["grpc._native"] = types.ModuleType("grpc._native")
-        native.__file__ = __file__.replace("__init__.py", "_native") + (
-            importlib.machinery.EXTENSION_SUFFIXES[0])
-        libc = ctypes.CDLL(None)
+        textwrap.dedent(IN_C)
+        + textwrap.dedent("""
         SHARED = [ctypes.c_int(-1), 0]
         class Engine:  # says that it is written in C
             __module__ = "grpc._native"
@@ -302,7 +299,7 @@ def test_what_all_objects_of_grpc_share_is_not_told_of_the_fixture_that_had_the_
             def close(self):
                 SHARED[1] -= 1
                 if not SHARED[1]: libc.close(SHARED[0].value)
-        """,
+        """),
     )
     write_suite(
         project,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
-from hygiene.plugin.suites import write_suite
+from hygiene.plugin.suites import IN_C, write_suite
 
 if TYPE_CHECKING:
     from support.inner import Project
@@ -345,19 +346,15 @@ def test_what_c_code_opens_at_the_first_use_is_of_the_fixture_that_has_the_engin
     """As a ``zmq.Context`` does; an engine of the test's own is the test's, and so is what it opens."""
     project.write(
         "lib/site-packages/fakeq/__init__.py",
-        """
-        import ctypes, importlib.machinery, sys, types
-        native = sys.modules["fakeq._native"] = types.ModuleType("fakeq._native")
-        native.__file__ = __file__.replace("__init__.py", "_native") + (
-            importlib.machinery.EXTENSION_SUFFIXES[0])
-        libc = ctypes.CDLL(None)
+        textwrap.dedent(IN_C)
+        + textwrap.dedent("""
         class Engine:  # says that it is written in C, and keeps no number that Python could see
             __module__ = "fakeq._native"
             def __init__(self): self._state = ctypes.c_int(-1)
             def use(self):
                 if self._state.value < 0: self._state.value = libc.eventfd(0, 0)
             def close(self): libc.close(self._state.value)
-        """,
+        """),
     )
     write_suite(
         project,
