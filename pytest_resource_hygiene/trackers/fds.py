@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.objects import attribute_of
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
@@ -137,8 +138,9 @@ class FdTracker(Tracker):
     def _creation_by_thread(self, fd: int) -> Creation | None:
         """Return how the thread was made that waits for an epoll: whoever has, has that as well."""
         for thread, made in list(self._recorder.threads.items()) if self._recorder else ():
-            tid = thread.native_id
-            if tid is not None and epoll_waited_for(tid) == fd:
+            # Whatever a derived class makes of the public one.
+            tid = attribute_of(thread, "_native_id")
+            if isinstance(tid, int) and epoll_waited_for(tid) == fd:
                 if self._objects_by_number().poller(fd) is None:
                     return None  # C code's own, for which a thread only happens to wait
                 return Creation((), made.owner, made.window, made, None)

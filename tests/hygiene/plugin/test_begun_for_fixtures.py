@@ -452,10 +452,12 @@ def test_an_epoll_goes_with_the_thread_that_waits_for_it(project: Project) -> No
         project,
         """
         import selectors
+        class Shy(threading.Thread):
+            native_id = property(lambda self: 1 // 0)
         class Server:
             def __init__(self): self.stop, self.threads = threading.Event(), []
             def accept(self):
-                self.threads.append(threading.Thread(target=self.work)); self.threads[-1].start()
+                self.threads.append(Shy(target=self.work)); self.threads[-1].start()
             def work(self):
                 with selectors.EpollSelector() as selector:
                     while not self.stop.is_set(): selector.select(0.05)
