@@ -208,6 +208,24 @@ def test_a_marker_beats_the_command_line(
     assert ("leaked" in run.outcomes) == leaked, run.text
 
 
+def test_nobody_waits_for_what_a_test_that_is_off_has_left(project: Project) -> None:
+    """The thread would end within the grace; the next test still finds it alive."""
+    project.write("test_it.py", """
+        import threading, pytest
+        GO_ON = threading.Event()
+        THREAD = threading.Thread(target=GO_ON.wait, args=(10,))
+        @pytest.mark.resource_hygiene("off")
+        def test_one(): THREAD.start()
+        def test_two():
+            assert THREAD.is_alive()
+            GO_ON.set()
+            THREAD.join()
+        """)  # fmt: skip
+    run = project.run("--resource-hygiene-grace=60")
+
+    assert run.outcomes == {"passed": 2}, run.text
+
+
 def test_a_tests_marker_beats_its_class_beats_its_module(project: Project) -> None:
     """The nearest marker wins."""
     project.write("test_it.py", """
