@@ -16,7 +16,7 @@ import threading
 import time
 
 from pytest_resource_hygiene.engine.checker import LeakChecker
-from pytest_resource_hygiene.engine.samples import Samples, make_timeline
+from pytest_resource_hygiene.engine.inventory.samples import Samples, make_timeline
 from pytest_resource_hygiene.trackers import built_in_trackers
 from pytest_resource_hygiene.trackers._rss import ResidentMemory
 

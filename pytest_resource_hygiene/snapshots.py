@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_resource_hygiene.engine.checker import LeakChecker
-from pytest_resource_hygiene.engine.owners import Owner
-from pytest_resource_hygiene.engine.reachable import reachable
+from pytest_resource_hygiene.engine.inventory.owners import Owner
+from pytest_resource_hygiene.engine.references.reachable import reachable
 from pytest_resource_hygiene.engine.settings import EngineSettings
-from pytest_resource_hygiene.engine.settle import describe
+from pytest_resource_hygiene.engine.suspects.settle import describe
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.grace import VALID_GRACE, is_grace
 from pytest_resource_hygiene.model import OwnerInfo

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.cli.exits import Exit
 from pytest_resource_hygiene.engine.checker import LeakChecker
-from pytest_resource_hygiene.engine.owners import Owner
-from pytest_resource_hygiene.engine.places import Places
+from pytest_resource_hygiene.engine.inventory.owners import Owner
+from pytest_resource_hygiene.engine.origins.places import Places
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.kind_choice import choose_kinds, named_kinds
 from pytest_resource_hygiene.model import OwnerInfo

@@ -12,16 +12,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.canary import blind_spots
-from pytest_resource_hygiene.engine.ledger import Ledger
-from pytest_resource_hygiene.engine.limits import Limits
-from pytest_resource_hygiene.engine.made_in_c import SingletonsInC
-from pytest_resource_hygiene.engine.owners import NO_ENTRIES, Owner
-from pytest_resource_hygiene.engine.patience import Patience
-from pytest_resource_hygiene.engine.places import Places
+from pytest_resource_hygiene.engine.inventory.ledger import Ledger
+from pytest_resource_hygiene.engine.inventory.limits import Limits
+from pytest_resource_hygiene.engine.inventory.owners import NO_ENTRIES, Owner
+from pytest_resource_hygiene.engine.inventory.told import Told
+from pytest_resource_hygiene.engine.origins.places import Places
+from pytest_resource_hygiene.engine.origins.stacks import StackReader
+from pytest_resource_hygiene.engine.references.made_in_c import SingletonsInC
 from pytest_resource_hygiene.engine.settings import EngineSettings
-from pytest_resource_hygiene.engine.settle import Settler
-from pytest_resource_hygiene.engine.stacks import StackReader
-from pytest_resource_hygiene.engine.told import Told
+from pytest_resource_hygiene.engine.suspects.patience import Patience
+from pytest_resource_hygiene.engine.suspects.settle import Settler
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.objects import collector_paused
 from pytest_resource_hygiene.recorder import Creation, Recorder
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from contextvars import Token
 
-    from pytest_resource_hygiene.engine.allowances import Allowance
-    from pytest_resource_hygiene.engine.entries import Entry, Shelf
+    from pytest_resource_hygiene.engine.inventory.entries import Entry, Shelf
     from pytest_resource_hygiene.engine.judgement import Judgement
+    from pytest_resource_hygiene.engine.known.allowances import Allowance
     from pytest_resource_hygiene.errors import TrackerError
     from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.tracker import Captured
@@ -274,7 +274,7 @@ class LeakChecker:
         closed, self.ledger.closed_for_others = self.ledger.closed_for_others, []
         if not closed:
             return []
-        from pytest_resource_hygiene.engine.closed_for_others import notes_of_closed
+        from pytest_resource_hygiene.engine.verdicts.closed_for_others import notes_of_closed
 
         return notes_of_closed(closed, owner, self.fixtures, self.reader)
 

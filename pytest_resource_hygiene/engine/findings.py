@@ -6,23 +6,23 @@ import inspect
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pytest_resource_hygiene.engine.assignments import Assignment, assignment_in
-from pytest_resource_hygiene.engine.fingerprint import fingerprint, place_words, relative
-from pytest_resource_hygiene.engine.hints import hint_of_maker
-from pytest_resource_hygiene.engine.holders import MAX_DEPTH, find_holder
-from pytest_resource_hygiene.engine.settle import describe
+from pytest_resource_hygiene.engine.known.fingerprint import fingerprint, place_words, relative
+from pytest_resource_hygiene.engine.origins.assignments import Assignment, assignment_in
+from pytest_resource_hygiene.engine.references.holders import MAX_DEPTH, find_holder
+from pytest_resource_hygiene.engine.suspects.hints import hint_of_maker
+from pytest_resource_hygiene.engine.suspects.settle import describe
 from pytest_resource_hygiene.leak import Leak
 from pytest_resource_hygiene.model import Origin, OwnerInfo
 from pytest_resource_hygiene.objects import attribute_of, is_a
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
-    from pytest_resource_hygiene.engine.baseline import Baseline
-    from pytest_resource_hygiene.engine.entries import Entry
-    from pytest_resource_hygiene.engine.groups import Group
-    from pytest_resource_hygiene.engine.ledger import Ledger
-    from pytest_resource_hygiene.engine.owners import Owner
-    from pytest_resource_hygiene.engine.stacks import StackReader
+    from pytest_resource_hygiene.engine.inventory.entries import Entry
+    from pytest_resource_hygiene.engine.inventory.ledger import Ledger
+    from pytest_resource_hygiene.engine.inventory.owners import Owner
+    from pytest_resource_hygiene.engine.known.baseline import Baseline
+    from pytest_resource_hygiene.engine.origins.stacks import StackReader
+    from pytest_resource_hygiene.engine.suspects.groups import Group
     from pytest_resource_hygiene.model import Severity
     from pytest_resource_hygiene.recorder import Creation
 

@@ -9,23 +9,23 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_resource_hygiene.engine.allowances import find_allowance
-from pytest_resource_hygiene.engine.caught import take_caught, told_once
-from pytest_resource_hygiene.engine.far_ends import far_ends
 from pytest_resource_hygiene.engine.handover.transfer import OwnershipTransfer
-from pytest_resource_hygiene.engine.judge import Judge
-from pytest_resource_hygiene.engine.settle import describe
+from pytest_resource_hygiene.engine.inventory.caught import take_caught, told_once
+from pytest_resource_hygiene.engine.known.allowances import find_allowance
+from pytest_resource_hygiene.engine.references.far_ends import far_ends
+from pytest_resource_hygiene.engine.suspects.settle import describe
+from pytest_resource_hygiene.engine.verdicts.judge import Judge
 from pytest_resource_hygiene.objects import collector_paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_resource_hygiene.engine.allowances import Allowance
     from pytest_resource_hygiene.engine.checker import LeakChecker
-    from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.findings import FindingWriter
-    from pytest_resource_hygiene.engine.groups import Group
-    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.inventory.entries import Entry
+    from pytest_resource_hygiene.engine.inventory.owners import Owner
+    from pytest_resource_hygiene.engine.known.allowances import Allowance
+    from pytest_resource_hygiene.engine.suspects.groups import Group
     from pytest_resource_hygiene.leak import Leak
 
 __all__ = ["Judgement"]

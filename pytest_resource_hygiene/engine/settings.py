@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_resource_hygiene.engine.allowances import Allowance
-    from pytest_resource_hygiene.engine.baseline import Baseline
+    from pytest_resource_hygiene.engine.known.allowances import Allowance
+    from pytest_resource_hygiene.engine.known.baseline import Baseline
 
 __all__ = ["EngineSettings"]
 

@@ -19,7 +19,7 @@ from pytest_resource_hygiene.trackers.listeners import ListenerTracker
 from pytest_resource_hygiene.trackers.processes import ProcessTracker
 
 if TYPE_CHECKING:
-    from pytest_resource_hygiene.engine.allowances import Allowance
+    from pytest_resource_hygiene.engine.known.allowances import Allowance
     from pytest_resource_hygiene.tracker import Tracker
 
 __all__ = [
@@ -197,7 +197,9 @@ def _allowances(config: pytest.Config, kinds: list[str] | None) -> tuple[Allowan
     lines = value_of(config, "allow")
     if not lines:
         return ()
-    from pytest_resource_hygiene.engine.allowances import parse_allowance  # few suites have any
+    from pytest_resource_hygiene.engine.known.allowances import (
+        parse_allowance,  # few suites have any
+    )
 
     try:
         return tuple(parse_allowance(line, kinds, source) for line, source in lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative
+from pytest_resource_hygiene.engine.known.fingerprint import fingerprint, relative
 from pytest_resource_hygiene.leak import Leak
 from pytest_resource_hygiene.model import Origin, OwnerInfo
 from pytest_resource_hygiene.pytest_plugin.delivery import comes_again

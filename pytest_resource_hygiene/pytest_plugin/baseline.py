@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.engine.baseline import Baseline, KnownLeak, known_leak
+from pytest_resource_hygiene.engine.known.baseline import Baseline, KnownLeak, known_leak
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.pytest_plugin.coverage_of_run import RunCoverage
 from pytest_resource_hygiene.pytest_plugin.options import path_of, value_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.engine.canary import means_blind
-from pytest_resource_hygiene.engine.fingerprint import without_parameters
+from pytest_resource_hygiene.engine.known.fingerprint import without_parameters
 from pytest_resource_hygiene.pytest_plugin.fixture_names import name_and_functions
 from pytest_resource_hygiene.pytest_plugin.options import value_of
 from pytest_resource_hygiene.pytest_plugin.outcome import ATTRIBUTE
@@ -16,7 +16,7 @@ from pytest_resource_hygiene.pytest_plugin.outcome import ATTRIBUTE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_resource_hygiene.engine.baseline import KnownLeak
+    from pytest_resource_hygiene.engine.known.baseline import KnownLeak
     from pytest_resource_hygiene.pytest_plugin.results import Results
 
 __all__ = ["RunCoverage"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.fingerprint import relative
+from pytest_resource_hygiene.engine.known.fingerprint import relative
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.objects import attribute_of
 from pytest_resource_hygiene.pytest_plugin.user_code import code_of

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pytest
 
-from pytest_resource_hygiene.engine.fingerprint import relative
+from pytest_resource_hygiene.engine.known.fingerprint import relative
 from pytest_resource_hygiene.grace import VALID_GRACE, is_grace
 from pytest_resource_hygiene.pytest_plugin.options import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from pytest_resource_hygiene.engine.allowances import Allowance
+    from pytest_resource_hygiene.engine.known.allowances import Allowance
 
 __all__ = ["ItemRules", "has_late_markers", "names_ours", "read_markers"]
 
@@ -136,7 +136,7 @@ class _Reader:
         match, issue = mark.kwargs.get("match"), mark.kwargs.get("issue")
         if match is not None and (not isinstance(match, str) or not match.strip()):
             raise ValueError(f"match must be a glob, not {match!r}; leave it out to allow all.")
-        from pytest_resource_hygiene.engine.allowances import Allowance  # few suites have any
+        from pytest_resource_hygiene.engine.known.allowances import Allowance  # few suites have any
 
         return Allowance(
             kinds=frozenset(mark.args),

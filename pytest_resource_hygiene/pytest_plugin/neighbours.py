@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_resource_hygiene.engine.settle import Settler
+    from pytest_resource_hygiene.engine.suspects.settle import Settler
     from pytest_resource_hygiene.recorder import Recorder
 
 __all__ = ["Neighbours"]

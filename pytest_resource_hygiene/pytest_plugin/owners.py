@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.fingerprint import relative
-from pytest_resource_hygiene.engine.owners import Owner
+from pytest_resource_hygiene.engine.inventory.owners import Owner
+from pytest_resource_hygiene.engine.known.fingerprint import relative
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.pytest_plugin.fixture_names import (
     function_fixtures,
@@ -88,7 +88,9 @@ class FixtureOwner(Owner):
     def setup_ended(self) -> None:
         """Note what the setup has put elsewhere than into the value, and what no numbers are."""
         self.elsewhere.setup_ended()
-        from pytest_resource_hygiene.engine.held_numbers import numbers_without_descriptors
+        from pytest_resource_hygiene.engine.references.held_numbers import (
+            numbers_without_descriptors,
+        )
 
         self.no_numbers = numbers_without_descriptors(self.handed_out())
 

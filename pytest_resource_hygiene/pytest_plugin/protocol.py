@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_resource_hygiene.engine.checker import LeakChecker
-from pytest_resource_hygiene.engine.places import Places
+from pytest_resource_hygiene.engine.origins.places import Places
 from pytest_resource_hygiene.pytest_plugin.activation import (
     early_trackers,
     engine_settings,
@@ -48,7 +48,7 @@ from pytest_resource_hygiene.trackers.unclosed import UnclosedTracker
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.inventory.owners import Owner
     from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.pytest_plugin.delivery import Delivery
     from pytest_resource_hygiene.pytest_plugin.results import Results

@@ -96,7 +96,7 @@ class Summary:
             self._write("html", self._page, lambda path: write_page(document, path))
 
     def _document(self) -> dict[str, Any]:
-        from pytest_resource_hygiene.engine.samples import make_timeline
+        from pytest_resource_hygiene.engine.inventory.samples import make_timeline
         from pytest_resource_hygiene.reports.document import make_document
 
         results = self._results

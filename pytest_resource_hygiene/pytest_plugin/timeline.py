@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.engine.samples import Samples
+from pytest_resource_hygiene.engine.inventory.samples import Samples
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers._rss import ResidentMemory
 

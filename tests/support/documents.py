@@ -129,7 +129,7 @@ def _finding(
 def _timeline(
     chance: random.Random, nodeids: list[str], found: list[dict[str, Any]], workers: int
 ) -> dict[str, Any]:
-    from pytest_resource_hygiene.engine.samples import LEVELS, make_timeline
+    from pytest_resource_hygiene.engine.inventory.samples import LEVELS, make_timeline
 
     leaks: dict[str, list[str]] = {}
     for finding in found:

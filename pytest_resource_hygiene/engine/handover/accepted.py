@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_resource_hygiene.engine.far_ends import has_connected, serving_them
+from pytest_resource_hygiene.engine.references.far_ends import has_connected, serving_them
 
 if TYPE_CHECKING:
-    from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.handover.case import Case
-    from pytest_resource_hygiene.engine.ledger import Ledger
-    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.inventory.entries import Entry
+    from pytest_resource_hygiene.engine.inventory.ledger import Ledger
+    from pytest_resource_hygiene.engine.inventory.owners import Owner
 
 __all__ = ["without_accepted"]
 

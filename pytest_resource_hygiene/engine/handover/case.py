@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.assignments import assignment_in
+from pytest_resource_hygiene.engine.origins.assignments import assignment_in
 from pytest_resource_hygiene.objects import is_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import CodeType
 
-    from pytest_resource_hygiene.engine.entries import Entry
-    from pytest_resource_hygiene.engine.ledger import Ledger
-    from pytest_resource_hygiene.engine.owners import Owner
-    from pytest_resource_hygiene.engine.stacks import StackReader
+    from pytest_resource_hygiene.engine.inventory.entries import Entry
+    from pytest_resource_hygiene.engine.inventory.ledger import Ledger
+    from pytest_resource_hygiene.engine.inventory.owners import Owner
+    from pytest_resource_hygiene.engine.origins.stacks import StackReader
 
 __all__ = ["Case"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.landmarks import LoopClasses
+from pytest_resource_hygiene.engine.references.landmarks import LoopClasses
 from pytest_resource_hygiene.objects import (
     answer_of,
     attribute_of,
@@ -18,7 +18,7 @@ from pytest_resource_hygiene.objects import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_resource_hygiene.engine.entries import Entry
+    from pytest_resource_hygiene.engine.inventory.entries import Entry
 
 __all__ = ["doers_of"]
 

@@ -10,16 +10,20 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.landmarks import LoopClasses
-from pytest_resource_hygiene.engine.made_in_c import OwnerClasses, is_unseen, is_written_in_c
-from pytest_resource_hygiene.engine.reachable import reachable
+from pytest_resource_hygiene.engine.references.landmarks import LoopClasses
+from pytest_resource_hygiene.engine.references.made_in_c import (
+    OwnerClasses,
+    is_unseen,
+    is_written_in_c,
+)
+from pytest_resource_hygiene.engine.references.reachable import reachable
 from pytest_resource_hygiene.objects import attribute_of, module_name
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
-    from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.handover.case import Case
-    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.inventory.entries import Entry
+    from pytest_resource_hygiene.engine.inventory.owners import Owner
 
 __all__ = ["without_unseen"]
 

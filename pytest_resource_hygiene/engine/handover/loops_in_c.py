@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.groups import number_of
-from pytest_resource_hygiene.engine.made_in_c import is_unseen, is_written_in_c
+from pytest_resource_hygiene.engine.references.made_in_c import is_unseen, is_written_in_c
+from pytest_resource_hygiene.engine.suspects.groups import number_of
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
-    from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.handover.case import Case
+    from pytest_resource_hygiene.engine.inventory.entries import Entry
 
 __all__ = ["without_parts_of_loops"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.pools import queue_of
-from pytest_resource_hygiene.engine.reachable import reachable
+from pytest_resource_hygiene.engine.references.reachable import reachable
+from pytest_resource_hygiene.engine.suspects.pools import queue_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.handover.case import Case
-    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.inventory.entries import Entry
+    from pytest_resource_hygiene.engine.inventory.owners import Owner
 
 __all__ = ["without_pool_workers"]
 

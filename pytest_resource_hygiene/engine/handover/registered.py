@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pytest_resource_hygiene.objects import attribute_of, attributes_of
 
 if TYPE_CHECKING:
-    from pytest_resource_hygiene.engine.entries import Entry
     from pytest_resource_hygiene.engine.handover.case import Case
+    from pytest_resource_hygiene.engine.inventory.entries import Entry
 
 __all__ = ["without_registered"]
 

@@ -15,10 +15,10 @@ from pytest_resource_hygiene.engine.handover.registered import without_registere
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pytest_resource_hygiene.engine.entries import Entry
-    from pytest_resource_hygiene.engine.ledger import Ledger
-    from pytest_resource_hygiene.engine.owners import Owner
-    from pytest_resource_hygiene.engine.stacks import StackReader
+    from pytest_resource_hygiene.engine.inventory.entries import Entry
+    from pytest_resource_hygiene.engine.inventory.ledger import Ledger
+    from pytest_resource_hygiene.engine.inventory.owners import Owner
+    from pytest_resource_hygiene.engine.origins.stacks import StackReader
 
 __all__ = ["OwnershipTransfer"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.checker import LeakChecker
-from pytest_resource_hygiene.engine.owners import Owner
+from pytest_resource_hygiene.engine.inventory.owners import Owner
 from pytest_resource_hygiene.engine.settings import EngineSettings
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.tracker import Captured, IdentityKey, Tracker

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_resource_hygiene.engine.baseline import Baseline, KnownLeak
+from pytest_resource_hygiene.engine.known.baseline import Baseline, KnownLeak
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from hygiene.engine.bench import Bench, Handle
 from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
 
 if TYPE_CHECKING:
-    from pytest_resource_hygiene.engine.owners import Owner
+    from pytest_resource_hygiene.engine.inventory.owners import Owner
 
 
 def _captured(bench: Bench, owner: Owner | None = None, **fields: Any) -> Captured:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hygiene.engine.bench import Bench, Handles, Settled
 
-from pytest_resource_hygiene.engine import judge
-from pytest_resource_hygiene.engine.allowances import Allowance
-from pytest_resource_hygiene.engine.owners import Owner
-from pytest_resource_hygiene.engine.stacks import StackReader
+from pytest_resource_hygiene.engine.inventory.owners import Owner
+from pytest_resource_hygiene.engine.known.allowances import Allowance
+from pytest_resource_hygiene.engine.origins.stacks import StackReader
+from pytest_resource_hygiene.engine.verdicts import judge
 from pytest_resource_hygiene.model import OwnerInfo
 
 if TYPE_CHECKING:

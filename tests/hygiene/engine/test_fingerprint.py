@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_resource_hygiene.engine import fingerprint as fingerprints
-from pytest_resource_hygiene.engine.fingerprint import fingerprint, relative, without_parameters
+from pytest_resource_hygiene.engine.known import fingerprint as fingerprints
+from pytest_resource_hygiene.engine.known.fingerprint import (
+    fingerprint,
+    relative,
+    without_parameters,
+)
 from pytest_resource_hygiene.model import Origin, OwnerInfo
 
 _anew = fingerprints._folders_of_this_machine.__wrapped__

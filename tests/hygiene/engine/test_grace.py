@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hygiene.engine.bench import Bench, Handle, Handles
 
-from pytest_resource_hygiene.engine import keepers
+from pytest_resource_hygiene.engine.verdicts import keepers
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.engine.caught import told_once
-from pytest_resource_hygiene.engine.entries import Entry
-from pytest_resource_hygiene.engine.groups import Group, Grouper, gather_loose
-from pytest_resource_hygiene.engine.ledger import Ledger
-from pytest_resource_hygiene.engine.places import Places
-from pytest_resource_hygiene.engine.stacks import StackReader
+from pytest_resource_hygiene.engine.inventory.caught import told_once
+from pytest_resource_hygiene.engine.inventory.entries import Entry
+from pytest_resource_hygiene.engine.inventory.ledger import Ledger
+from pytest_resource_hygiene.engine.origins.places import Places
+from pytest_resource_hygiene.engine.origins.stacks import StackReader
+from pytest_resource_hygiene.engine.suspects.groups import Group, Grouper, gather_loose
 from pytest_resource_hygiene.recorder import Creation, Recorder
 from pytest_resource_hygiene.tracker import Description, Tracker
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pytest_resource_hygiene.engine.entries import Entry
-from pytest_resource_hygiene.engine.growth import Growth
-from pytest_resource_hygiene.engine.made_in_c import SingletonsInC, is_unseen
-from pytest_resource_hygiene.engine.owners import Owner
-from pytest_resource_hygiene.engine.places import Places
+from pytest_resource_hygiene.engine.inventory.entries import Entry
+from pytest_resource_hygiene.engine.inventory.owners import Owner
+from pytest_resource_hygiene.engine.origins.places import Places
+from pytest_resource_hygiene.engine.references.made_in_c import SingletonsInC, is_unseen
+from pytest_resource_hygiene.engine.verdicts.growth import Growth
 from pytest_resource_hygiene.model import Holder, OwnerInfo
 from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.trackers.fds import make_tracker

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.engine.places import Places
+from pytest_resource_hygiene.engine.origins.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable

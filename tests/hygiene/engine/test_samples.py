@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.engine.samples import LEVELS, make_timeline
+from pytest_resource_hygiene.engine.inventory.samples import LEVELS, make_timeline
 from pytest_resource_hygiene.trackers._rss import ResidentMemory
 
 if TYPE_CHECKING:

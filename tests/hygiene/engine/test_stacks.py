@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_resource_hygiene.engine.owners import Owner
-from pytest_resource_hygiene.engine.places import Places
-from pytest_resource_hygiene.engine.stacks import StackReader
+from pytest_resource_hygiene.engine.inventory.owners import Owner
+from pytest_resource_hygiene.engine.origins.places import Places
+from pytest_resource_hygiene.engine.origins.stacks import StackReader
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.recorder import Creation
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_resource_hygiene.engine.entries import Entry
-from pytest_resource_hygiene.engine.told import Told
+from pytest_resource_hygiene.engine.inventory.entries import Entry
+from pytest_resource_hygiene.engine.inventory.told import Told
 from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.tracker import Captured, IdentityKey
 from pytest_resource_hygiene.trackers import fds, loops, processes, sockets, threads

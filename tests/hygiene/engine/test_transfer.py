@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_resource_hygiene.engine.entries import Entry
 from pytest_resource_hygiene.engine.handover.transfer import OwnershipTransfer
-from pytest_resource_hygiene.engine.ledger import Ledger
-from pytest_resource_hygiene.engine.owners import Owner
-from pytest_resource_hygiene.engine.places import Places
-from pytest_resource_hygiene.engine.stacks import StackReader
+from pytest_resource_hygiene.engine.inventory.entries import Entry
+from pytest_resource_hygiene.engine.inventory.ledger import Ledger
+from pytest_resource_hygiene.engine.inventory.owners import Owner
+from pytest_resource_hygiene.engine.origins.places import Places
+from pytest_resource_hygiene.engine.origins.stacks import StackReader
 from pytest_resource_hygiene.model import OwnerInfo
 from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.tracker import Description, Tracker

@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
-from pytest_resource_hygiene.engine.holders import executor_of, find_holder, has_seat
-from pytest_resource_hygiene.engine.reachable import reachable
+from pytest_resource_hygiene.engine.references.holders import executor_of, find_holder, has_seat
+from pytest_resource_hygiene.engine.references.reachable import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

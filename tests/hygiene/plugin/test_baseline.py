@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_resource_hygiene.engine.baseline import Baseline, known_leak
+from pytest_resource_hygiene.engine.known.baseline import Baseline, known_leak
 from pytest_resource_hygiene.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Where something was made: records of creation read, and whose code a file is."""

@@ -1,0 +1,1 @@
+"""What an owner has left: time to go, and what belongs together."""

@@ -1,0 +1,57 @@
+"""How to end what the standard library makes for an object of its own: the object knows.
+
+A pool's pipes are not closed with ``os.close()``, and a `multiprocessing.Process` has no ``wait()``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_resource_hygiene.engine.suspects.groups import Group
+
+__all__ = ["hint_of_maker"]
+
+_EXECUTOR = "call executor.shutdown(), or use the executor in a `with` block"
+_POOL = "call pool.close() or terminate(), then pool.join()"
+_QUEUE = "call queue.close() and queue.join_thread()"
+_MANAGER = "call manager.shutdown(), or use the manager in a `with` block"
+_PROCESS = "join() the process; if it does not end by itself, terminate() it first"
+
+# File and function that the user's code has called; no name stands for every function of the file.
+_HINTS = {
+    ("concurrent/futures/process.py", ""): _EXECUTOR,
+    ("concurrent/futures/thread.py", ""): _EXECUTOR,
+    ("multiprocessing/pool.py", ""): _POOL,
+    ("multiprocessing/context.py", "Pool"): _POOL,
+    ("multiprocessing/context.py", "Queue"): _QUEUE,
+    ("multiprocessing/context.py", "JoinableQueue"): _QUEUE,
+    ("multiprocessing/queues.py", ""): _QUEUE,
+    ("multiprocessing/context.py", "SimpleQueue"): "call queue.close()",
+    ("multiprocessing/context.py", "Pipe"): "close() both connections, or use them in a `with` block",
+    ("multiprocessing/context.py", "Manager"): _MANAGER,
+    ("multiprocessing/managers.py", ""): _MANAGER,
+    ("multiprocessing/process.py", "start"): _PROCESS,
+    ("multiprocessing/shared_memory.py", ""): "close() the shared memory; whoever has created it "
+    "also calls unlink()",
+    ("logging/__init__.py", ""): "close() the handler, and take it off its logger first",
+}  # fmt: skip
+_KINDS = frozenset({"fds", "sockets", "processes", "threads"})
+
+
+def hint_of_maker(group: Group) -> str | None:
+    """Return how to end what a call of the standard library has made; None if the kind knows best.
+
+    Args:
+        group: its site names what was called, the innermost function first.
+    """
+    if group.primary.tracker.kind not in _KINDS or not group.site:
+        return None
+    path, function = group.site[-1]
+    file = path.replace("\\", "/")
+    if "/site-packages/" in file:
+        return None
+    for (ending, called), hint in _HINTS.items():
+        if called in {"", function} and file.endswith(f"/{ending}"):
+            return hint
+    return None

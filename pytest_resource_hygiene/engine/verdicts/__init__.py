@@ -1,0 +1,1 @@
+"""A leak, a note, or nothing: the judge and those it asks."""
