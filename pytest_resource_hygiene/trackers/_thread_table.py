@@ -41,7 +41,8 @@ _LINUX = bool(sys.platform == "linux")
 _TASKS = "/proc/self/task"
 _native_id: Any = vars(System.Thread).get("native_id")  # whatever a derived class makes of it
 _MAX_STARTS = 10_000  # where nobody asks for hours: a snapshot in a server
-_START_UP = 50  # milliseconds in which a thread has certainly begun to run
+_START_UP = 50  # milliseconds in which a thread has begun, not counted while it waits for a processor
+_LONG_START_UP = 1.0  # seconds that it may wait for one on a busy machine
 _MAX_IN_TURN = 8  # threads that start each other in turn
 
 
@@ -208,11 +209,12 @@ class ThreadTable:
     def _missing(self, listed: int, fresh: list[tuple[int, int]]) -> int:
         """Return how many Python threads are not listed; one that is just starting counts late."""
         wanted = min(len(fresh), len(self._raw_starts))
-        tries = 0 if fresh == self._waited_for else _START_UP
         missing: int = _thread._count() - listed  # noqa: SLF001
-        while missing < wanted and tries:
+        tries = 0 if fresh == self._waited_for else _START_UP
+        until = System.perf_counter() + _LONG_START_UP
+        while missing < wanted and tries and System.perf_counter() < until:
             System.sleep(0.001)
-            tries -= 1
+            tries = _START_UP if any(_wants_to_run(tid) for tid, _ in fresh) else tries - 1
             missing = _thread._count() - listed  # noqa: SLF001
         self._waited_for = fresh if missing < wanted else []  # once: greenlets are never counted
         return missing
@@ -229,6 +231,15 @@ class ThreadTable:
             key: RawThread(key[0], start.what, start._replace(certain=certain))
             for key, start in zip(keys, starts, strict=True)
         }
+
+
+def _wants_to_run(tid: int) -> bool:
+    """Return whether a thread waits for a processor, or has one (field 3 of proc_pid_stat(5))."""
+    try:
+        fields = System.read(f"{_TASKS}/{tid}/stat").rpartition(b")")[2].split()
+    except OSError:
+        return False
+    return fields[0] == b"R"
 
 
 def _without_repetition(start: Creation) -> Creation:

@@ -206,6 +206,25 @@ def test_a_guess_is_taken_back_when_there_are_fewer_threads_of_python_than_it_ta
     assert after == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's list of threads")
+def test_a_raw_thread_that_waits_for_a_processor_is_waited_for(
+    tracker: ThreadTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine it is counted only after a tenth of a second and more."""
+    may_end = _thread.allocate_lock()
+    may_end.acquire()
+    before = tracker.list_resources(Moment()).keys()
+    _thread.start_new_thread(may_end.acquire, ())
+    try:
+        count, asked = _thread._count, iter(range(80))
+        monkeypatch.setattr(_thread, "_count", lambda: count() - (next(asked, None) is not None))
+        monkeypatch.setattr(_thread_table, "_wants_to_run", lambda _tid: True)
+        new = tracker.list_resources(Moment()).keys() - before
+    finally:
+        may_end.release()
+    assert len(new) == 1
+
+
 def test_the_newest_thread_is_that_which_began_last(
     tracker: ThreadTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
