@@ -85,6 +85,7 @@ class Captured(NamedTuple):
         description: made at once, where the thing will look different later.
         abandoned: nobody will end it; if it does not even exist when its owner is judged, that is
             a note.
+        code: of what it runs, if it runs anything.
     """
 
     key: Hashable
@@ -96,6 +97,7 @@ class Captured(NamedTuple):
     waited: float = 0.0
     description: Description | None = None
     abandoned: bool = False
+    code: CodeType | None = None
 
 
 class Tracker:

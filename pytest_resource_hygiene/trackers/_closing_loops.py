@@ -19,7 +19,7 @@ from pytest_resource_hygiene.tracker import Captured, Description, IdentityKey
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Hashable
-    from types import FrameType
+    from types import CodeType, FrameType
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
     from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
@@ -46,6 +46,7 @@ class ClosingLoops:
     Attributes:
         describers: the kinds put their words here, for what is caught has to be described at once.
         creators: how the kinds find the origin of what is caught, where they know better.
+        coders: how the kinds find the code that it runs.
         caught_tasks: and async generators.
         caught_timers: of loops.
         caught_handlers: of signals.
@@ -57,6 +58,7 @@ class ClosingLoops:
         """Have caught nothing yet."""
         self.describers: dict[str, Callable[[Hashable, Any], Description]] = {}
         self.creators: dict[str, Callable[[Hashable], Creation | None]] = {}
+        self.coders: dict[str, Callable[[Hashable, Any], CodeType | None]] = {}
         self.caught_tasks: list[Captured] = []
         self.caught_timers: list[Captured] = []
         self.caught_handlers: list[Captured] = []
@@ -171,6 +173,7 @@ class ClosingLoops:
             creation=(create(key) if create is not None else None) or self._table.creation_of(obj),
             waited=waited,
             abandoned=abandoned,
+            code=self.coders[kind](key, obj) if kind in self.coders else None,
         )
 
 

@@ -41,7 +41,9 @@ _LINUX = bool(sys.platform == "linux")
 _TASKS = "/proc/self/task"
 _native_id: Any = vars(System.Thread).get("native_id")  # whatever a derived class makes of it
 _MAX_STARTS = 10_000  # where nobody asks for hours: a snapshot in a server
-_START_UP = 50  # milliseconds in which a thread has begun, not counted while it waits for a processor
+_START_UP = (
+    50  # milliseconds in which a thread has begun, not counted while it waits for a processor
+)
 _LONG_START_UP = 1.0  # seconds that it may wait for one on a busy machine
 _MAX_IN_TURN = 8  # threads that start each other in turn
 

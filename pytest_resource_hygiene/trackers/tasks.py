@@ -32,6 +32,7 @@ class TaskTracker(Tracker):
         """Share the table of asyncio's things with the other kinds."""
         self._table = recorder.service(AsyncioTable)
         self._table.closing.describers[self.kind] = self.describe
+        self._table.closing.coders[self.kind] = self.code
 
     def _asyncio(self) -> AsyncioTable:
         assert self._table is not None, "start() comes first"

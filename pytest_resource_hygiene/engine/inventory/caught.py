@@ -35,7 +35,7 @@ def _entry_of(ledger: Ledger, tracker: Tracker, item: Captured, nodeid: str, own
         made_during=nodeid,
     )
     entry.description = item.description
-    entry.severity = item.severity
+    entry.severity, entry.code = item.severity, item.code
     if item.abandoned and entry.is_gone:
         entry.severity = "note"
     entry.waited = item.waited

@@ -9,6 +9,7 @@ from pytest_resource_hygiene.tracker import IdentityKey
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Hashable, Mapping
+    from types import CodeType
 
     from pytest_resource_hygiene.engine.inventory.owners import Owner
     from pytest_resource_hygiene.model import Change
@@ -33,10 +34,11 @@ class Entry:
         by_collector: whether only the garbage collector ended it.
         severity: overrides that of its kind; None if nothing does.
         description: the words for it, once it was asked for them.
+        code: of what it runs, where it was caught in the act; else the tracker knows.
     """
 
     __slots__ = (
-        "_value", "by_collector", "change", "creation", "description", "key", "made_during",
+        "_value", "by_collector", "change", "code", "creation", "description", "key", "made_during",
         "owner", "previous", "severity", "tracker", "waited",
     )  # fmt: skip
 
@@ -65,6 +67,7 @@ class Entry:
         self.by_collector = False
         self.severity: str | None = None
         self.description: Description | None = None
+        self.code: CodeType | None = None
 
     @property
     def value(self) -> Any:

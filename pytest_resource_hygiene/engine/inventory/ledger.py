@@ -324,6 +324,8 @@ class Ledger:
 
     def code_of(self, entry: Entry) -> CodeType | None:
         """Return the code that a thread, a task or a handler runs, if it runs any."""
+        if entry.code is not None:
+            return entry.code
         tracker, action = entry.tracker, "finding its code"
         code: CodeType | None = self.ask(
             tracker, action, None, tracker.code, entry.key, entry.value

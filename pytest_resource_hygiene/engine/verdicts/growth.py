@@ -56,7 +56,13 @@ class Growth:
             more: what else tells its place from others.
         """
         key = (*more, *self._key(group))
-        earlier = [one for one in self._made.get(key, ()) if self._ledger.is_live(one)]
+        owner = group.primary.owner
+        # What was caught in the act, as its loop was closed, was there all the same.
+        earlier = [
+            one
+            for one in self._made.get(key, ())
+            if one.owner is owner or self._ledger.is_live(one)
+        ]
         self._made[key] = [*earlier, *group.entries]
         alike = [one for one in self._made[key] if one.tracker is group.primary.tracker]
         if earlier and not self._have_seats(alike) and not self._are_of_one_pool(alike):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import CodeType
 
     from pytest_resource_hygiene.engine.inventory.ledger import Ledger
     from pytest_resource_hygiene.engine.origins.stacks import StackReader
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Keepers"]
 
-_EXIT = "atexit"
+_EXIT, _TASKS = "atexit", "tasks"
 _MAX_LOOKED_UP = 5  # of one group
 _FAR = 14  # references from a socket up to the pool that `urllib3.request` keeps
 _TIME_FOR_FAR = 2.0  # seconds; each step up takes some 20 ms where there are many objects
@@ -68,6 +70,12 @@ class Keepers:
         )
         if kept_in is not None:
             return self._is_librarys_own(group, kept_in)
+        if (
+            tracker.kind == _TASKS
+            and code is not None
+            and self._is_of_package_for_itself(code, group)
+        ):
+            return True
         call = group.primary.tracker.kind, self._reader.call(group.primary.creation)
         if call in self._kept_by_none:
             return False
@@ -131,6 +139,19 @@ class Keepers:
             is_plain = thing.__closure__ is None
             return is_plain and self._reader.places.of(thing.__code__.co_filename) == "library"
         return is_a(thing, type) and self._reader.places.is_library_module(module_name(thing))
+
+    def _is_of_package_for_itself(self, code: CodeType, group: Group) -> bool:
+        """Return whether a package runs a function of its own that it has given nothing to work on.
+
+        As sse-starlette does once for each loop. It works for no object that anybody could close.
+        """
+        is_method_or_inner = "." in code.co_qualname
+        if is_method_or_inner or code.co_argcount or code.co_kwonlyargcount or code.co_freevars:
+            return False
+        if code.co_flags & (CO_VARARGS | CO_VARKEYWORDS):
+            return False
+        places = self._reader.places
+        return any(places.are_of_one_package(code.co_filename, file) for file, _ in group.site)
 
     def _is_librarys_own(self, group: Group, module: str) -> bool:
         """Return whether an installed package has registered something for a module of its kind.
