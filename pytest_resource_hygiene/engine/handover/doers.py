@@ -28,6 +28,8 @@ _MAX_DEPTH = 4  # a partial, a closure, its cell, the object
 _MAX_VISITED = 300
 # Who waits for an event or a queue of somebody's works for nobody by that.
 _WAITED_FOR = frozenset({"threading", "_thread", "queue", "_queue", "builtins"})
+# One for all pools of the process: "fork", "spawn".
+_SHARED = frozenset({"multiprocessing.context", "multiprocess.context", "billiard.context"})
 _ENDS = (type, CodeType, FrameType, ModuleType, str, bytes, int, float)
 
 
@@ -60,7 +62,10 @@ def doers_of(
 
 def _is_of(site: Iterable[tuple[str, str]], obj: Any) -> bool:
     """Return whether an object is of a package that has made something."""
-    package = module_name(type(obj)).partition(".")[0]
+    module = module_name(type(obj))
+    if module in _SHARED:
+        return False
+    package = module.partition(".")[0]
     return any(f"/{package}/" in file.replace("\\", "/") for file, _ in site)
 
 

@@ -483,3 +483,23 @@ def test_an_epoll_goes_with_the_thread_that_waits_for_it(project: Project) -> No
 
     assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
     assert "eventpoll" in str(run.one("test_leaks", kind="threads")["details"]["parts"])
+
+
+def test_a_pool_that_a_test_leaves_is_not_that_of_a_fixture(project: Project) -> None:
+    """Both have the same context, which says how processes are started."""
+    write_suite(project, """
+        import multiprocessing
+        @pytest.fixture(scope="session")
+        def pool():
+            with multiprocessing.Pool(1) as pool:
+                yield pool
+                pool.close()
+                pool.join()
+        def test_clean(pool): assert pool.map(abs, [-1]) == [1]
+        def test_leaks(): KEEP.append(multiprocessing.Pool(1))
+        def test_goes_on(pool): assert pool.map(abs, [-1]) == [1]
+        """)  # fmt: skip
+    run = project.run()
+
+    assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
+    assert {one["owner"]["name"] for one in run.failing} == {"test_it.py::test_leaks"}
