@@ -253,7 +253,7 @@ typedef struct {
     PyObject *overflow; /* called without arguments */
     PyObject *dict;     /* for functools.wraps */
     Py_ssize_t limit;
-    char is_quiet;
+    unsigned long quiet_thread; /* in which nothing is noted; 0 for none */
     vectorcallfunc vectorcall;
 } Noting;
 
@@ -285,7 +285,11 @@ noting_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *
         return NULL;
     }
     PyObject *result = PyObject_Vectorcall(self->original, args, nargsf, kwnames);
-    if (result == NULL || self->is_quiet || note(self, args[0]) == 0)
+    if (result == NULL)
+        return NULL;
+    if (self->quiet_thread != 0 && self->quiet_thread == PyThread_get_thread_ident())
+        return result;
+    if (note(self, args[0]) == 0)
         return result;
     Py_DECREF(result);
     return NULL;
@@ -352,7 +356,7 @@ noting_dealloc(Noting *self)
 
 static PyMemberDef noting_members[] = {
     {"limit", T_PYSSIZET, offsetof(Noting, limit), 0, NULL},
-    {"is_quiet", T_BOOL, offsetof(Noting, is_quiet), 0, NULL},
+    {"quiet_thread", T_ULONG, offsetof(Noting, quiet_thread), 0, NULL},
     {"__dictoffset__", T_PYSSIZET, offsetof(Noting, dict), READONLY, NULL},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Noting, vectorcall), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},

@@ -187,13 +187,14 @@ class Noting:
         limit: a number of records.
 
     Attributes:
-        is_quiet: whether nothing is noted at present; to be set, as ``limit`` is.
+        quiet_thread: the ident of a thread in which nothing is noted at present, or 0; to be set,
+            as ``limit`` is.
     """
 
     # Not in the dictionary, which `functools.wraps` fills with that of what is wrapped: perhaps
     # another of these, of a recorder that was there before.
     __slots__ = (
-        "__dict__", "_original", "_overflow", "_records", "_site", "is_quiet", "limit",
+        "__dict__", "_original", "_overflow", "_records", "_site", "limit", "quiet_thread",
     )  # fmt: skip
 
     def __init__(
@@ -205,7 +206,7 @@ class Noting:
         limit: int,
         /,
     ) -> None:
-        self.is_quiet = False
+        self.quiet_thread = 0
         self.limit = limit
         self._original = original
         self._site = sites.passing_site
@@ -219,7 +220,7 @@ class Noting:
     def __call__(self, thing: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call the original, and take down the object."""
         result = self._original(thing, *args, **kwargs)
-        if not self.is_quiet:
+        if self.quiet_thread != threading.get_ident():
             self._records.append((weakref.ref(thing), self._site(None, 1)))
             if len(self._records) > self.limit:
                 self._overflow()

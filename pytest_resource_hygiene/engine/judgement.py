@@ -75,6 +75,7 @@ class Judgement:
         served = self._far_ends(suspects, owner) if owner.info.type == "fixture" else {}
         suspects = [entry for entry in suspects if entry not in served]
         left, freed = self._settle(suspects, owner)
+        left = self._transfer.hand_over_again(left, owner)
         if owner.info.type == "test":  # now that wider fixtures have what is theirs
             served = self._far_ends(left, owner)
             left = [entry for entry in left if entry not in served]

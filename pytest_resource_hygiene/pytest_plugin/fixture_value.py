@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import weakref
-from types import FrameType, ModuleType
+from types import BuiltinMethodType, FrameType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import attribute_of, is_a
+from pytest_resource_hygiene.objects import attribute_of, is_a, referents
 from pytest_resource_hygiene.pytest_plugin.user_code import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+_EXITS = frozenset({"__exit__", "__aexit__"})
+
 __all__ = ["Elsewhere", "is_runners", "kept_by"]
 
 
 def kept_by(fixturedef: Any) -> list[Any]:
-    """Return the fixture's value, and the locals of its generator, which waits at its ``yield``.
+    """Return the fixture's value, and what its generator holds, which waits at its ``yield``.
 
     And what was registered to be called at its end, by whomever.
     """
@@ -29,11 +31,17 @@ def kept_by(fixturedef: Any) -> list[Any]:
         for argument in arguments if isinstance(arguments, tuple) else ():
             frame = attribute_of(argument, "gi_frame")
             if is_a(frame, FrameType):
-                kept += frame.f_locals.values()
+                kept += [*frame.f_locals.values(), *_managers_of(argument)]
     if result is not None:
         kept += _members_of_local_class(result[0])
     # A class or a module is no value: what tests bind in it is not the fixture's.
     return [one for one in kept if not is_a(one, (type, ModuleType))]
+
+
+def _managers_of(generator: Any) -> list[Any]:
+    """Return the ``__exit__`` of each `with` block that a generator is in: it has no name there."""
+    methods = [one for one in referents(generator) if is_a(one, (MethodType, BuiltinMethodType))]
+    return [one for one in methods if attribute_of(one, "__name__") in _EXITS]
 
 
 def _members_of_local_class(value: Any) -> list[Any]:

@@ -67,6 +67,10 @@ class TestOwner(Owner):
         arguments = getattr(self.item, "funcargs", None)
         return list(arguments.values()) if isinstance(arguments, dict) else ()
 
+    def uses(self, fixture: Owner) -> bool:
+        """Look for its name among those that pytest has resolved for the test."""
+        return fixture.info.name in getattr(self.item, "fixturenames", ())
+
     def let_go(self) -> bool:
         """Drop the test's arguments, the records of its log, and the frames of its failure."""
         from pytest_resource_hygiene.pytest_plugin.letting_go import clear_contents, drop_arguments

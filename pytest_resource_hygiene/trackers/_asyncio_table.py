@@ -15,6 +15,7 @@ from pytest_resource_hygiene.audit import Noting
 from pytest_resource_hygiene.objects import answer_of, pending
 from pytest_resource_hygiene.quiet import Passing
 from pytest_resource_hygiene.recorder import Creation, wrapper_file
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import IdentityKey
 from pytest_resource_hygiene.trackers._begun_generators import BegunGenerators
 from pytest_resource_hygiene.trackers._closing_loops import ClosingLoops
@@ -55,7 +56,7 @@ class AsyncioTable:
         # How the tasks were made that have made these: a library connects in a task of its own.
         self._connected: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._prune_at = _PRUNE_AT
-        self._is_quiet = False
+        self._quiet_thread = 0
         self._registry: Any = None
         self._registry_add: Any = None
         self._notings: list[Noting] = []
@@ -156,7 +157,7 @@ class AsyncioTable:
         source = getattr(timer, "_source_traceback", None)
         if source and source[-1].filename == _WRAPPER:
             del source[-1]  # in debug mode asyncio cuts off its own frames by counting them
-        if not self._is_quiet:
+        if self._quiet_thread != System.get_ident():
             self._timers.append((_refer(timer), creation))
             if len(self._timers) > self._prune_at:
                 self._prune()
@@ -304,18 +305,21 @@ class AsyncioTable:
         from pytest_resource_hygiene.trackers._task_chains import links_of, next_links
 
         links = links_of(self._tasks, loop)
-        was_quiet = self._is_quiet
-        self._hush(is_quiet=True)
+        before = self._quiet_thread
+        self._hush(System.get_ident())
         try:
             run_for(loop, seconds)
         finally:
-            self._hush(is_quiet=was_quiet)
+            self._hush(before)
         if links:
             later = next_links(self._registry or (), loop, links, self._tasks)
             self._tasks += [(_refer(task), how) for task, how in later]
 
-    def _hush(self, *, is_quiet: bool) -> None:
-        """Note nothing of what our own turns of a loop make, or note it again."""
-        self._is_quiet = is_quiet
+    def _hush(self, thread: int) -> None:
+        """Note nothing of what our own turns of a loop make; with 0, note it again.
+
+        Other threads go on with their own work meanwhile.
+        """
+        self._quiet_thread = thread
         for noting in self._notings:
-            noting.is_quiet = is_quiet
+            noting.quiet_thread = thread

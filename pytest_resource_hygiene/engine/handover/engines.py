@@ -17,6 +17,7 @@ from pytest_resource_hygiene.engine.references.made_in_c import (
     is_written_in_c,
 )
 from pytest_resource_hygiene.engine.references.reachable import reachable
+from pytest_resource_hygiene.engine.suspects.settle import describe
 from pytest_resource_hygiene.objects import attribute_of, module_name
 from pytest_resource_hygiene.system import System
 
@@ -38,14 +39,34 @@ def without_unseen(suspects: list[Entry], case: Case) -> list[Entry]:
         The rest.
     """
     unseen = [entry for entry in suspects if is_unseen(entry)]
+    is_fixture = case.window.info.type == "fixture"
+    if is_fixture:
+        unseen += _pollers(suspects, case)
     if not unseen:
         return suspects
     owner = _owner_of_engines(case)
     if owner is None:
-        return _without_shared(suspects, unseen) if case.window.info.type == "fixture" else suspects
+        return _without_shared(suspects, unseen) if is_fixture else suspects
     for entry in unseen:
         case.ledger.hand_over(entry, owner)
     return [entry for entry in suspects if entry not in unseen]
+
+
+def _pollers(suspects: list[Entry], case: Case) -> list[Entry]:
+    """Return the threads that a package runs for all of its objects, with what they have opened.
+
+    As grpc.aio does: its poller begins with the first channel or server, and ends with the last.
+    """
+    threads = [entry for entry in suspects if entry.tracker.kind == "threads"]
+    targets = {entry: describe(entry, case.ledger).target for entry in threads}
+    calls = {
+        case.reader.call(entry.creation)
+        for entry, target in targets.items()
+        if target.partition(".")[0] in _SHARING
+    } - {None}
+    if not calls:
+        return []
+    return [entry for entry in suspects if case.reader.call(entry.creation) in calls]
 
 
 def _without_shared(suspects: list[Entry], unseen: list[Entry]) -> list[Entry]:
@@ -56,7 +77,7 @@ def _without_shared(suspects: list[Entry], unseen: list[Entry]) -> list[Entry]:
     """
     if not any(_package_of(obj) in _SHARING for obj in _engines()):
         return suspects
-    shared = [entry for entry in unseen if entry.tracker.kind != "sockets"]
+    shared = [entry for entry in unseen if entry.tracker.kind != "sockets" or not is_unseen(entry)]
     for entry in shared:
         entry.release()
     return [entry for entry in suspects if entry not in shared]
@@ -67,16 +88,18 @@ def _owner_of_engines(case: Case) -> Owner | None:
     engines = {id(obj): obj for obj in _engines()}
     for obj in case.known_in_c():
         engines.pop(id(obj), None)
-    found = None
+    found: list[Owner] = []
     packages: set[str] = set()
     for fixture in case.fixtures if engines else ():
         kept = list(fixture.value()) if fixture.value is not None else []
         held = reachable(kept, engines, ())
-        if held and found is None:
-            found = fixture
+        if held:
+            found.append(fixture)
         packages |= {_package_of(engines.pop(one)) for one in held}
     left = {_package_of(obj) for obj in engines.values()}
-    return found if packages.isdisjoint(left) else None
+    if not found or not packages.isdisjoint(left):
+        return None
+    return next(filter(case.window.uses, found), found[0])
 
 
 def _engines() -> list[Any]:

