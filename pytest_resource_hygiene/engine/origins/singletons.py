@@ -63,17 +63,30 @@ def has_habits(file: str) -> bool:
 
 
 def habit_of(site: tuple[tuple[str, str], ...]) -> Habit | None:
-    """Return the habit behind the library frames of a creation, innermost first, if it is known."""
+    """Return the habit behind the library frames of a creation, innermost first, if it is known.
+
+    What another package does that a listed one has called is no habit of the listed one's.
+    """
+    packages: set[str] = set()
     for file, function in site:
+        package = _package_of(file)
         for ending, name, habit in _PLACES:
-            if file.endswith(ending) and name in {"", function}:
+            if file.endswith(ending) and name in {"", function} and packages <= {package}:
                 return habit
+        if package:
+            packages.add(package)
     # ``logging.info()`` gives the root logger a handler if it has none; ``basicConfig`` called by
     # name is the caller's own doing.
     for (file, function), (caller, _) in pairwise(site):
         if function == "basicConfig" and file == caller and file.endswith("logging/__init__.py"):
             return "singleton"
     return None
+
+
+def _package_of(file: str) -> str:
+    """Return the folder or file below ``site-packages``; nothing for the standard library's."""
+    _, packages, name = file.rpartition("-packages/")
+    return name.partition("/")[0] if packages else ""
 
 
 def runs_jobs(file: str, function: str) -> bool:

@@ -429,6 +429,43 @@ def test_what_an_async_test_of_djangos_leaves_is_found(project: Project) -> None
     run.one("test_leaks", kind="tasks")
 
 
+def test_what_a_library_starts_below_asgiref_is_no_worker_of_asgirefs(project: Project) -> None:
+    """However far out asgiref has called it."""
+    packages = "lib/site-packages"
+    project.write(f"{packages}/asgiref/__init__.py", "")
+    project.write(
+        f"{packages}/asgiref/sync.py",
+        """
+        import asyncio
+        def async_to_sync(function): return lambda: asyncio.run(function())
+        """,
+    )
+    project.write(
+        f"{packages}/storelib.py",
+        """
+        import queue, threading
+        class Store:
+            def __init__(self):
+                self.queue = queue.Queue()
+                threading.Thread(target=self.write, daemon=True).start()
+            def write(self): self.queue.get()
+        async def request(): Store()
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        import storelib
+        from asgiref.sync import async_to_sync
+        def test_leaks(): async_to_sync(storelib.request)()
+        def test_leaks_again(): async_to_sync(storelib.request)()
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(project.path / packages)})
+
+    assert run.outcomes == {"leaked": 2}, run.text
+
+
 def test_a_listener_on_an_emitter_that_only_the_next_turn_of_a_loop_has_is_no_leak(
     project: Project,
 ) -> None:
