@@ -66,7 +66,8 @@ class no_leaks:  # noqa: N801 - used like a function
     that overlap in two threads, each sees what the other has open.
 
     Args:
-        kinds: kinds to watch; None for all that are on by default.
+        kinds: kinds to watch; None for all that are on by default. What is found of a kind that is
+            named is a failure, also of those that are notes by default.
         action: ``raise`` a `LeaksFoundError`, ``warn`` with a ``ResourceWarning``, which is shown
             unless a filter of the user's ignores these, or ``return``: only fill `leaks`.
         grace: seconds for suspects to go.
@@ -76,8 +77,9 @@ class no_leaks:  # noqa: N801 - used like a function
         leaks: what was found, after the block.
 
     Raises:
-        SettingsError: an unknown kind or action, a grace period that cannot be waited, or something
-            decorated whose body does not run in the call: a generator function, a class.
+        SettingsError: an unknown kind, ``memory``, an unknown action, a grace period that cannot be
+            waited, or something decorated whose body does not run in the call: a generator
+            function, a class.
     """
 
     def __init__(
@@ -122,8 +124,11 @@ class no_leaks:  # noqa: N801 - used like a function
         self.leaks = tuple(
             replace(one, waited_seconds=one.waited_seconds + waited) for one in found
         )
-        if error is None:  # an exception of the block itself comes first
+        if error is None:
             self._act()
+        elif self._action != "return" and self.leaks and isinstance(error, Exception):
+            # The block's own failure comes first; what it left is added.
+            error.add_note(f"It has left behind as well:\n{_text(self.leaks)}")
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

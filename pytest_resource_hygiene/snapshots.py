@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Snapshot", "check_grace", "choose", "leaks_since", "snapshot"]
 
 
+_REPEATED = "memory"
+
+
 class Snapshot:
     """What the process held at one moment, and the watch that goes on since.
 
@@ -39,7 +42,8 @@ class Snapshot:
         """Look, and go on recording.
 
         Args:
-            kinds: kinds to watch; None for all that are on by default.
+            kinds: kinds to watch; None for all that are on by default. What is found of a kind that is
+                named is a failure, also of those that are notes by default.
             grace: seconds for suspects to go, unless `leaks_since` is told otherwise.
             keepers: returns objects that live on, such as pools; what they keep is no leak.
 
@@ -48,8 +52,11 @@ class Snapshot:
         """
         chosen = choose(kinds)
         check_grace(grace)
+        # Whoever names a kind wants to hear of it, also of one that is off by default, or a note.
+        severity = dict.fromkeys(chosen, "fail") if kinds is not None else {}
         self._checker = LeakChecker(
-            built_in_trackers(chosen), EngineSettings(grace=grace, restore=False)
+            built_in_trackers(chosen),
+            EngineSettings(severity=severity, grace=grace, restore=False),
         )
         self._checker.start(canary=False)
         self._checker.session.value = lambda: [*_running_loops(), *keepers()]
@@ -174,4 +181,9 @@ def choose(kinds: Iterable[str] | None) -> frozenset[str]:
     for kind in sorted(chosen):
         if kind not in known:
             raise SettingsError(f"unknown kind {kind!r}. Kinds: {', '.join(known)}.")
+    if _REPEATED in chosen:
+        raise SettingsError(
+            f"kind {_REPEATED!r} is judged by repetition only, and two moments tell nothing about it. "
+            "Leave it out here, and run the test with --resource-hygiene-repeat."
+        )
     return chosen

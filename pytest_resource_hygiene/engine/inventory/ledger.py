@@ -199,7 +199,8 @@ class Ledger:
         if len(new) > _MANY:
             pass_by(new)
         if len(known) > len(current):
-            for key in [key for key in known if key not in current]:
+            gone = [key for key in known if key not in current and known[key].change != "removed"]
+            for key in gone:
                 new += self._remove(shelf, key, window, nodeid)
         return new
 

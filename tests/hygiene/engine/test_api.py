@@ -6,9 +6,11 @@ import asyncio
 import os
 import signal
 import socket
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,6 +132,7 @@ def test_only_the_kinds_asked_for_are_watched() -> None:
         pytest.param({"kinds": ["thread"]}, "unknown kind 'thread'", id="kind"),
         pytest.param({"kinds": "thread"}, "unknown kind 'thread'", id="kind-without-a-list"),
         pytest.param({"kinds": []}, "no kinds to watch", id="no-kind"),
+        pytest.param({"kinds": ["memory"]}, "by repetition only", id="memory"),
         pytest.param({"kinds": print}, r"write @no_leaks\(\)", id="without-parentheses"),
         pytest.param({"action": "shout"}, "raise, warn, return", id="action"),
         pytest.param({"grace": -1}, "seconds from 0", id="grace"),
@@ -368,3 +371,59 @@ def test_closing_a_snapshot_takes_every_wrap_back() -> None:
 
     assert all(one is not other for one, other in zip(originals, during, strict=True))
     assert (signal.signal, os.pipe, asyncio.BaseEventLoop.close) == originals
+
+
+def _set_a_variable() -> None:
+    os.environ["RESOURCE_HYGIENE_TEST"] = "left"
+
+
+def _drop_a_file() -> None:
+    Path(__file__).open(encoding="utf-8")  # noqa: SIM115 - dropping it is the point
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize(
+    ("kind", "leave"),
+    [
+        ("environment", _set_a_variable),
+        ("temp_paths", tempfile.mkstemp),
+        ("unclosed", _drop_a_file),
+    ],
+)
+def test_a_kind_that_is_named_is_watched_though_it_is_off_or_a_note(
+    kind: str,
+    leave: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A check that finds nothing by its default severity would have become a no-op."""
+    monkeypatch.delenv("RESOURCE_HYGIENE_TEST", raising=False)
+    made: list[object] = []
+    with no_leaks(kinds=[kind], action="return", grace=0.0) as check:
+        made.append(leave())
+    monkeypatch.delenv("RESOURCE_HYGIENE_TEST", raising=False)
+    for one in made:
+        if isinstance(one, tuple):
+            os.close(one[0])
+            Path(one[1]).unlink()
+
+    assert [leak.kind for leak in check.leaks] == [kind]
+
+
+def test_a_block_that_fails_keeps_its_failure_and_what_it_has_left_is_added() -> None:
+    """Neither hides the other."""
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+
+    @no_leaks(kinds=["threads"], grace=0.0)
+    def fail() -> None:
+        thread.start()
+        raise ValueError("own")
+
+    with pytest.raises(ValueError, match="own") as caught:
+        fail()
+    done.set()
+    thread.join()
+
+    assert "left behind as well" in caught.value.__notes__[0]
+    assert "threads: thread" in caught.value.__notes__[0]

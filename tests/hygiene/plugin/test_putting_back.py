@@ -177,3 +177,23 @@ def test_a_wakeup_descriptor_that_is_closed_by_now_is_not_put_back(project: Proj
 
     assert run.code == 1, run.text
     assert [one["nodeid"] for one in run.failing] == ["test_it.py::test_closes"]
+
+
+def test_a_variable_that_was_there_before_the_first_test_and_is_deleted_comes_back(
+    project: Project,
+) -> None:
+    """However often the environment is looked at until its test is judged."""
+    project.write("test_it.py", """
+        import os
+        os.environ["LEFT_BY_IMPORT"] = "1"
+        def test_deletes(): del os.environ["LEFT_BY_IMPORT"]
+        def test_after(): assert os.environ["LEFT_BY_IMPORT"] == "1"
+        def test_deletes_and_sets():
+            del os.environ["LEFT_BY_IMPORT"]
+            os.environ["LEFT_BY_IMPORT"] = "1"
+        """)  # fmt: skip
+    run = project.run("--resource-hygiene-kinds=+environment")
+
+    assert run.outcomes == {"leaked": 1, "passed": 2}, run.text
+    found = run.one("test_deletes", kind="environment")
+    assert (found["change"], found["origin"]["line"]) == ("removed", 3)
