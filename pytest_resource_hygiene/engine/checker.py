@@ -93,6 +93,7 @@ class LeakChecker:
         self.before_looking: Callable[[], None] = _nothing
         self._sleep = sleep
         self.told = Told()
+        self._crossed: list[Entry] = []  # limits, by setups of fixtures
         self._token: Token[Any] | None = None
 
     def start(self, *, canary: bool = True) -> None:
@@ -178,17 +179,29 @@ class LeakChecker:
         try:
             yield
         finally:
-            self._look(owner)
+            if self._look(owner):
+                self._note_crossed_limits(owner)
             if owner.held:
                 self.in_c.setup_ended(owner)
             self.fixtures[owner] = None
             self.recorder.owner_var.reset(token)
             self.recorder.window = outer
 
-    def _look(self, window: Owner) -> None:
-        if not self._is_quiet():
-            self._make_room()
-            self.look_at(self.ledger.changed, window)
+    def _look(self, window: Owner) -> bool:
+        if self._is_quiet():
+            return False
+        self._make_room()
+        self.look_at(self.ledger.changed, window)
+        return True
+
+    def _note_crossed_limits(self, fixture: Owner) -> None:
+        """Have a limit that a setup has crossed told with the test that asked for the fixture.
+
+        By the end of the fixture its teardown has taken the listeners off.
+        """
+        self._crossed += self.limits.exceeded(self.ledger, fixture, self.nodeid)
+        if self._crossed:
+            self.recorder.stir()
 
     def _is_quiet(self) -> bool:
         return self._has_no_news() or self.ledger.is_as_listed()
@@ -244,7 +257,8 @@ class LeakChecker:
         """
         # Asked in any case: what has changed since the last answer is listed below.
         quiet = self._has_no_news() or self.ledger.is_as_listed()
-        if quiet and not everything and not owner.held and not owner.caught:
+        is_clean = not owner.held and not owner.caught and not self._crossed
+        if quiet and not everything and is_clean:
             owner.closed = True
             if self.fixtures:
                 self._dismiss(owner)
@@ -260,7 +274,9 @@ class LeakChecker:
     ) -> list[Leak]:
         self._make_room()
         self.look_at(self.ledger.shelves if everything else self._to_list(owner), owner)
-        others = [*self.limits.exceeded(self.ledger, owner, self.nodeid), *self._closed(owner)]
+        others = [*self._crossed, *self.limits.exceeded(self.ledger, owner, self.nodeid)]
+        self._crossed = []
+        others += self._closed(owner)
         if not owner.held and not owner.caught and not others:
             self._end(owner)
             return []

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.known.allowances import Allowance
     from pytest_resource_hygiene.engine.suspects.groups import Group
     from pytest_resource_hygiene.leak import Leak
+    from pytest_resource_hygiene.model import Severity
 
 __all__ = ["Judgement"]
 
@@ -223,13 +224,12 @@ class Judgement:
     def _report(self, group: Group, owner: Owner, allowances: Iterable[Allowance]) -> Leak:
         with self._ledger.recorder.mute():  # sources are read for it: no opening of the test's
             leak = self._writer.write(group, owner, self._checker.nodeid)
-        if leak.severity != "fail":
-            return leak
         allowance = find_allowance(allowances, leak.kind, _texts(leak, group))
         if allowance is None:
             return leak
         self._checker.used_allowances.add(allowance)
-        return replace(leak, severity="allowed", reason=allowance.reason, issue=allowance.issue)
+        severity: Severity = "allowed" if leak.severity == "fail" else leak.severity
+        return replace(leak, severity=severity, reason=allowance.reason, issue=allowance.issue)
 
     def _put_back(self, groups: Iterable[Group]) -> None:
         if not self._checker.settings.restore:

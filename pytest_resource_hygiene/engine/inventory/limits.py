@@ -45,9 +45,10 @@ class Limits:
                     change="exceeded",
                     made_during=nodeid,
                 )
+                named = f"{event} listeners" if event else "listeners"
                 entry.description = Description(
-                    summary=f"{count} {event} listeners added to [{emitter}], limit {self._limit}",
-                    target=f"{emitter} {event}",
+                    summary=f"{count} {named} added to [{emitter}], limit {self._limit}",
+                    target=f"{emitter} {event}".rstrip(),
                     details={"emitter": emitter, "event": event, "listeners": count,
                              "limit": self._limit},
                     hint="remove each listener when its component stops, "

@@ -235,3 +235,17 @@ def test_a_mark_that_says_nothing_is_a_mistake(project: Project, args: str, word
 
     assert run.code == 4, run.text
     assert words in run.text
+
+
+def test_an_allowance_of_what_is_a_note_has_matched_something(project: Project) -> None:
+    """Whoever took it away, as told, would fail with ``strict``."""
+    project.write("test_it.py", """
+        import pytest
+        @pytest.mark.allow_leak("unclosed", reason="known to us")
+        def test_it(): open(__file__).readline()
+        """)  # fmt: skip
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1}, run.text
+    assert [(one["severity"], one["reason"]) for one in run.findings] == [("note", "known to us")]
+    assert run.document["unused_allowances"] == []

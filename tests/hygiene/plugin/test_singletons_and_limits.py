@@ -487,3 +487,50 @@ def test_the_limit_of_listeners_can_be_set(project: Project) -> None:
     assert finding["kind"] == "listeners"
     assert re.fullmatch(r"12 .*listeners added to \[.*\], limit 10", finding["summary"])
     assert "news" in finding["summary"]
+
+
+def test_a_limit_that_the_setup_of_a_wider_fixture_crosses_is_told_of_the_fixture(
+    project: Project,
+) -> None:
+    """Its teardown takes all of them off again; so it is told in the first test that asked for it."""
+    write_suite(project, """
+        import atexit, logging
+        @pytest.fixture(scope="class")
+        def exits():
+            callbacks = [(lambda i=i: i) for i in range(11)]
+            for one in callbacks: atexit.register(one)
+            yield
+            for one in callbacks: atexit.unregister(one)
+        @pytest.fixture(scope="class")
+        def chain():
+            before = signal.getsignal(signal.SIGTERM)
+            for i in range(11):
+                def handler(*args, inner=signal.getsignal(signal.SIGTERM)): inner(*args)
+                signal.signal(signal.SIGTERM, handler)
+            yield
+            signal.signal(signal.SIGTERM, before)
+        @pytest.fixture(scope="class")
+        def handlers():
+            logger = logging.getLogger("many")
+            for i in range(11): logger.addHandler(logging.NullHandler())
+            yield
+            logger.handlers.clear()
+        class TestExits:
+            def test_first(self, exits): pass
+            def test_second(self, exits): pass
+        class TestChain:
+            def test_first(self, chain): pass
+            def test_second(self, chain): pass
+        class TestHandlers:
+            def test_first(self, handlers): pass
+            def test_second(self, handlers): pass
+        """)  # fmt: skip
+    run = project.run()
+
+    assert run.outcomes == {"passed": 3, "leaked": 3}, run.text
+    assert [(one["kind"], one["change"], one["owner"]["name"]) for one in run.failing] == [
+        ("atexit", "exceeded", "exits"),
+        ("signals", "exceeded", "chain"),
+        ("listeners", "exceeded", "handlers"),
+    ]
+    assert all(one["nodeid"].endswith("test_first") for one in run.failing)
