@@ -77,6 +77,7 @@ class System:
     if sys.platform != "win32":
         control_fd = staticmethod(fcntl.fcntl)
         F_DUPFD_CLOEXEC = fcntl.F_DUPFD_CLOEXEC
+        F_GETFL = fcntl.F_GETFL
         waitpid = staticmethod(os.waitpid)
 
     @staticmethod

@@ -221,6 +221,13 @@ class Tracker:
         """
         return None
 
+    def called_as(self, key: Hashable, value: Any) -> Collection[str]:
+        """Return the names by which it is made, where neither an event nor a wrapper tells of that.
+
+        The line is looked up in the code of the owner, if only one of its functions has such a name.
+        """
+        return ()
+
     def kept_in(self, key: Hashable, value: Any) -> str | None:
         """Return the name of the module for which a list of the whole process keeps this.
 

@@ -7,7 +7,11 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pytest_resource_hygiene.engine.known.fingerprint import fingerprint, place_words, relative
-from pytest_resource_hygiene.engine.origins.assignments import Assignment, assignment_in
+from pytest_resource_hygiene.engine.origins.assignments import (
+    Mention,
+    assignment_in,
+    call_in,
+)
 from pytest_resource_hygiene.engine.references.holders import MAX_DEPTH, find_holder
 from pytest_resource_hygiene.engine.suspects.hints import hint_of_maker
 from pytest_resource_hygiene.engine.suspects.settle import describe
@@ -115,8 +119,8 @@ class FindingWriter:
                         return parts[code]
                 maker = maker.parent
             return owner.info
-        assigned = self._assignment(group.primary, owner)
-        return owner.parts().get(assigned.within, owner.info) if assigned else owner.info
+        named = self._mention(group.primary, owner)
+        return owner.parts().get(named.within, owner.info) if named else owner.info
 
     def is_known(self, entry: Entry, owner: Owner, known: Baseline) -> bool:
         """Return whether a baseline has such a leak of this owner, made by this line."""
@@ -134,9 +138,9 @@ class FindingWriter:
         if recorded is not None and not self._reader.is_posted(entry.creation):
             written = owner.written_at(recorded.file, recorded.line)
             return recorded if written is None else _at(*written, recorded.source)
-        assigned = self._assignment(entry, owner)
-        if assigned is not None:
-            return _at(*assigned.place, "inferred")
+        named = self._mention(entry, owner) if recorded is None else None
+        if named is not None:
+            return _at(*named.place, "inferred")
         # What has a number is no function that is written somewhere, and is dear to find.
         anchor = self._ledger.anchor_of(entry) if type(entry.value) is not int else None
         place = _place_of(anchor)
@@ -146,12 +150,16 @@ class FindingWriter:
             return None
         return _at(*place, "inferred")
 
-    def _assignment(self, entry: Entry, owner: Owner) -> Assignment | None:
+    def _mention(self, entry: Entry, owner: Owner) -> Mention | None:
+        """Return the line of the owner's that names what it has assigned, or called."""
         name = self._ledger.assigned_as(entry)
-        if name is None:
+        names = self._ledger.called_as(entry) if name is None else ()
+        if name is None and not names:
             return None
         own = {*owner.codes, *owner.parts()}
-        return assignment_in(own | {owner.code} if owner.code is not None else own, name)
+        if owner.code is not None:
+            own.add(owner.code)
+        return call_in(own, names) if name is None else assignment_in(own, name)
 
     def _is_runners(self, creation: Creation | None) -> bool:
         """Return whether all that is known is who ran the user's code when the thing was dropped.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections import deque
 from contextlib import suppress
 from itertools import islice
@@ -34,6 +35,9 @@ _PROC = "/proc/self/fd"
 _DEV = "/dev/fd"
 _MAX_RECORDS = 20_000
 _Listing = tuple[dict["Hashable", int], dict["Hashable", int]]  # no sockets, and sockets
+# How it was made, its inode, and of the end of a pipe how it is open.
+_Made = tuple[Creation | None, int, int | None]
+_NOT_MADE: _Made = (None, -1, None)
 
 # No audit event exists for these; each returns one or two new descriptors.
 _UNAUDITED = ("pipe", "pipe2", "dup", "openpty", "eventfd", "memfd_create", "pidfd_open")
@@ -42,12 +46,20 @@ _UNAUDITED = ("pipe", "pipe2", "dup", "openpty", "eventfd", "memfd_create", "pid
 class _Before:
     __slots__ = ("how_many", "listed", "made")
 
-    def __init__(
-        self, how_many: int | None, listed: _Listing, made: dict[int, tuple[Creation, int]]
-    ) -> None:
+    def __init__(self, how_many: int | None, listed: _Listing, made: dict[int, _Made]) -> None:
         self.how_many = how_many
         self.listed = listed
         self.made = made
+
+
+def _access(fd: int) -> int | None:
+    """Return how a descriptor is open: 0 for reading, 1 for writing; None where nobody tells."""
+    if sys.platform == "win32":
+        return None
+    try:
+        return System.control_fd(fd, System.F_GETFL) & os.O_ACCMODE
+    except OSError:
+        return None
 
 
 class Descriptors:
@@ -61,7 +73,7 @@ class Descriptors:
         self.files = OpenedFiles(recorder, self._new_numbers)
         self.sockets: deque[Any] = deque(maxlen=_MAX_RECORDS)
         self._sockets_listed = 0  # how many of these records are older than the last listing
-        self.made: dict[int, tuple[Creation, int]] = {}
+        self.made: dict[int, _Made] = {}
         self._listed: _Listing = {}, {}
         self._listed_before: _Listing = {}, {}
         # Numbers of what the last listing had anew, by file; made when first asked.
@@ -119,11 +131,13 @@ class Descriptors:
 
     def _note_made(self, result: Any, creation: Creation) -> None:
         self._events += 1
-        for fd in result if isinstance(result, tuple) else (result,):
+        for access, fd in enumerate(result if isinstance(result, tuple) else (result,)):
             try:
-                self.made[fd] = creation, System.fstat(fd).st_ino
+                made = System.fstat(fd)
             except OSError:  # closed by another thread meanwhile
                 continue
+            is_pipe = isinstance(result, tuple) and stat.S_ISFIFO(made.st_mode)
+            self.made[fd] = creation, made.st_ino, access if is_pipe else None
 
     def _heed_uvloop(self) -> None:
         """Hear of uvloop's loops, which open what they need in C when the object is made."""
@@ -179,7 +193,7 @@ class Descriptors:
                 if self.made.get(fd) is before.made.get(fd):
                     with suppress(OSError):
                         creation = Creation(stack, owner, window, parent, None)
-                        self.made[fd] = creation, System.fstat(fd).st_ino
+                        self.made[fd] = creation, System.fstat(fd).st_ino, None
 
     def _scan_unseen(self) -> _Listing:
         with self._recorder.mute():
@@ -187,8 +201,12 @@ class Descriptors:
 
     def made_as(self, fd: int, inode: int) -> Creation | None:
         """Return how the descriptor was made by a wrapped function, if it is still that one."""
-        creation, recorded = self.made.get(fd, (None, -1))
-        return creation if recorded == inode else None
+        creation, recorded, access = self.made.get(fd, _NOT_MADE)
+        if recorded != inode or (access is not None and _access(fd) not in {access, None}):
+            return (
+                None  # both ends of a pipe have one inode: a duplicate may have the other's number
+            )
+        return creation
 
     def reading(self) -> tuple[int, int, list[int]]:
         """Return recorded openings, open descriptors, and new sockets not closed (about 1 µs)."""

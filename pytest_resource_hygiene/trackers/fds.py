@@ -146,6 +146,11 @@ class FdTracker(Tracker):
                 return Creation((), made.owner, made.window, made, None)
         return None
 
+    def called_as(self, key: Hashable, value: Any) -> Collection[str]:
+        """Name the classes of polls, what libc makes by `ctypes`, and the commands that duplicate."""
+        form = _form(value, target_of(value))
+        return (*_MADE_BY.get(form, ()), "F_DUPFD", "F_DUPFD_CLOEXEC")
+
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the file, epoll or database connection that owns the number, if there is one."""
         target = target_of(value)
@@ -197,6 +202,17 @@ class FdTracker(Tracker):
     def specimen(self) -> AbstractContextManager[object]:
         """Open a pipe."""
         return _pipe()
+
+
+# What raises no audit event, and cannot be wrapped: by what the kernel calls it.
+_MADE_BY = {
+    "eventpoll": ("epoll", "EpollSelector", "DefaultSelector"),
+    "inotify": ("inotify_init", "inotify_init1"),
+    "timerfd": ("timerfd_create",),
+    "signalfd": ("signalfd",),
+    "eventfd": ("eventfd",),
+    "memfd": ("memfd_create",),
+}
 
 
 @contextmanager

@@ -333,6 +333,14 @@ class Ledger:
         )
         return code
 
+    def called_as(self, entry: Entry) -> Collection[str]:
+        """Return the names of what may have made it, if no event tells of that."""
+        tracker, action = entry.tracker, "finding what made it"
+        names: Collection[str] = self.ask(
+            tracker, action, (), tracker.called_as, entry.key, entry.value
+        )
+        return names
+
     def assigned_as(self, entry: Entry) -> str | None:
         """Return the name of the attribute to which it was assigned, if no event tells of that."""
         tracker, action = entry.tracker, "finding its name"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -186,3 +187,45 @@ def test_forks_of_several_threads_are_told_apart(project: Project) -> None:
     )
 
     assert run.outcomes == {"passed": 10}, run.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="epolls")
+def test_what_no_event_tells_of_is_of_the_function_that_names_it(project: Project) -> None:
+    """A class written in C cannot be wrapped; of two functions that name it, neither is shown."""
+    write_suite(project, """
+        import ctypes, fcntl, select, selectors
+        @pytest.fixture
+        def poll():
+            KEEP.append(select.epoll())
+            yield
+        @pytest.fixture
+        def selector():
+            yield
+            KEEP.append(selectors.DefaultSelector())
+        @pytest.fixture
+        def watched():
+            return ctypes.CDLL(None).inotify_init()
+        def test_setup(poll): pass
+        def test_teardown(selector): pass
+        def test_value(watched): pass
+        def test_duplicate():
+            r, w = os.pipe()
+            os.close(w)
+            fcntl.fcntl(r, fcntl.F_DUPFD_CLOEXEC, w)
+            os.close(r)
+        def test_both(poll): KEEP.append(select.epoll())
+        """)  # fmt: skip
+    run = project.run()
+
+    found = [
+        (one["owner"]["name"], one["origin"]["function"], one["origin"]["source"])
+        for one in run.failing
+    ]
+    assert found == [
+        ("poll", "poll", "inferred"),
+        ("selector", "selector", "inferred"),
+        ("watched", "watched", "inferred"),
+        ("test_it.py::test_duplicate", "test_duplicate", "inferred"),
+        ("test_it.py::test_both", "test_both", "inferred"),
+    ], run.text
+    assert _texts(project, run, "test_duplicate") == ["fcntl.fcntl(r, fcntl.F_DUPFD_CLOEXEC, w)"]
