@@ -28,10 +28,10 @@ _NUMBERED = frozenset({"fds", "sockets"})
 def still_open(
     values: Iterable[Any], suspects: Collection[Entry], anchor_of: Callable[[Entry], Any]
 ) -> list[Any]:
-    """Return the values that are, or have as an attribute of their own, what a suspect stands for.
+    """Return the values that are what a suspect stands for, or have it in an attribute of their own.
 
     Args:
-        values: what was handed out; lists, tuples and dicts are looked into.
+        values: what was handed out; lists, tuples and dicts are looked into, in attributes as well.
         suspects: entries of the ledger.
         anchor_of: returns the object behind an entry, which is dear: asked for databases.
     """
@@ -48,7 +48,7 @@ def still_open(
         value
         for value in values
         if is_meant(value)
-        or (any(map(is_meant, attributes_of(value).values())) and not _ends_by_itself(value))
+        or (any(map(is_meant, _flat(attributes_of(value).values()))) and not _ends_by_itself(value))
     ]
 
 

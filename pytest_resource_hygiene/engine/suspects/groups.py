@@ -134,7 +134,9 @@ class Grouper:
             return entry.tracker.kind, entry.by_collector, entry.change, target
         if call[2] is None or entry.change == "exceeded":  # made by the user's own hand
             event = entry.key if entry.change == "exceeded" else None
-            return entry.tracker.kind, entry.by_collector, event, call
+            # A dropped thing is told of who made it, which may be a test of long ago.
+            maker = id(entry.owner) if entry.tracker.kind == "unclosed" else 0
+            return entry.tracker.kind, entry.by_collector, event, call, maker
         # The first shared memory of a process starts the resource tracker: one call, two things.
         # What a module makes while the call imports it, goes with the module.
         module = self._reader.importing(entry.creation)

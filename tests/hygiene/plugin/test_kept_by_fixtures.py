@@ -537,3 +537,36 @@ def test_what_the_manager_of_a_with_block_holds_is_the_fixtures(project: Project
     run = project.run("-W", "ignore", env={"PYTHONPATH": str(project.path / "lib/site-packages")})
 
     assert run.outcomes == {"passed": 2}, run.text
+
+
+def test_a_pool_that_keeps_its_connections_in_a_list_has_to_close_them(project: Project) -> None:
+    """That they end when the runner drops the fixture's value is nobody's merit."""
+    write_suite(project, """
+        import contextlib
+        class Pool:
+            def __init__(self): self.sockets, self.files = [], {}
+            def connect(self): self.sockets.append(socket.socket())
+            def open(self): self.files[len(self.files)] = open(__file__)
+            def close(self):
+                for one in [*self.sockets, *self.files.values()]: one.close()
+        @pytest.fixture(scope="class")
+        def pool(): yield Pool()
+        @pytest.fixture(scope="class")
+        def closed():
+            with contextlib.closing(Pool()) as pool: yield pool
+        class TestLeaks:
+            def test_first(self, pool): pool.connect()
+            def test_second(self, pool): pool.connect(); pool.open()
+            def test_last(self, pool): pass
+        class TestClean:
+            def test_first(self, closed): closed.connect()
+            def test_last(self, closed): closed.open()
+        """)  # fmt: skip
+    run = project.run("-W", "ignore")
+
+    assert run.outcomes == {"passed": 4, "leaked": 1}, run.text
+    assert sorted((one["kind"], one["count"], one["owner"]["name"]) for one in run.failing) == [
+        ("fds", 1, "pool"),
+        ("sockets", 2, "pool"),
+    ]
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::TestLeaks::test_last"}
