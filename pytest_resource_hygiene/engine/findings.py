@@ -70,7 +70,9 @@ class FindingWriter:
         primary = group.primary
         words = describe(primary, self._ledger)
         owner = primary.owner or window
-        info = self._blame(group, owner)
+        info = self._blame(primary, owner)
+        if group.module is not None:
+            info = OwnerInfo("module", relative(group.module, self._root), "session")
         origin = self.origin(primary, owner)
         mark = fingerprint(
             primary.tracker.kind, primary.change, info, origin, words.target, self._root
@@ -107,19 +109,18 @@ class FindingWriter:
             return ""
         return _HINT_OF_C
 
-    def _blame(self, group: Group, owner: Owner) -> OwnerInfo:
-        if group.module is not None:
-            return OwnerInfo("module", relative(group.module, self._root), "session")
-        if group.primary.creation is not None:
+    def _blame(self, entry: Entry, owner: Owner) -> OwnerInfo:
+        """Return the owner, or which of the fixtures that answer within it has made something."""
+        if entry.creation is not None:
             parts = owner.parts()
-            maker: Creation | None = group.primary.creation
+            maker: Creation | None = entry.creation
             while maker is not None:
                 for code in maker.stack[::2]:
                     if code in parts:
                         return parts[code]
                 maker = maker.parent
             return owner.info
-        named = self._mention(group.primary, owner)
+        named = self._mention(entry, owner)
         return owner.parts().get(named.within, owner.info) if named else owner.info
 
     def is_known(self, entry: Entry, owner: Owner, known: Baseline) -> bool:
@@ -128,7 +129,7 @@ class FindingWriter:
         if origin is None:
             return False
         made = place_words(relative(origin.file, self._root), origin.function)
-        return known.expects(entry.tracker.kind, made, origin.text, owner.info.name)
+        return known.expects(entry.tracker.kind, made, origin.text, self._blame(entry, owner))
 
     def origin(self, entry: Entry, owner: Owner) -> Origin | None:
         """Return where it was made; concluded from the thing or its owner if nobody saw it."""

@@ -56,15 +56,20 @@ def function_fixtures(item: Any) -> Mapping[CodeType, OwnerInfo]:
     for fixturedef in _fixtures_of(item):
         code = code_of(fixturedef.func)
         if fixturedef.scope in own and code is not None:
-            root = str(item.config.rootpath)
-            location = f"{relative(code.co_filename, root)}:{code.co_firstlineno}"
-            found[code] = OwnerInfo("fixture", fixturedef.argname, fixturedef.scope, location)
+            where = _location(code, item)
+            found[code] = OwnerInfo("fixture", fixturedef.argname, fixturedef.scope, where)
     for holder in (getattr(item, "cls", None), getattr(item, "module", None)):
         for name in _XUNIT_OF_TESTS:
             code = code_of(getattr(holder, name, None))
             if code is not None and not code.co_filename.endswith(_UNITTESTS_OWN):
-                found.setdefault(code, OwnerInfo("fixture", name, "function"))
+                found.setdefault(
+                    code, OwnerInfo("fixture", name, "function", _location(code, item))
+                )
     return found
+
+
+def _location(code: CodeType, item: Any) -> str:
+    return f"{relative(code.co_filename, str(item.config.rootpath))}:{code.co_firstlineno}"
 
 
 def _fixtures_of(item: Any) -> Iterable[Any]:

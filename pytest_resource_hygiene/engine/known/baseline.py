@@ -26,6 +26,8 @@ from pytest_resource_hygiene.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pytest_resource_hygiene.model import OwnerInfo
+
 __all__ = ["Baseline", "KnownLeak", "known_leak"]
 
 _SCHEMA = "resource-hygiene-baseline/1"
@@ -34,7 +36,7 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{16,64}")
 _CONFLICT = re.compile(rb"^(?:<{7}|={7}|>{7}|\|{7})(?: |$)", re.MULTILINE)
 _VARYING = re.compile(r"0x[0-9a-fA-F]+|\d+")
 _REQUIRED = ("name", "owner", "scope", "kind", "summary", "fingerprint")
-_OPTIONAL = ("made", "line", "reason", "issue")
+_OPTIONAL = ("made", "line", "reason", "issue", "defined")
 
 
 class KnownLeak(NamedTuple):
@@ -51,6 +53,7 @@ class KnownLeak(NamedTuple):
         fingerprint: what is compared; all else is for those who read the file.
         reason: why it stays, if somebody wrote that down.
         issue: where it is tracked, if somebody wrote that down.
+        defined: the file that defines the fixture; empty if the owner is none.
     """
 
     name: str
@@ -63,6 +66,7 @@ class KnownLeak(NamedTuple):
     fingerprint: str
     reason: str = ""
     issue: str = ""
+    defined: str = ""
 
     def to_line(self) -> str:
         """Return the line of the file, without its end."""
@@ -71,7 +75,8 @@ class KnownLeak(NamedTuple):
     def __str__(self) -> str:
         """Say in one line which leak it is."""
         where = f", made in {self.made}" if self.made else ""
-        return f"{self.kind}: {self.summary} ({self.owner} {self.name}{where})"
+        defined = f" of {self.defined}" if self.defined else ""
+        return f"{self.kind}: {self.summary} ({self.owner} {self.name}{defined}{where})"
 
     @property
     def file(self) -> str:
@@ -91,6 +96,7 @@ def known_leak(finding: Mapping[str, Any], root: str) -> KnownLeak:
         line=finding["details"].get("source_line", ""),
         summary=_VARYING.sub("N", finding["summary"].replace(f"{root}/", "")),
         fingerprint=finding["fingerprint"],
+        defined=finding["details"].get("owner_location", "").rpartition(":")[0],
     )
 
 
@@ -107,7 +113,7 @@ class Baseline:
         for entry in entries:
             self._entries.setdefault(entry.fingerprint, entry)
         self._places = {
-            (one.kind, one.made, one.line, one.name if one.owner == "test" else "")
+            (one.kind, one.made, one.line, one.owner, one.name, one.defined)
             for one in self._entries.values()
         }
 
@@ -121,19 +127,17 @@ class Baseline:
         """Return the entry of that fingerprint, or None."""
         return self._entries.get(fingerprint)
 
-    def expects(self, kind: str, made: str, line: str, name: str) -> bool:
+    def expects(self, kind: str, made: str, line: str, owner: OwnerInfo) -> bool:
         """Return whether such a leak is known, by what can be said of it before anybody waits.
 
         Args:
             kind: of the resource.
             made: file and function of the making line, as in an entry.
             line: the text of that line.
-            name: the owner's; of fixtures any, for what one leaks appears in each of its tests.
+            owner: who answers for it.
         """
-        places = self._places
-        return (kind, made, line, "") in places or (
-            (kind, made, line, without_parameters(name)) in places
-        )
+        name, defined = without_parameters(owner.name), owner.location.rpartition(":")[0]
+        return (kind, made, line, owner.type, name, defined) in self._places
 
     def with_entries(self, entries: Iterable[KnownLeak]) -> Self:
         """Return a baseline with more entries; those that are there keep their words."""

@@ -27,6 +27,7 @@ def fingerprint(
 ) -> str:
     """Hash what stays: kind, owner without parameters, the making line's text, class or target.
 
+    Of a fixture also the file that defines it: each of a hundred files may have its own `client`.
     Numbers are left out of the target (ports, pids, addresses), and so are the folders of this
     machine; they stay in the owner's name, where ``test_1`` and ``test_2`` are two tests.
     """
@@ -34,7 +35,8 @@ def fingerprint(
     if origin is not None:
         place = (relative(origin.file, root), origin.function, origin.text)
     name = without_parameters(owner.name)
-    parts = (kind, change, owner.type, owner.scope, name, *place, _plain(target, root))
+    defined = (owner.location.rpartition(":")[0],) if owner.location else ()
+    parts = (kind, change, owner.type, owner.scope, name, *defined, *place, _plain(target, root))
     return hashlib.sha256("\x1f".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_resource_hygiene.engine.known.baseline import Baseline, KnownLeak
+from pytest_resource_hygiene.model import OwnerInfo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,16 +47,31 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(
 
 
 def test_what_is_expected_of_a_test_is_not_of_another() -> None:
-    """Of a fixture it is of all its tests; and always of one kind, and of one line."""
+    """Nor of another fixture of that name; and always of one kind, and of one line."""
     known = Baseline(
         [
             _entry("a.py::test_it", made="a.py in f", line="x()"),
-            _entry("pool", owner="fixture", made="b.py in g", line="y()", fingerprint="f" * 16),
+            _entry(
+                "pool",
+                owner="fixture",
+                made="b.py in g",
+                line="y()",
+                fingerprint="f" * 16,
+                defined="a.py",
+            ),
         ]
     )
+    test, other = (
+        OwnerInfo("test", name, "function") for name in ("a.py::test_it[1]", "test_other")
+    )
+    pool, namesake = (
+        OwnerInfo("fixture", "pool", "module", f"{file}:7") for file in ("a.py", "b.py")
+    )
 
-    assert known.expects("fds", "a.py in f", "x()", "a.py::test_it[1]")
-    assert not known.expects("fds", "a.py in f", "x()", "test_other")
-    assert not known.expects("threads", "a.py in f", "x()", "a.py::test_it")
-    assert not known.expects("fds", "a.py in f", "z()", "a.py::test_it")
-    assert known.expects("fds", "b.py in g", "y()", "test_other")
+    assert known.expects("fds", "a.py in f", "x()", test)
+    assert not known.expects("fds", "a.py in f", "x()", other)
+    assert not known.expects("threads", "a.py in f", "x()", test)
+    assert not known.expects("fds", "a.py in f", "z()", test)
+    assert known.expects("fds", "b.py in g", "y()", pool)
+    assert not known.expects("fds", "b.py in g", "y()", namesake)
+    assert not known.expects("fds", "b.py in g", "y()", other)

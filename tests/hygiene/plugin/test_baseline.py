@@ -491,3 +491,67 @@ def test_git_merges_what_two_branches_have_fixed(project: Project) -> None:
 
     assert merged.returncode == 0, merged.stdout + merged.stderr
     assert [one["name"] for one in entries(project)] == ["test_it.py::test_1", "test_it.py::test_2"]
+
+
+_ONE_NAME = """
+    import unittest, pytest, helper
+    @pytest.fixture
+    def client(): helper.leave()
+    def setup_module(): helper.leave()
+    def test_fixture(client): pass
+    class Test{suffix}:
+        @classmethod
+        def setup_class(cls): helper.leave()
+        def setup_method(self): helper.leave()
+        def test_it(self): pass
+    class Case{suffix}(unittest.TestCase):
+        @classmethod
+        def setUpClass(cls): helper.leave()
+        def setUp(self): helper.leave()
+        def test_it(self): pass
+    """
+
+
+def test_a_fixture_of_the_same_name_in_another_file_is_another(project: Project) -> None:
+    """Each file may have a `client` or a `setup_module`: its leaks are new, though a helper makes them."""
+    project.write("helper.py", "KEEP = []\ndef leave(): KEEP.append(open(__file__))\n")
+    project.write("test_one.py", _ONE_NAME.replace("{suffix}", "One"))
+    project.run("--resource-hygiene-baseline=known.jsonl", "--resource-hygiene-write-baseline")
+    project.write("test_two.py", _ONE_NAME.replace("{suffix}", "Two"))
+    run = project.run("--resource-hygiene-baseline=known.jsonl")
+
+    assert {one["owner"]["name"] for one in run.failing} == {
+        "client", "setup_module", "setup_class", "setup_method", "setUpClass", "setUp",
+    }, run.text  # fmt: skip
+    assert {one["nodeid"].partition("::")[0] for one in run.failing} == {"test_two.py"}
+
+
+def test_what_another_owner_leaks_by_a_line_shortens_nobodys_grace(project: Project) -> None:
+    """A test whose thread ends within its grace is clean, whatever is known of the helper's line."""
+    project.write("helper.py", """
+        import threading
+        DONE = threading.Event()
+        def start(seconds): threading.Thread(target=DONE.wait, args=(seconds,), daemon=True).start()
+        """)  # fmt: skip
+    project.write("test_one.py", """
+        import pytest, helper
+        @pytest.fixture(scope="module")
+        def old():
+            helper.start(60)
+            yield
+        def test_old(old): pass
+        """)  # fmt: skip
+    project.write("test_two.py", """
+        import pytest, helper
+        @pytest.fixture
+        def fresh():
+            yield
+            helper.start(0.2)
+        def test_fixture(fresh): pass
+        def test_own(): helper.start(0.2)
+        """)  # fmt: skip
+    arguments = ("--resource-hygiene-baseline=known.jsonl", "--resource-hygiene-grace=10")
+    project.run("test_one.py", *arguments[:1], "--resource-hygiene-write-baseline")
+    run = project.run(*arguments)
+
+    assert run.outcomes == {"passed": 3}, run.text
