@@ -12,16 +12,19 @@ import sys
 from collections import deque
 from contextlib import suppress
 from itertools import islice
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Openings
 from pytest_resource_hygiene.compiled import speedups
+from pytest_resource_hygiene.objects import defined_in, is_a
 from pytest_resource_hygiene.quiet import Passing
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers._imports import ImportWatch
 from pytest_resource_hygiene.trackers._opened_files import OpenedFiles, target_of
 from pytest_resource_hygiene.trackers._proc import SIZE, ProcFolder
+from pytest_resource_hygiene.trackers._young_records import YoungRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
@@ -74,6 +77,7 @@ class Descriptors:
         self.sockets: deque[Any] = deque(maxlen=_MAX_RECORDS)
         self._sockets_listed = 0  # how many of these records are older than the last listing
         self.made: dict[int, _Made] = {}
+        self._young_made = YoungRecords()
         self._listed: _Listing = {}, {}
         self._listed_before: _Listing = {}, {}
         # Numbers of what the last listing had anew, by file; made when first asked.
@@ -214,7 +218,7 @@ class Descriptors:
         live = [
             id(one)
             for one in list(self.sockets)  # to which other threads may add at any time
-            if (sock := one[4]()) is not None and fileno(sock) >= 0
+            if (sock := one[4]()) is not None and not _is_closed(sock)
         ]
         if count is None:
             count = len(_numbers())
@@ -261,10 +265,25 @@ class Descriptors:
         self._indexed_sockets = None
         self._by_number, self._loose = {}, []
         self.files.forget()
-        _drop_first(self.sockets, self._sockets_listed)
-        # What is left is of another thread, whose socket is not listed yet.
+        self._forget_sockets()
+        if self.made:
+            creations = {fd: made[0] for fd, made in list(self.made.items())}
+            for fd in self._young_made.keys_to_drop(creations):
+                self.made.pop(fd, None)
+
+    def _forget_sockets(self) -> None:
+        """Drop the records, but of what other threads have opened since the listing, or are about to."""
+        count = min(self._sockets_listed, len(self.sockets))
+        listed = set(self._listed[1].values())
+
+        def is_new(record: Any) -> bool:
+            sock = record[4]()
+            number = fileno(sock)
+            return number not in listed if number >= 0 else _is_being_made(sock)
+
+        new = list(filter(is_new, islice(iter(self.sockets.popleft, None), count)))
+        self.sockets.extendleft(reversed(new))
         self._sockets_listed = len(self.sockets)
-        self.made.clear()
 
     def scan(self, moment: Moment) -> _Listing:
         """Return open descriptors that are no sockets, and sockets: identity to number."""
@@ -313,12 +332,6 @@ class Descriptors:
         return files, sockets
 
 
-def _drop_first(records: deque[Any], count: int) -> None:
-    """Drop so many records at once, though other threads may add to them at any time."""
-    taken = iter(records.popleft, None)  # no record is None
-    deque(islice(taken, min(count, len(records))), maxlen=0)
-
-
 def _open_now() -> list[tuple[int, int, int, int, str]]:
     """Return number, device, inode and form of each descriptor, and an empty text, by number."""
     if speedups is not None:
@@ -349,7 +362,23 @@ def _nothing() -> None:
 
 
 def _is_closed(sock: Any) -> bool:
-    return fileno(sock) < 0
+    return fileno(sock) < 0 and not _is_being_made(sock)
+
+
+def _is_being_made(sock: Any) -> bool:
+    """Return whether another thread is about to open a socket, or to learn its number.
+
+    `socket.socket.__init__` is interrupted there for as long as others have the lock of the
+    interpreter; it sets ``_closed`` afterwards.
+    """
+    slot = defined_in(type(sock), "_closed")
+    if not is_a(slot, MemberDescriptorType):
+        return False
+    try:
+        slot.__get__(sock)
+    except AttributeError:
+        return True
+    return False
 
 
 def fileno(sock: Any) -> int:

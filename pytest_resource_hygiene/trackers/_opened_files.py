@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.positions import are_one_place, is_entered
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
+from pytest_resource_hygiene.trackers._young_records import YoungRecords
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -47,6 +48,7 @@ class OpenedFiles:
         self.records: deque[Any] = deque(maxlen=_MAX_RECORDS)
         self._recorder = recorder
         self._new_numbers = new_numbers
+        self._young = YoungRecords()
         # Made when first asked: with ten thousand new descriptors, comparing all with all takes
         # minutes.
         self._indexed = -1
@@ -58,8 +60,8 @@ class OpenedFiles:
         self._ordered: dict[Hashable, dict[int, Creation]] = {}
 
     def forget(self) -> None:
-        """Drop the records."""
-        self.records.clear()
+        """Drop the records, but for what another thread is about to open."""
+        self._young.drop_others(self.records, len(self.records))
         self._drop_index()
 
     def known_opening(self, file: Hashable) -> Creation | None:

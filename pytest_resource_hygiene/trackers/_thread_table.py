@@ -25,6 +25,7 @@ from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import IdentityKey
 from pytest_resource_hygiene.trackers._proc import LINKS, ProcFolder, start_time
+from pytest_resource_hygiene.trackers._young_records import YoungRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -104,6 +105,7 @@ class ThreadTable:
         self.starts = 0
         self._recorder = recorder
         self._raw_starts: deque[Creation] = deque(maxlen=_MAX_STARTS)
+        self._young_starts = YoungRecords()
         self._raw: dict[Hashable, RawThread] = {}
         self._waited_for: list[tuple[int, int]] = []  # in vain
         self._guessed: set[Hashable] = set()  # raw ones whose start nobody has recorded
@@ -153,8 +155,8 @@ class ThreadTable:
             self._raw_starts.append(Creation(*self._recorder.site(_weakly(args[0]))))
 
     def forget(self) -> None:
-        """Drop the starts of raw threads that have ended."""
-        self._raw_starts.clear()
+        """Drop the starts of raw threads that have ended, but for what another thread has just begun."""
+        self._young_starts.drop_others(self._raw_starts, len(self._raw_starts))
 
     def reading(self) -> tuple[int, int]:
         """Return starts seen, and the number of threads that Python started and that live."""

@@ -132,8 +132,16 @@ class FdTracker(Tracker):
         return found
 
     def late_creation(self, key: Hashable, value: Any) -> Creation | None:
-        """Ask once more which thread waits for an epoll: it may just have begun."""
-        return self._creation_by_thread(value) if "eventpoll" in target_of(value) else None
+        """Ask once more for what is made before anybody records it.
+
+        A pipe of another thread's; the epoll of a loop; one that a thread waits for that has just begun.
+        """
+        table = self._descriptors()
+        made = table.made_as(value, key[2]) if isinstance(key, tuple) else None
+        if made is not None or "eventpoll" not in target_of(value):
+            return made
+        made = self._loops.creation_of_selector(value) if self._loops is not None else None
+        return made if made is not None else self._creation_by_thread(value)
 
     def _creation_by_thread(self, fd: int) -> Creation | None:
         """Return how the thread was made that waits for an epoll: whoever has, has that as well."""

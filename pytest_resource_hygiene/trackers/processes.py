@@ -31,6 +31,7 @@ from pytest_resource_hygiene.trackers._children import (
     start_of,
 )
 from pytest_resource_hygiene.trackers._subreaper import set_subreaper
+from pytest_resource_hygiene.trackers._young_records import YoungRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -71,6 +72,9 @@ class ProcessTracker(Tracker):
         self._events = 0
         self._has_children = True
         self._made: dict[int, Creation] = {}
+        self._young = YoungRecords()
+        self._starting: set[int] = set()  # threads that are about to have a child
+        self._were_starting: set[int] = set()
         self._forks: deque[Creation] = deque(maxlen=_MAX_STARTS)  # whose process ids are not known
         # How each thread that forks has come to it, and its children before: a pool of processes
         # that replaces its workers forks in a thread of its own, at any time.
@@ -120,6 +124,7 @@ class ProcessTracker(Tracker):
             set_subreaper(self._was_subreaper)
 
     def _note_start(self, args: tuple[Any, ...]) -> None:
+        self._starting.add(System.get_ident())
         self._events += 1
         self._has_children = True
         assert self._recorder is not None
@@ -169,6 +174,8 @@ class ProcessTracker(Tracker):
         return int.from_bytes(self._newborn[:], "big") if self._newborn is not None else 0
 
     def _note_pid(self, pid: int, creation: Creation) -> None:
+        for starting in (self._starting, self._were_starting):
+            starting.discard(System.get_ident())
         self._events += 1
         self._has_children = True
         self._made.pop(pid, None)  # to come last
@@ -199,7 +206,10 @@ class ProcessTracker(Tracker):
             except OSError:
                 continue
             # Where a fork told no process id, what is new after it may be a child of our own.
-            if pid in self._made or self._forks or not self._listed_before:
+            # And so may be one that another thread has started, and not told of yet.
+            others = (self._starting | self._were_starting) - {System.get_ident()}
+            may_be_own = self._forks or others
+            if pid in self._made or may_be_own or not self._listed_before:
                 self._own.add(key)
             orphan = key not in self._own
             if orphan and is_zombie(pid):
@@ -250,8 +260,10 @@ class ProcessTracker(Tracker):
     def forget(self) -> None:
         """Drop the starts of processes that have ended."""
         if self._made or self._forks:
-            self._made.clear()
+            for pid in self._young.keys_to_drop(self._made):
+                self._made.pop(pid, None)
             self._forks.clear()
+        self._starting, self._were_starting = set(), self._starting
         if self._has_children:
             self._has_children = any_child() is not None
 
@@ -264,6 +276,10 @@ class ProcessTracker(Tracker):
             return made
         certain = are_one_place([fork.stack for fork in self._forks])
         return self._forks[-1]._replace(certain=certain)
+
+    def late_creation(self, key: Hashable, value: Any) -> Creation | None:
+        """Ask once more: another thread may have had the child before it told of it."""
+        return self._made.get(value.pid)
 
     def _start_of_parent(self, pid: int) -> Creation | None:
         """Return how the leader of an orphan's group or session was started, or all that were."""

@@ -50,6 +50,11 @@ class Case:
         code, own = self.ledger.code_of(entry), self.window.code
         return code is not None and own is not None and is_within(code, own)
 
+    def is_by_function_of_test(self, entry: Entry) -> bool:
+        """Return whether the test's function, or one written within it, was at work."""
+        stack = entry.creation.stack[::2] if entry.creation is not None else ()
+        return any(map(self._is_of_test, stack))
+
     def makers_of(self, entry: Entry) -> list[CodeType]:
         """Return the code of the user's functions that were at work, up to that of the test."""
         makers: list[CodeType] = []

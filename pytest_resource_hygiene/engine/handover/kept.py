@@ -37,8 +37,35 @@ def without_kept(suspects: list[Entry], case: Case) -> list[Entry]:
             if entry not in taken and _may_take(fixture, entry, case):
                 case.ledger.hand_over(entry, fixture)
                 taken.add(entry)
+    taken |= _made_in_threads(taken, suspects, case)
     taken |= _parts_of(taken, suspects, case)
     return [entry for entry in suspects if entry not in taken]
+
+
+def _made_in_threads(taken: set[Entry], suspects: list[Entry], case: Case) -> set[Entry]:
+    """Give what a thread has made to whoever has got the thread: a worker begun by a first call.
+
+    But for what a function of the test's has, as a job that it was given.
+
+    Returns:
+        What that was.
+    """
+    begun = {
+        id(one.creation): one.owner
+        for one in taken
+        if one.tracker.kind == "threads" and one.creation is not None and one.owner is not None
+    }
+    made = set()
+    for entry in suspects if begun else ():
+        if entry in taken or case.is_by_function_of_test(entry):
+            continue
+        maker = entry.creation.parent if entry.creation is not None else None
+        while maker is not None and id(maker) not in begun:
+            maker = maker.parent
+        if maker is not None:
+            case.ledger.hand_over(entry, begun[id(maker)])
+            made.add(entry)
+    return made
 
 
 class _Wanted:
