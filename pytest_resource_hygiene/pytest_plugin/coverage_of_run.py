@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +68,36 @@ class RunCoverage:
         if entry.owner == "test":
             if entry.name in self._whole | self._cut:
                 return entry.name not in self._cut
-            return self.is_full and self._is_below(entry.name.partition("::")[0])
+            file, _, path = entry.name.partition("::")
+            is_covered = self.is_full and self._is_below(file)
+            return is_covered and self._has_run(file, path.rpartition("::")[2])
         if not self.is_full or self._folders() or self._failed:
             return False
+        if self._is_test_file(entry.defined) and not self._has_run(entry.defined, entry.name):
+            return False
         return self._has_set_up(entry) or self._is_gone(entry)
+
+    def _has_run(self, file: str, name: str) -> bool:
+        """Return whether tests of a file ran, or it is gone, or what it had by that name is.
+
+        A module that is skipped as a whole, or left out by its conftest, proves nothing.
+        """
+        if any(one.partition("::")[0] == file for one in self._whole | self._cut):
+            return True
+        text = self._text(file)
+        return text is None or name not in text
+
+    def _is_test_file(self, file: str) -> bool:
+        patterns = self._config.getini("python_files")
+        return any(fnmatch(Path(file).name, pattern) for pattern in patterns)
+
+    def _text(self, file: str) -> str | None:
+        """Return what is in a file of the project; None if there is no such file."""
+        path = Path(self._config.rootpath, file)
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeError):
+            return "" if path.exists() else None
 
     def _has_set_up(self, entry: KnownLeak) -> bool:
         if entry.owner != "fixture" or entry.name.startswith(_XUNIT):
@@ -81,11 +108,8 @@ class RunCoverage:
         """Return whether the line that made it is no longer written where it was."""
         if not entry.file or not entry.line:
             return False
-        try:
-            text = Path(self._config.rootpath, entry.file).read_text(encoding="utf-8")
-        except (OSError, UnicodeError):
-            return not Path(self._config.rootpath, entry.file).exists()
-        return entry.line not in text
+        text = self._text(entry.file)
+        return text is None or (bool(text) and entry.line not in text)
 
     def _is_below(self, file: str) -> bool:
         folders = self._folders()

@@ -19,6 +19,7 @@ from operator import itemgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from pytest_resource_hygiene.compiled import speedups
 from pytest_resource_hygiene.objects import attribute_of, code_of, is_a
 from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.recorder import Creation
@@ -48,6 +49,8 @@ _START_UP = (
 _LONG_START_UP = 1.0  # seconds that it may wait for one on a busy machine
 _MAX_IN_TURN = 8  # threads that start each other in turn
 
+
+_Keys = list[tuple[int, int]]  # of threads: kernel id and start, the oldest first
 
 # Plain classes: each named tuple takes a fifth of a millisecond at the start of every run.
 
@@ -185,7 +188,7 @@ class ThreadTable:
         raw: dict[Hashable, RawThread] = {k: self._raw[k] for k in strangers if k in self._raw}
         guessed = [key for key in strangers if key in self._guessed]
         fresh = [k for k in strangers if k not in raw and k not in self._guessed | self._native]
-        missing = self._missing(len(python) + len(raw) + len(guessed), fresh)
+        missing, fresh = self._missing(len(python) + len(raw) + len(guessed), fresh)
         if missing > 0:  # the newest were just started
             raw.update(self._started_raw(fresh[-missing:]))
         # A guess holds, or another thread would seem to be new when one of C's comes and goes. But
@@ -210,7 +213,20 @@ class ThreadTable:
                 continue
         return sorted(keys, key=itemgetter(1))
 
-    def _missing(self, listed: int, fresh: list[tuple[int, int]]) -> int:
+    def _missing(self, listed: int, fresh: _Keys) -> tuple[int, _Keys]:
+        """Return how many Python threads are not listed, and which they may be."""
+        if speedups is None:
+            return self._missing_by_count(listed, fresh), fresh
+        if fresh and self._raw_starts:
+            _let_begin(speedups.threads_of_python)
+        counted: int = _thread._count() - listed  # noqa: SLF001
+        # Where others come and go at this moment, the count says nothing. A thread of C's that only
+        # calls Python has a state as well; nobody has started that one.
+        states = set(speedups.threads_of_python()) if fresh else set()
+        fresh = [key for key in fresh if key[0] in states]
+        return min(len(fresh), max(counted, len(self._raw_starts))) or min(counted, 0), fresh
+
+    def _missing_by_count(self, listed: int, fresh: _Keys) -> int:
         """Return how many Python threads are not listed; one that is just starting counts late."""
         wanted = min(len(fresh), len(self._raw_starts))
         missing: int = _thread._count() - listed  # noqa: SLF001
@@ -235,6 +251,15 @@ class ThreadTable:
             key: RawThread(key[0], start.what, start._replace(certain=certain))
             for key, start in zip(keys, starts, strict=True)
         }
+
+
+def _let_begin(states_of: Callable[[], list[int]]) -> None:
+    """Wait for threads that were started and have not come to run yet: their states have no id."""
+    until = System.perf_counter() + _LONG_START_UP
+    states = states_of()
+    while (0 in states or len(set(states)) < len(states)) and System.perf_counter() < until:
+        System.sleep(0.001)
+        states = states_of()
 
 
 def _wants_to_run(tid: int) -> bool:

@@ -95,6 +95,8 @@ class ProcessTracker(Tracker):
         # Not os.fork: its warning about threads would name our wrapper as the place.
         for name in ("posix_spawn", "posix_spawnp"):
             recorder.wrap_result(os, name, self._note_pid)
+            if "posix" in sys.modules:  # where `os` has them from
+                recorder.wrap_result(sys.modules["posix"], name, self._note_pid)
         forks.after_in_parent(self.after_fork)
         recorder.on("os.fork", self._note_fork)
         recorder.on("os.forkpty", self._note_fork)

@@ -555,3 +555,33 @@ def test_what_another_owner_leaks_by_a_line_shortens_nobodys_grace(project: Proj
     run = project.run(*arguments)
 
     assert run.outcomes == {"passed": 3}, run.text
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        'import pytest; pytest.importorskip("no_such_extra")',
+        'import pytest; pytest.skip("not here", allow_module_level=True)',
+        "import unittest; raise unittest.SkipTest()",
+    ],
+)
+def test_a_module_that_is_skipped_as_a_whole_proves_nothing(project: Project, head: str) -> None:
+    """The job that has the extra would find its leaks new."""
+    leaks = """
+        import pytest
+        KEEP = []
+        @pytest.fixture(scope="module")
+        def wide(): KEEP.append(open(__file__))
+        def setup_module(): KEEP.append(open(__file__))
+        def test_leaks(wide): KEEP.append(open(__file__))
+        """
+    project.write("test_one.py", leaks)
+    project.write("test_extra.py", leaks)
+    arguments = ("--resource-hygiene-baseline=known.jsonl",)
+    project.run(*arguments, "--resource-hygiene-write-baseline")
+    skipped = project.write("test_extra.py", leaks)
+    skipped.write_text(f"{head}\n{skipped.read_text()}")
+
+    assert project.run(*arguments).code == 0
+    skipped.write_text("def test_other(): pass\n")
+    assert project.run(*arguments).code == 1, "they are gone"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_resource_hygiene.compiled import speedups
 from pytest_resource_hygiene.tracker import Moment
 from pytest_resource_hygiene.trackers import _thread_table
 from pytest_resource_hygiene.trackers._thread_table import RawThread
@@ -193,6 +194,7 @@ def test_a_guess_is_taken_back_when_there_are_fewer_threads_of_python_than_it_ta
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread that is ending is counted a little longer than `threading` lists it."""
+    monkeypatch.setattr(_thread_table, "speedups", None)  # which knows better
     tracker = ThreadTracker()
     tracker.start(recorder)
     before = tracker.list_resources(Moment()).keys()
@@ -201,6 +203,7 @@ def test_a_guess_is_taken_back_when_there_are_fewer_threads_of_python_than_it_ta
         monkeypatch.setattr(_thread, "_count", lambda: count() + 1)
         guessed = tracker.list_resources(Moment()).keys() - before
         monkeypatch.undo()
+        monkeypatch.setattr(_thread_table, "speedups", None)
         after = tracker.list_resources(Moment()).keys()
     assert len(guessed) == 1
     assert after == before
@@ -208,9 +211,11 @@ def test_a_guess_is_taken_back_when_there_are_fewer_threads_of_python_than_it_ta
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's list of threads")
 def test_a_raw_thread_that_waits_for_a_processor_is_waited_for(
-    tracker: ThreadTracker, monkeypatch: pytest.MonkeyPatch
+    tracker: ThreadTracker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a busy machine it is counted only after a tenth of a second and more."""
+    monkeypatch.setattr(_thread_table, "speedups", None)  # which knows better
+    recorder.start()
     may_end = _thread.allocate_lock()
     may_end.acquire()
     before = tracker.list_resources(Moment()).keys()
@@ -222,6 +227,26 @@ def test_a_raw_thread_that_waits_for_a_processor_is_waited_for(
         new = tracker.list_resources(Moment()).keys() - before
     finally:
         may_end.release()
+    assert len(new) == 1
+
+
+@pytest.mark.skipif(speedups is None, reason="the states of threads")
+def test_a_raw_thread_is_one_though_others_come_and_go(
+    tracker: ThreadTracker, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of threads is smaller at that moment; a thread of C's is none of Python's for it."""
+    recorder.start()
+    may_end = _thread.allocate_lock()
+    may_end.acquire()
+    before = tracker.list_resources(Moment()).keys()
+    count = _thread._count
+    with _thread_of_c():
+        _thread.start_new_thread(may_end.acquire, ())
+        try:
+            monkeypatch.setattr(_thread, "_count", lambda: count() - 1)
+            new = tracker.list_resources(Moment()).keys() - before
+        finally:
+            may_end.release()
     assert len(new) == 1
 
 
