@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.known.baseline import KnownLeak
     from pytest_resource_hygiene.pytest_plugin.results import Results
 
-__all__ = ["RunCoverage"]
+__all__ = ["RunCoverage", "why_narrowed"]
 
 _OUTPUT = "resource_hygiene_run"
 # Owners by these names have no fixture of that name, or one that no run is without.
@@ -32,6 +32,22 @@ _NARROWING = (
     ("pyargs", "--pyargs"), ("collectonly", "--collect-only"),
 )  # fmt: skip
 _ENDED = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+
+
+def why_narrowed(session: pytest.Session) -> str:
+    """Return why less ran than there is below the folders that were named; empty if all did."""
+    config = session.config
+    for name, flag in _NARROWING:
+        if config.getoption(name, default=None):
+            return f"the run was narrowed by {flag}"
+    if session.shouldstop or session.shouldfail:
+        return "the run was stopped early"
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        for arg in config.args:
+            if "::" in arg or not Path(config.invocation_params.dir, arg).is_dir():
+                more = f" and {len(config.args) - 1} more" if len(config.args) > 1 else ""
+                return f"only {arg}{more} was run"
+    return ""
 
 
 class RunCoverage:
@@ -145,20 +161,12 @@ class RunCoverage:
         self.why_not_full = self.trouble or self._why_narrow(session)
 
     def _why_narrow(self, session: pytest.Session) -> str:
-        for name, flag in _NARROWING:
-            if self._config.getoption(name, default=None):
-                return f"the run was narrowed by {flag}"
+        narrowed = why_narrowed(session)
+        if narrowed:
+            return narrowed
         if value_of(self._config, "repeat"):
             return "each test was repeated: only what every repetition leaks is seen"
-        if self._deselected:
-            return f"{self._deselected} tests were deselected"
-        if session.shouldstop or session.shouldfail:
-            return "the run was stopped early"
-        if self._config.args_source is pytest.Config.ArgsSource.ARGS:
-            for arg in self._config.args:
-                if "::" in arg or not Path(self._config.invocation_params.dir, arg).is_dir():
-                    return f"only {arg} was run"
-        return ""
+        return f"{self._deselected} tests were deselected" if self._deselected else ""
 
     def _take_kinds(self) -> None:
         watcher: Any = self._config.pluginmanager.get_plugin("resource_hygiene_watcher")

@@ -65,6 +65,10 @@ class Summary:
         if System.getpid() != self._pid:  # a child that a test forked and that came back here
             return (yield)
         try:
+            if results.unused_allowances:
+                from pytest_resource_hygiene.pytest_plugin.coverage_of_run import why_narrowed
+
+                results.is_narrow = bool(why_narrowed(session))
             if results.baseline is not None:
                 results.baseline.conclude(session, results)
             self._write_files()

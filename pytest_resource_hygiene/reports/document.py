@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_resource_hygiene._version import __version__
 from pytest_resource_hygiene.reports.encoding import json_text
+from pytest_resource_hygiene.whole_files import write_whole
 
 __all__ = ["SCHEMA_FILE", "make_document", "write_document"]
 
@@ -85,8 +86,7 @@ def write_document(document: dict[str, Any], path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_to_text(document), encoding="utf-8", errors="backslashreplace")
+    write_whole(path, _to_text(document))
 
 
 def _to_text(document: dict[str, Any]) -> str:

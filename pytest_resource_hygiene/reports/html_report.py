@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_resource_hygiene.errors import SettingsError
 from pytest_resource_hygiene.reports.page_model import make_model
 from pytest_resource_hygiene.reports.plain_text import visible
+from pytest_resource_hygiene.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,9 +78,7 @@ def write_page(document: Mapping[str, Any], path: Path) -> None:
         OSError: the file cannot be written.
         SettingsError: the template engine is not installed.
     """
-    text = render(document)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_whole(path, render(document))
 
 
 @cache

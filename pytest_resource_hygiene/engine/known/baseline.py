@@ -12,19 +12,16 @@ a file line by line, and a reviewer reads what a diff of it says.
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
-import tempfile
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pytest_resource_hygiene.engine.known.fingerprint import place_words, without_parameters
 from pytest_resource_hygiene.errors import SettingsError
+from pytest_resource_hygiene.whole_files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from pytest_resource_hygiene.model import OwnerInfo
 
@@ -185,33 +182,9 @@ class Baseline:
         Raises:
             OSError: it cannot be written; what was there is untouched.
         """
-        path = path.resolve()
-        path.parent.mkdir(parents=True, exist_ok=True)
         header = json.dumps({"schema": _SCHEMA, "about": _ABOUT})
         text = "".join(f"{line}\n" for line in (header, *(entry.to_line() for entry in self)))
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(
-                handle, "w", encoding="utf-8", newline="\n", errors="backslashreplace"
-            ) as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(_mode_for(path))
-            Path(temporary).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(temporary).unlink()
-            raise
-
-
-def _mode_for(path: Path) -> int:
-    """Return the mode of the file that is there, or of any new file."""
-    with suppress(OSError):
-        return stat.S_IMODE(path.stat().st_mode)
-    umask = os.umask(0o022)
-    os.umask(umask)
-    return 0o666 & ~umask
+        write_whole(path, text)
 
 
 def _schema_of(line: str) -> object:

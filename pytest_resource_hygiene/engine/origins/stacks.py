@@ -26,6 +26,7 @@ _WORKER = "/concurrent/futures/thread.py"
 # Below these a loop takes a turn: of asyncio the call of a handle, of trio all steps of its tasks.
 _TURNS_OF_LOOPS = ("_run", "unrolled_run")
 _FILES_OF_LOOPS = ("/asyncio/events.py", "/trio/_core/_run.py")
+_COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
 _BEGINS, _REACTOR = "startRunning", "/twisted/internet/base.py"
 _RUNNER = "TestRunner."  # anyio's, whose own task runs each test: no file of a plugin's
 
@@ -126,7 +127,7 @@ class StackReader:
         return Origin(
             file=code.co_filename,
             line=line,
-            function=code.co_name,
+            function=_function_of(code),
             source="recorded"
             if creation.certain and not self._is_by_worker(creation)
             else "inferred",
@@ -293,6 +294,14 @@ class StackReader:
             if place in {"library", "stdlib"}:
                 found.append(code)
         return found
+
+
+def _function_of(code: CodeType) -> str:
+    """Return the name of the function; of a comprehension, which has one until 3.11, that around it."""
+    if code.co_name not in _COMPREHENSIONS:
+        return code.co_name
+    outer = code.co_qualname.removesuffix(code.co_name).removesuffix(".<locals>.")
+    return outer.rpartition(".")[2] or "<module>"
 
 
 def pairs(stack: Stack) -> Iterator[tuple[Any, int]]:

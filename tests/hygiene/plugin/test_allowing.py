@@ -249,3 +249,21 @@ def test_an_allowance_of_what_is_a_note_has_matched_something(project: Project) 
     assert run.outcomes == {"passed": 1}, run.text
     assert [(one["severity"], one["reason"]) for one in run.findings] == [("note", "known to us")]
     assert run.document["unused_allowances"] == []
+
+
+@pytest.mark.parametrize("narrow", [("-k", "clean"), ("test_it.py::TestIt::test_clean",)])
+def test_a_narrow_run_says_nothing_of_allowances(project: Project, narrow: tuple[str, ...]) -> None:
+    """The test that leaks was not run."""
+    project.write("test_it.py", """
+        import pytest
+        KEEP = []
+        @pytest.mark.allow_leak("fds", reason="the legacy client")
+        class TestIt:
+            def test_leaks(self): KEEP.append(open(__file__))
+            def test_clean(self): pass
+        """)  # fmt: skip
+    run = project.run("--resource-hygiene-strict", *narrow)
+
+    assert run.code == 0, run.text
+    assert run.document["unused_allowances"] == []
+    assert "matched nothing" not in run.text

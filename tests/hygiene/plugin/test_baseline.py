@@ -557,6 +557,18 @@ def test_what_another_owner_leaks_by_a_line_shortens_nobodys_grace(project: Proj
     assert run.outcomes == {"passed": 3}, run.text
 
 
+def test_what_a_comprehension_makes_is_its_functions_on_every_python(project: Project) -> None:
+    """Up to 3.11 it has a code of its own; a baseline is read on all."""
+    project.write("test_it.py", """
+        KEEP = []
+        def test_list(): KEEP.extend([open(__file__) for _ in range(2)])
+        def test_dict(): KEEP.append({n: open(__file__) for n in range(2)})
+        """)  # fmt: skip
+    run = project.run()
+
+    assert [one["origin"]["function"] for one in run.failing] == ["test_list", "test_dict"]
+
+
 @pytest.mark.parametrize(
     "head",
     [
