@@ -104,9 +104,11 @@ class BaselineKeeper:
         known = (known_leak(one, root) for one in results.findings if one["severity"] == "known")
         self.added = sorted({one for one in known if not self.known.get(one.fingerprint)})
         self.removed = [one for one in unseen if self.run.has_judged(one)]
-        self._write(self.known.with_entries(self.added).without(self.removed), results)
+        self._write(self.known.with_entries(self.added).without(self.removed))
+        if self._trouble and not self.run.was_cut:  # else pytest has told what went wrong
+            results.failures.append(f"resource hygiene: baseline {self.path}: {self._trouble}")
 
-    def _write(self, changed: Baseline, results: Results) -> None:
+    def _write(self, changed: Baseline) -> None:
         is_new = self._data is None
         if self.run.trouble:
             self._trouble = f"not written: {self.run.trouble}."
@@ -119,7 +121,6 @@ class BaselineKeeper:
                 self._trouble = f"not written: {error.strerror}."
         if self._trouble:
             self.added, self.removed = [], []
-            results.failures.append(f"resource hygiene: baseline {self.path}: {self._trouble}")
             return
         self.known = changed
 
@@ -165,6 +166,8 @@ class BaselineKeeper:
             if entries:
                 terminal.write_line(f"{word} {len(entries)}:", green=True)
                 _show_entries(terminal, entries)
+        if self._trouble and self.run.was_cut:
+            terminal.write_line(self._trouble, red=True)
         self._show_stale(terminal)
 
     def _show_stale(self, terminal: Any) -> None:

@@ -56,6 +56,7 @@ class RunCoverage:
     Attributes:
         why_not_full: why the run was not full, in words; empty if it was.
         trouble: why nothing at all can be concluded from it, in words; empty if something can.
+        was_cut: whether pytest itself says that the run did not come to its end.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -71,6 +72,7 @@ class RunCoverage:
         self._crashed = ""
         self.why_not_full = "the run has not ended"
         self.trouble = ""
+        self.was_cut = False
 
     @property
     def is_full(self) -> bool:
@@ -150,9 +152,10 @@ class RunCoverage:
         """Say whether the run was full, and if not, why."""
         self._take_kinds()
         self._blind |= {one["kind"] for one in results.blind_spots if means_blind(one["why"])}
+        self.was_cut = session.exitstatus not in {*_ENDED, pytest.ExitCode.NO_TESTS_COLLECTED}
         if results.failures:
             self.trouble = "the plugin itself failed"
-        elif session.exitstatus not in {*_ENDED, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        elif self.was_cut:
             self.trouble = "the run did not come to its end"
         elif not self._whole | self._cut:
             self.trouble = "no test was run"
