@@ -135,19 +135,27 @@ class Confirmer(_Runner):
             delivery = self.watcher.delivery()
             delivery.unconfirmed = {leak.fingerprint: leak for leak in doubtful}
             delivery.certain = [leak for leak in leaks if leak not in doubtful]
-            reports = self.run(item, nextitem, again=True)
-            self._note_unconfirmed()
+            reports = self._confirmed(item, nextitem, reports)
         else:
             reports = self.watcher.delivery().deliver_late(item, reports, leaks)
         self.tell(item, reports)
         _finish(item)
         return True
 
-    def _note_unconfirmed(self) -> None:
+    def _confirmed(
+        self, item: pytest.Item, nextitem: pytest.Item | None, first: list[pytest.TestReport]
+    ) -> list[pytest.TestReport]:
+        """Run it again; return these reports, or the first if it only cannot run twice."""
+        results = self.watcher.results
+        told = len(results.findings)
+        reports = self.run(item, nextitem, again=True)
+        has_grown = any(one["severity"] == "fail" for one in results.findings[told:])
+        why = "a second run of the test left nothing more"
+        if not has_grown and any(report.failed for report in reports):
+            reports, why = first, "a second run of the test failed by itself, and confirms nothing"
         rest, self.watcher.delivery().unconfirmed = self.watcher.delivery().unconfirmed, {}
-        self.watcher.results.add(
-            [_as_note(leak, "a second run of the test left nothing more") for leak in rest.values()]
-        )
+        results.add([_as_note(leak, why) for leak in rest.values()])
+        return reports
 
 
 def _as_note(leak: Leak, why: str) -> Leak:

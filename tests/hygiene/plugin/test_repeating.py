@@ -121,3 +121,18 @@ def test_what_a_test_may_leave_is_no_growth(project: Project) -> None:
 
     assert run.outcomes == {"passed": 1}
     assert [one["severity"] for one in run.findings] == ["allowed"]
+
+
+def test_a_test_that_cannot_run_twice_keeps_the_outcome_of_its_first_run(project: Project) -> None:
+    """That the run which was added for `confirm` fails is no failure of the suite's."""
+    project.write("test_it.py", """
+        KEEP = []
+        def test_once():
+            assert not KEEP, "this test runs once in a process"
+            KEEP.append(open(__file__))
+        """)  # fmt: skip
+    run = project.run("--resource-hygiene-confirm")
+
+    assert run.outcomes == {"passed": 1}, run.text
+    assert [one["severity"] for one in run.findings] == ["note"]
+    assert "failed by itself" in run.findings[0]["details"]["why"]
