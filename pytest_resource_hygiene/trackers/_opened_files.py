@@ -174,7 +174,8 @@ class OpenedFiles:
         """Return, in order, the records of a target without those of the runner."""
         self._index()
         if target not in self._likely:
-            opened = self._opened_as(target)
+            # One of before, which was kept in case that its file comes late, has had its file.
+            opened = self._young.without_kept(self._opened_as(target))
             paths = _distinct(one[4] for one in opened)
             fitting = {number for number, path in paths.items() if fits(path, target)}
             if len(fitting) < len(paths):

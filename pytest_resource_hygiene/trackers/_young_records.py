@@ -31,6 +31,11 @@ class YoungRecords:
         self._kept = [one for one in records if one[_PARENT] is not None and id(one) not in kept]
         return self._kept
 
+    def without_kept(self, records: list[Any]) -> list[Any]:
+        """Leave out those that were kept, if that is not all."""
+        kept = {id(one) for one in self._kept}
+        return [one for one in records if id(one) not in kept] or records
+
     def keys_to_drop(self, records: Mapping[Any, Any]) -> list[Any]:
         """Return the keys of all that are not young."""
         made = list(records.items())  # to which other threads may add meanwhile
