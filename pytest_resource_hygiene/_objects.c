@@ -1,6 +1,8 @@
 /* Many objects at once; objects.py does the same in Python where this was not compiled. */
 
 #include "_speedups.h"
+#include <stdint.h>
+#include <string.h>
 
 PyDoc_STRVAR(untrack_doc,
 "untrack(thing, /)\n--\n\n"
@@ -14,6 +16,55 @@ untrack(PyObject *module, PyObject *thing)
     Py_RETURN_NONE;
 }
 
+/* Which classes are wanted, and what is known of those that were met: most objects are of a few. */
+#define MET 256
+
+typedef struct {
+    PyObject *classes; /* a tuple */
+    PyObject *found;   /* a list; NULL after an error */
+    PyTypeObject *met[MET];
+    char is_wanted[MET];
+} Search;
+
+static int
+start_search(Search *search, PyObject *classes)
+{
+    memset(search, 0, sizeof(*search));
+    for (Py_ssize_t n = 0; n < PyTuple_GET_SIZE(classes); n++) {
+        if (!PyType_Check(PyTuple_GET_ITEM(classes, n))) {
+            PyErr_SetString(PyExc_TypeError, "classes must be a tuple of types");
+            return -1;
+        }
+    }
+    search->classes = classes;
+    search->found = PyList_New(0);
+    return search->found == NULL ? -1 : 0;
+}
+
+static int
+is_wanted(Search *search, PyTypeObject *type)
+{
+    size_t place = ((uintptr_t)type >> 5) % MET;
+    if (search->met[place] != type) {
+        search->met[place] = type; /* it cannot go, or change, before the search is over */
+        search->is_wanted[place] = 0;
+        for (Py_ssize_t n = 0; n < PyTuple_GET_SIZE(search->classes); n++)
+            if (PyType_IsSubtype(type, (PyTypeObject *)PyTuple_GET_ITEM(search->classes, n)))
+                search->is_wanted[place] = 1;
+    }
+    return search->is_wanted[place];
+}
+
+/* Returns whether to go on. */
+static int
+look_at(PyObject *object, void *context)
+{
+    Search *search = context;
+    if (is_wanted(search, Py_TYPE(object)) && PyList_Append(search->found, object) < 0)
+        Py_CLEAR(search->found);
+    return search->found != NULL;
+}
+
 PyDoc_STRVAR(instances_doc,
 "instances(objects, classes, /)\n--\n\n"
 "Return those of a list whose real type is, or derives from, one of a tuple of classes.\n");
@@ -22,27 +73,36 @@ static PyObject *
 instances(PyObject *module, PyObject *args)
 {
     PyObject *objects, *classes;
+    Search search;
     if (!PyArg_ParseTuple(args, "O!O!:instances", &PyList_Type, &objects, &PyTuple_Type, &classes))
         return NULL;
-    for (Py_ssize_t n = 0; n < PyTuple_GET_SIZE(classes); n++) {
-        if (!PyType_Check(PyTuple_GET_ITEM(classes, n))) {
-            PyErr_SetString(PyExc_TypeError, "classes must be a tuple of types");
-            return NULL;
-        }
-    }
-    PyObject *found = PyList_New(0);
-    for (Py_ssize_t i = 0; found != NULL && i < PyList_GET_SIZE(objects); i++) {
-        PyObject *object = PyList_GET_ITEM(objects, i);
-        for (Py_ssize_t n = 0; n < PyTuple_GET_SIZE(classes); n++) {
-            if (!PyObject_TypeCheck(object, (PyTypeObject *)PyTuple_GET_ITEM(classes, n)))
-                continue;
-            if (PyList_Append(found, object) < 0)
-                Py_CLEAR(found);
+    if (start_search(&search, classes) < 0)
+        return NULL;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(objects); i++)
+        if (!look_at(PyList_GET_ITEM(objects, i), &search))
             break;
-        }
-    }
-    return found;
+    return search.found;
 }
+
+#if PY_VERSION_HEX >= 0x030C0000
+PyDoc_STRVAR(live_instances_doc,
+"live_instances(classes, /)\n--\n\n"
+"Return those of all that the collector knows; no list of everything is made for it.\n");
+
+static PyObject *
+live_instances(PyObject *module, PyObject *classes)
+{
+    Search search;
+    if (!PyTuple_Check(classes)) {
+        PyErr_SetString(PyExc_TypeError, "classes must be a tuple of types");
+        return NULL;
+    }
+    if (start_search(&search, classes) < 0)
+        return NULL;
+    PyUnstable_GC_VisitObjects(look_at, &search);
+    return search.found;
+}
+#endif
 
 /* Whether the object of a record is there, and its method says that it is not over; -1 with an
  * exception set. */
@@ -142,6 +202,9 @@ is_idle(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 
 static PyMethodDef functions[] = {
     {"instances", instances, METH_VARARGS, instances_doc},
+#if PY_VERSION_HEX >= 0x030C0000
+    {"live_instances", live_instances, METH_O, live_instances_doc},
+#endif
     {"is_idle", _PyCFunction_CAST(is_idle), METH_FASTCALL, is_idle_doc},
     {"pending", pending, METH_VARARGS, pending_doc},
     {"untrack", untrack, METH_O, untrack_doc},

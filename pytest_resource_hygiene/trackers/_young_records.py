@@ -6,6 +6,7 @@ everything is listed. A record that was dropped then would leave its socket to w
 
 from __future__ import annotations
 
+import _thread
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -45,5 +46,9 @@ class YoungRecords:
     def drop_others(self, records: deque[Any], count: int) -> None:
         """Drop the first records but the young; other threads may add to them at any time."""
         count = min(count, len(records))
+        if count == len(records) and not _thread._count():  # noqa: SLF001 - there is no other
+            self._kept = []
+            records.clear()
+            return
         taken = list(islice(iter(records.popleft, None), count))  # no record is None
         records.extendleft(reversed(self.among(taken)))

@@ -18,7 +18,7 @@ from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
-from pytest_resource_hygiene.trackers._descriptors import Descriptors
+from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno
 from pytest_resource_hygiene.trackers._numbered import NumberedObjects
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class SocketTracker(Tracker):
         self._objects: NumberedObjects | None = None
         self._asyncio: AsyncioTable | None = None
         self._recorder: Recorder | None = None
+        self._by_number: dict[int, Any] = {}  # weak references to objects whose making was seen
         self._by_psutil = not (Path("/proc/self/fd").is_dir() or Path("/dev/fd").is_dir())
         self.lists_anew = not self._by_psutil
 
@@ -88,6 +89,7 @@ class SocketTracker(Tracker):
         table = self._descriptors()
         record, loose = table.socket_of(value)
         if record is not None:
+            self._by_number[value] = record[4]
             return self._with_task(Creation(*record))
         made = table.made_as(value, key[1]) if isinstance(key, tuple) else None
         if made is not None:
@@ -141,7 +143,11 @@ class SocketTracker(Tracker):
         return within if self._recorder.is_by_user(within) else creation
 
     def anchor(self, key: Hashable, value: Any) -> Any:
-        """Find the socket object that owns the number."""
+        """Find the socket object that owns the number; to look through all objects is dear."""
+        known = self._by_number.get(value)
+        sock = known() if known is not None else None
+        if sock is not None and fileno(sock) == value:
+            return sock
         return self._objects.socket(value) if self._objects is not None else None
 
     def ends(self, key: Hashable, value: Any) -> tuple[str, str] | None:
