@@ -68,6 +68,30 @@ def test_a_daemon_that_ends_is_gone_for_whoever_asks(project: Project) -> None:
     assert run.outcomes == {"passed": 4}, run.text
 
 
+def test_a_child_in_a_session_of_its_own_is_no_daemon_however_it_was_spawned(
+    project: Project,
+) -> None:
+    """`os` has the function from `posix`, and so may others have it; it is waited for while it runs."""
+    write_suite(project, """
+        import posix, sys
+        def test_it():
+            ready, go_on = os.pipe()
+            code = "import os; os.read(0, 1)"
+            pid = posix.posix_spawn(
+                sys.executable, [sys.executable, "-c", code], os.environ, setsid=True,
+                file_actions=[(os.POSIX_SPAWN_DUP2, ready, 0), (os.POSIX_SPAWN_CLOSE, go_on)],
+            )
+            while os.getsid(pid) != pid: pass
+            assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+            os.close(go_on)
+            assert os.waitpid(pid, 0) == (pid, 0)
+            os.close(ready)
+        """)  # fmt: skip
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1}, run.text
+
+
 def test_a_child_is_waited_for_as_ever(project: Project) -> None:
     """However it was started, and whoever has sent it a signal when it was a zombie."""
     write_suite(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
-from hygiene.plugin.suites import IN_C, write_suite
+from hygiene.plugin.suites import write_suite
 
 if TYPE_CHECKING:
     from support.inner import Project
@@ -279,94 +277,3 @@ def test_a_client_that_is_detached_is_not_told_of_the_server(project: Project, s
 
     assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
     assert run.one("test_leaks", kind="sockets")["origin"]["function"] == "lose"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="an eventfd is Linux's")
-def test_what_all_objects_of_grpc_share_is_not_told_of_the_fixture_that_had_the_first(
-    project: Project,
-) -> None:
-    """It is closed with the last, here one that a test keeps; so the server's fixture cannot help it."""
-    project.write(
-        "lib/site-packages/grpc/__init__.py",
-        textwrap.dedent(IN_C)
-        + textwrap.dedent("""
-        SHARED = [ctypes.c_int(-1), 0]
-        class Engine:  # says that it is written in C
-            __module__ = "grpc._native"
-            def __init__(self):
-                if not SHARED[1]: SHARED[0].value = libc.eventfd(0, 0)
-                SHARED[1] += 1
-            def close(self):
-                SHARED[1] -= 1
-                if not SHARED[1]: libc.close(SHARED[0].value)
-        """),
-    )
-    write_suite(
-        project,
-        """
-        import grpc
-        @pytest.fixture(scope="class")
-        def server():
-            server = grpc.Engine()
-            yield server
-            server.close()
-        class TestFirst:
-            def test_uses(self, server): KEEP.append(grpc.Engine())
-        class TestSecond:
-            def test_uses(self, server): pass
-        """,
-    )
-    run = project.run(env={"PYTHONPATH": str(project.path / "lib/site-packages")})
-
-    assert run.outcomes == {"passed": 2}, run.text
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="an eventfd is Linux's")
-def test_a_thread_that_serves_all_objects_of_grpc_is_not_told_of_the_fixture_that_had_the_first(
-    project: Project,
-) -> None:
-    """As the poller of ``grpc.aio``, which ends with the last object."""
-    project.write(
-        "lib/site-packages/grpc/__init__.py",
-        textwrap.dedent(IN_C)
-        + textwrap.dedent("""
-        import socket, threading, weakref
-        class Poller:
-            __module__ = "grpc._native"
-            def __init__(self):
-                self.ends, self.users = socket.socketpair(), 0
-                self.thread = threading.Thread(target=self.poll, daemon=True)
-                self.thread.start()
-            def poll(self):
-                with self.ends[0]: self.ends[0].recv(1)
-        poller = weakref.ref(Poller)  # only its thread keeps it, as far as Python can see
-        class Engine:
-            __module__ = "grpc._native"
-            def __init__(self):
-                global poller
-                if not isinstance(poller(), Poller): poller = weakref.ref(Poller())
-                poller().users += 1
-            def close(self):
-                poller().users -= 1
-                if not poller().users:
-                    poller().ends[1].close()
-                    poller().thread.join()
-        """),
-    )
-    write_suite(
-        project,
-        """
-        import grpc
-        def opened():
-            engine = grpc.Engine()
-            yield engine
-            engine.close()
-        wide = pytest.fixture(scope="session", name="wide")(opened)
-        narrow = pytest.fixture(scope="module", name="narrow")(opened)
-        def test_first(narrow): pass
-        def test_both(narrow, wide): pass
-        """,
-    )
-    run = project.run(env={"PYTHONPATH": str(project.path / "lib/site-packages")})
-
-    assert run.outcomes == {"passed": 2}, run.text

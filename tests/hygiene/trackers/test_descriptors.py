@@ -359,3 +359,22 @@ def test_what_another_thread_opens_meanwhile_makes_no_fault_of_ours(
     found = table.files.opening(fd, (1, 2, 3), _same, lambda _: None)
     assert found is not None
     assert found.what == "/a/one"
+
+
+def test_a_socket_whose_making_was_seen_is_not_looked_for_among_all_objects(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To go through a million objects takes a twentieth of a second, for each leak."""
+    tracker = SocketTracker()
+    tracker.start(recorder)
+    recorder.start()
+    with socket.socket() as sock:
+        (key,) = (
+            key
+            for key, number in tracker.list_resources(Moment()).items()
+            if number == sock.fileno()
+        )
+        assert tracker.creation(key, sock.fileno()) is not None
+        monkeypatch.setattr(NumberedObjects, "socket", lambda _self, _fd: "looked for")
+        assert tracker.anchor(key, sock.fileno()) is sock
+    assert tracker.anchor(key, 1_000_000) == "looked for"
