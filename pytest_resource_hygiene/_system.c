@@ -5,6 +5,7 @@
 #ifdef __linux__
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -22,22 +23,71 @@ typedef struct {
 /* The rest run without Python, so that others may run. Each returns how many there are, or -1 with
  * errno set; `*found` is to be freed. */
 
+/* Numbers that need not be looked for, in order: our own lie far above the rest. */
+typedef struct {
+    Py_ssize_t count;
+    int numbers[32];
+} Known;
+
+static void
+add_known(Known *known, long number)
+{
+    Py_ssize_t place = known->count;
+    if (number < 0 || number > INT_MAX || place == sizeof(known->numbers) / sizeof(int))
+        return; /* what is not known is looked for */
+    while (place > 0 && known->numbers[place - 1] > number)
+        place--;
+    if (place > 0 && known->numbers[place - 1] == number)
+        return;
+    memmove(&known->numbers[place + 1], &known->numbers[place],
+            (known->count - place) * sizeof(int));
+    known->numbers[place] = (int)number;
+    known->count++;
+}
+
+static int
+read_known(PyObject *numbers, Known *known)
+{
+    PyObject *iterator = PyObject_GetIter(numbers), *one;
+    known->count = 0;
+    if (iterator == NULL)
+        return -1;
+    while ((one = PyIter_Next(iterator)) != NULL) {
+        add_known(known, PyLong_AsLong(one));
+        Py_DECREF(one);
+        if (PyErr_Occurred())
+            break;
+    }
+    Py_DECREF(iterator);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static int
+add_if_open(Descriptor *all, Py_ssize_t count, int number)
+{
+    all[count].number = number;
+    return fstat(number, &all[count].status) == 0;
+}
+
 /* Numbers are handed out from below, so nearly all that are tried are open; to be listed by the
  * kernel, each would cost five times as much. Returns -1 if there are gaps, or if others open and
  * close meanwhile; and before Linux 6.2, where the folder does not tell how many there are. */
 static Py_ssize_t
-try_numbers(const char *path, Descriptor **found)
+try_numbers(const char *path, const Known *known, Descriptor **found)
 {
     struct stat folder;
-    Py_ssize_t count = 0;
+    Py_ssize_t count = 0, passed = 0;
     if (stat(path, &folder) < 0 || folder.st_size <= 0)
         return -1;
     Py_ssize_t room = folder.st_size, limit = 2 * room + 256;
     Descriptor *all = *found = malloc(room * sizeof(Descriptor));
+    for (Py_ssize_t i = 0; all != NULL && i < known->count && count < room; i++)
+        count += add_if_open(all, count, known->numbers[i]);
     for (int number = 0; all != NULL && number < limit && count < room; number++) {
-        all[count].number = number;
-        if (fstat(number, &all[count].status) == 0)
-            count++;
+        if (passed < known->count && known->numbers[passed] == number)
+            passed++;
+        else
+            count += add_if_open(all, count, number);
     }
     if (count == room && stat(path, &folder) == 0 && folder.st_size == room)
         return count;
@@ -106,22 +156,29 @@ as_item(const Descriptor *found, PyObject *text)
 #endif
 
 PyDoc_STRVAR(descriptors_doc,
-"descriptors(path, /)\n--\n\n"
-"Return number, device, inode and form of each open descriptor, and \"\", by a folder of them.\n\n"
+"descriptors(path, known, /)\n--\n\n"
+"Return number, device, inode and form of each open descriptor, and \"\", in no order.\n\n"
+"Args:\n"
+"    path: a folder of all descriptors.\n"
+"    known: some of their numbers, such as would be long looked for from 0 on.\n\n"
 "Raises:\n"
 "    OSError: the folder cannot be read.\n");
 
 static PyObject *
-descriptors(PyObject *module, PyObject *path)
+descriptors(PyObject *module, PyObject *args)
 {
+    PyObject *path, *numbers;
+    if (!PyArg_ParseTuple(args, "UO:descriptors", &path, &numbers))
+        return NULL;
 #ifdef __linux__
     const char *text = PyUnicode_AsUTF8(path);
     Descriptor *found;
+    Known known;
     Py_ssize_t count;
-    if (text == NULL)
+    if (text == NULL || read_known(numbers, &known) < 0)
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    count = try_numbers(text, &found);
+    count = try_numbers(text, &known, &found);
     if (count < 0)
         count = read_folder(text, &found);
     Py_END_ALLOW_THREADS
@@ -251,7 +308,7 @@ threads_of_python(PyObject *module, PyObject *unused)
 
 static PyMethodDef functions[] = {
     {"threads_of_python", threads_of_python, METH_NOARGS, threads_of_python_doc},
-    {"descriptors", descriptors, METH_O, descriptors_doc},
+    {"descriptors", descriptors, METH_VARARGS, descriptors_doc},
     {"make_zombie", make_zombie, METH_NOARGS, make_zombie_doc},
     {"set_subreaper", set_subreaper, METH_O, set_subreaper_doc},
     {"state_of", state_of, METH_O, state_of_doc},

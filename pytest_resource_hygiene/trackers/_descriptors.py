@@ -336,8 +336,7 @@ def _open_now() -> list[tuple[int, int, int, int, str]]:
     """Return number, device, inode and form of each descriptor, and an empty text, by number."""
     if speedups is not None:
         with suppress(OSError):
-            listed: list[tuple[int, int, int, int, str]] = speedups.descriptors(_PROC)
-            return sorted(listed)
+            return sorted(speedups.descriptors(_PROC, ProcFolder.own_numbers))
     found = []
     for fd in _numbers():
         # Not there: the listing's own descriptor, or closed meanwhile by a thread.

@@ -266,7 +266,7 @@ def test_descriptors_are_those_that_python_finds(number: int) -> None:
     with ExitStack() as stack:
         for _ in range(number):
             stack.enter_context(Path(os.devnull).open())
-        found = speedups.descriptors("/proc/self/fd")
+        found = speedups.descriptors("/proc/self/fd", ())
         assert len(found) >= number
         for fd, device, inode, form, _ in found:
             status = os.fstat(fd)
@@ -286,7 +286,7 @@ def _next_fd() -> int:
 def test_a_folder_that_is_not_there_is_told() -> None:
     assert speedups is not None
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        speedups.descriptors("/nowhere")
+        speedups.descriptors("/nowhere", ())
 
 
 @compiled_only
@@ -297,11 +297,37 @@ def test_descriptors_with_large_gaps_are_found() -> None:
     with Path(os.devnull).open() as file:
         os.dup2(file.fileno(), high)
         try:
-            found = speedups.descriptors("/proc/self/fd")
+            found = speedups.descriptors("/proc/self/fd", ())
         finally:
             os.close(high)
     assert found[-1][0] == high
     assert found[-1][1:] in {one[1:] for one in found[:-1]}, "the file itself, by its own number"
+
+
+@compiled_only
+@pytest.mark.parametrize(
+    "names", [["high"], ["high", "high"], ["closed"], ["low", "closed", "high"], ["strange"]]
+)
+def test_descriptors_are_the_same_whichever_are_known(names: list[str]) -> None:
+    """What is said to be open may be closed by now, and is listed once."""
+    assert speedups is not None
+    with Path(os.devnull).open() as file:
+        high = os.dup2(file.fileno(), 800)
+        try:
+            numbers = {"low": file.fileno(), "high": high, "closed": high + 1, "strange": -1}
+            known = [numbers[name] for name in names] + [10**6] * 40
+            found = speedups.descriptors("/proc/self/fd", known)
+            assert sorted(found) == sorted(speedups.descriptors("/proc/self/fd", ()))
+        finally:
+            os.close(high)
+
+
+@compiled_only
+@pytest.mark.parametrize("known", [7, ["a number"]])
+def test_descriptors_refuse_what_is_no_number(known: object) -> None:
+    assert speedups is not None
+    with pytest.raises(TypeError):
+        speedups.descriptors("/proc/self/fd", known)
 
 
 @compiled_only
