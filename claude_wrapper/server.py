@@ -214,7 +214,7 @@ class WrapperServer:
     def _on_signal(self, number: signal.Signals, _count: int) -> None:
         logger.info("received %s", number.name)
         # A supervisor may send SIGTERM and SIGHUP together: a hangup is no impatience.
-        self._orders += number.name != "SIGHUP"
+        self._orders += number.name in {"SIGINT", "SIGTERM", "SIGQUIT"}
         if self._orders > 1:
             self._force.set()
             if self._closing is not None:
@@ -235,7 +235,7 @@ class WrapperServer:
 def serve(settings: WrapperSettings, *, demo: bool = False, arguments: Sequence[str] = ()) -> int:
     """Run a server until a signal stops it; the exit code. The process is to end with it.
 
-    After a server has run, SIGINT, SIGTERM and SIGHUP stay held: the exit code must get out.
+    After a server has run, the signals that stop one stay held: the exit code must get out.
 
     Raises:
         SettingsError: A setting cannot be used.

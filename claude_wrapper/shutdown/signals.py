@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SignalHub", "hold_signals"]
 
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
 
-HANGUPS = frozenset(getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name))
+def _existing(*names: str) -> tuple[signal.Signals, ...]:
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+HANGUPS = frozenset(_existing("SIGHUP"))
+# Their default is to end the process where it stands, with children and files left: nobody sends
+# them to us on purpose, but a log rotation or a limit of the shell may.
+STRAY = _existing(
+    "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGXCPU", "SIGIO", "SIGPWR"
+)
+SIGNALS = (*_existing("SIGINT", "SIGTERM", "SIGHUP"), *STRAY)
 
 # `timeout` and some supervisors signal the process and then its group: the same signal again
 # within this many seconds is an echo, not impatience.
@@ -47,7 +54,9 @@ def hold_signals() -> Callable[[], None]:
 
 
 class SignalHub:
-    """Receives SIGINT, SIGTERM and SIGHUP between `install` and `restore`.
+    """Receives whatever signal may end the process between `install` and `restore`.
+
+    Whoever has put a handler of his own for a stray one, or ignores it, keeps it.
 
     Attributes:
         received: How many signals have come.
@@ -71,8 +80,11 @@ class SignalHub:
             return
         self._loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            if number in HANGUPS and signal.getsignal(number) == signal.SIG_IGN:
+            former = signal.getsignal(number)
+            if number in HANGUPS and former == signal.SIG_IGN:
                 # Whoever started us with nohup wants the server to outlive the terminal.
+                continue
+            if number in STRAY and former != signal.SIG_DFL:
                 continue
             self._previous[number] = signal.signal(number, self._handle)
 

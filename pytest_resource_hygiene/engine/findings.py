@@ -17,7 +17,7 @@ from pytest_resource_hygiene.engine.suspects.hints import hint_of_maker
 from pytest_resource_hygiene.engine.suspects.settle import describe
 from pytest_resource_hygiene.leak import Leak
 from pytest_resource_hygiene.model import Origin, OwnerInfo
-from pytest_resource_hygiene.objects import attribute_of, is_a
+from pytest_resource_hygiene.objects import attribute_of, is_a, is_within
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ class FindingWriter:
 
     def _hint_of_c(self, entry: Entry) -> str:
         """Return what to do about what C code seems to have made: nothing of Python's has it."""
-        if not _is_made_in_c(entry) or self._ledger.anchor_of(entry) is not None:
+        # Nobody is ever seen to open an epoll; whoever has it, closes it.
+        is_epoll = describe(entry, self._ledger).details.get("form") == "eventpoll"
+        if is_epoll or not _is_made_in_c(entry) or self._ledger.anchor_of(entry) is not None:
             return ""
         return _HINT_OF_C
 
@@ -118,6 +120,8 @@ class FindingWriter:
                 for code in maker.stack[::2]:
                     if code in parts:
                         return parts[code]
+                    if owner.code is not None and is_within(code, owner.code):
+                        return owner.info  # though it ran in a thread that a fixture has started
                 maker = maker.parent
             return owner.info
         named = self._mention(entry, owner)

@@ -66,7 +66,8 @@ class ClosingSection:
         first = group[0]
         self._title(first, summary_of(first))
         tests = list(dict.fromkeys(finding["nodeid"] for finding in group))
-        for label, text in finding_rows(first, self._root, verbose=self._verbose, tests=tests):
+        rows = finding_rows(first, self._root, verbose=self._verbose, tests=tests, others=group[1:])
+        for label, text in rows:
             self._row(label, text)
         self._terminal.write_line("")
 

@@ -17,7 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 LABEL_WIDTH = 9
-_MAX_TESTS = 5
+_MAX_LISTED = 5
 _LONG_PATH = 8  # more steps than a line of a terminal has room for
 _VARYING = re.compile(r"\d+|/tmp/\S+")
 
@@ -52,7 +52,12 @@ def finding_lines(
 
 
 def finding_rows(
-    finding: dict[str, Any], root: str, *, verbose: bool = False, tests: Sequence[str] = ()
+    finding: dict[str, Any],
+    root: str,
+    *,
+    verbose: bool = False,
+    tests: Sequence[str] = (),
+    others: Sequence[dict[str, Any]] = (),
 ) -> list[tuple[str, str]]:
     """Return what follows the first line of a finding: labels, empty where a row goes on, and texts.
 
@@ -61,10 +66,11 @@ def finding_rows(
         root: the project's folder.
         verbose: add the whole stack and all parts.
         tests: node ids, where several tests show the same.
+        others: the findings of these tests, for somebody else may have leaked by the same line.
     """
     rows = [
         *_made(finding, root),
-        *_owners(finding, tests),
+        *_owners([finding, *others], tests),
         *_parts(finding, verbose),
         ("held by", _holders(finding["held_by"], verbose)),
         *_now(finding, root, verbose),
@@ -101,26 +107,35 @@ def _holders(path: Sequence[str], verbose: bool) -> str:
     return " -> ".join(path)
 
 
-def _owners(finding: dict[str, Any], tests: Sequence[str]) -> Iterable[tuple[str, str]]:
-    if finding["owner"]["type"] != "test" or len(tests) < 2:
-        yield "by", _owner(finding)
-        if len(tests) < 2:
-            return
-    label = "by" if finding["owner"]["type"] == "test" else "in"
-    yield label, f"{len(tests)} tests:"
-    for nodeid in tests[:_MAX_TESTS]:
-        yield "", nodeid
-    if len(tests) > _MAX_TESTS:
-        yield "", f"and {len(tests) - _MAX_TESTS} more"
+def _owners(findings: Sequence[dict[str, Any]], tests: Sequence[str]) -> Iterable[tuple[str, str]]:
+    by_tests = [one for one in findings if one["owner"]["type"] == "test"]
+    others = [one for one in findings if one["owner"]["type"] != "test"]
+    owners = dict.fromkeys(_owner(one, when=len(tests) < 2) for one in others)
+    if len(tests) < 2:
+        owners.update(dict.fromkeys(map(_owner, by_tests)))
+    elif owners and by_tests:
+        names = list(dict.fromkeys(map(_owner, by_tests)))
+        owners[names[0] if len(names) == 1 else f"{len(names)} of the tests themselves"] = None
+    yield from _listed("by", list(owners))
+    if len(tests) > 1:
+        yield "in" if owners else "by", f"{len(tests)} tests:"
+        yield from _listed("", tests)
 
 
-def _owner(finding: dict[str, Any]) -> str:
+def _listed(label: str, names: Sequence[str]) -> Iterable[tuple[str, str]]:
+    for position, name in enumerate(names[:_MAX_LISTED]):
+        yield label if position == 0 else "", name
+    if len(names) > _MAX_LISTED:
+        yield "", f"and {len(names) - _MAX_LISTED} more"
+
+
+def _owner(finding: dict[str, Any], *, when: bool = True) -> str:
     owner = finding["owner"]
     if owner["type"] == "test":
         return f"test {owner['name']}"
     location = finding["details"].get("owner_location")
     where = f" at {location}" if location else ""
-    during = f", during {finding['made_during']}" if finding["made_during"] else ""
+    during = f", during {finding['made_during']}" if when and finding["made_during"] else ""
     if owner["type"] == "fixture":
         return f"fixture '{owner['name']}' ({owner['scope']} scope){where}{during}"
     if owner["type"] == "session":

@@ -239,7 +239,8 @@ def target_of(fd: int) -> str:
 def _latest(records: list[Any]) -> Creation | None:
     if not records:
         return None
-    return Creation(*_left_open(records)[-1])._replace(certain=_are_one_place(records))
+    left = _left_open(records)
+    return Creation(*left[-1])._replace(certain=_are_one_place(left))
 
 
 def _left_open(records: list[Any]) -> list[Any]:

@@ -6,13 +6,14 @@ one opened) is seen at the end of the module, when everything is listed.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import attribute_of
+from pytest_resource_hygiene.objects import attribute_of, is_a
 from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
@@ -38,14 +39,15 @@ _FORMS = {
 }
 _ACCESS = {os.O_RDONLY: "read", os.O_WRONLY: "write", os.O_RDWR: "read and write"}
 _HINTS = {
-    "file": "close it, or open it in a `with` block",
     "folder": "close it with os.close(), or exhaust or close() the scandir iterator",
-    "pipe": "close both ends with os.close(), or use the Popen or transport in a `with` block",
+    "pipe": "close each end that is open with os.close(), or use its owner in a `with` block",
     "eventpoll": "close() the epoll, selector or event loop",
     "eventfd": "close it with os.close()",
     "memfd": "close it with os.close()",
     "terminal": "close both ends of the terminal with os.close()",
 }
+_BY_NUMBER = "close it with os.close(), or close() the object that owns it, such as an mmap"
+_DATABASE = "call connection.close(); its `with` block ends the transaction, and no more"
 
 
 class FdTracker(Tracker):
@@ -198,8 +200,15 @@ class FdTracker(Tracker):
             summary=f"{form} fd {value}{shown}{access}",
             target=_stable_target(target),
             details=details,
-            hint=_HINTS.get(form, "close it with os.close(), or close the object that owns it"),
+            hint=self._hint(key, value, form),
         )
+
+    def _hint(self, key: Hashable, value: Any, form: str) -> str:
+        """Say how to close it: the object that has it, else the number."""
+        owner = self.anchor(key, value) if form != "eventpoll" else None
+        if is_a(owner, io.FileIO):
+            return "close it, or open it in a `with` block"
+        return _HINTS.get(form, _BY_NUMBER) if owner is None else _DATABASE
 
     def blind_spot(self) -> str | None:
         """Name what a machine without a descriptor folder hides."""

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene import forks
 from pytest_resource_hygiene.compiled import speedups
-from pytest_resource_hygiene.objects import attributes_of, instances_of
 from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
@@ -296,12 +295,9 @@ class ProcessTracker(Tracker):
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the object that has this process id."""
-        import subprocess
+        from pytest_resource_hygiene.trackers._process_words import object_of
 
-        for obj in instances_of(subprocess.Popen):
-            if attributes_of(obj).get("pid") == value.pid:
-                return obj
-        return None
+        return object_of(value.pid)
 
     def describe(self, key: Hashable, value: Any, old: Any = None) -> Description:
         """Say process id, command line and state."""

@@ -53,6 +53,7 @@ _REGISTRIES = (
     "builtins", "abc", "_abc", "typing", "contextlib", "tempfile", "uvloop",
     "tornado.ioloop", "tornado.platform.asyncio",
 )  # fmt: skip
+_frames = sys._current_frames  # noqa: SLF001 - it has no other name
 _COPY = "__original_module_"  # what eventlet calls its own of the standard library's
 _OWN = __name__.partition(".")[0]
 
@@ -65,19 +66,22 @@ class _Node(NamedTuple):
 
 def find_holder(
     target: Any,
-    counts: Callable[[str], bool] = lambda module: True,
+    counts: Callable[[str], bool] | None = None,
     max_depth: int = MAX_DEPTH,
 ) -> Holder | None:
     """Return the shortest way from a module's global, or from a running function, to an object.
 
     Args:
         target: the object behind a resource.
-        counts: whether a module counts as a holder, by its name.
+        counts: whether a module counts as a holder, by its name. Without it the way is for a reader:
+            it also leads through functions that have ended, whose frames an exception keeps.
         max_depth: how many references up to go.
 
     Returns:
         None if nothing but lists of everything refers to it, within the budget.
     """
+    is_for_reader, counts = counts is None, counts or _any_module
+    last_resort: Holder | None = None  # a generator's function, which is on no stack
     names = {id(globals_of(module)): name for name, module in modules()}
     in_c = {id(obj): holder for holder, obj in kept_in_c()}
     level = [_Node(target, _label(target), None)]
@@ -89,20 +93,50 @@ def find_holder(
         found = next((root for root in roots if root is not None), None)
         if found is not None:
             return found
-        for node in level:
-            if is_a(node.obj, FrameType) and not _is_ours(node.obj):
-                code = node.obj.f_code
-                return Holder("", _path(node, f"running {code.co_qualname}()"))
+        frames = [one for one in level if is_a(one.obj, FrameType) and not _is_ours(one.obj)]
+        running = next((one for one in frames if _is_running_for_somebody(one.obj)), None)
+        if running is not None:
+            return _running(running)
+        if frames and not is_for_reader:
+            return None
+        stopped = [one for one in frames if not _is_running(one.obj)]
+        ended = {id(one.obj) for one in stopped}
+        last_resort = last_resort or next(map(_running, stopped), None)
         level = [
             node
             for node in level
             if id(node.obj) not in names
-            and _may_pass(node.obj)
+            and (_may_pass(node.obj) or id(node.obj) in ended)
             and (not is_reactor[type(node.obj)] or _is_reactors_own(node))
         ]
         if not level:
-            return None
-    return None
+            break
+    return last_resort
+
+
+def _any_module(name: str) -> bool:
+    return True
+
+
+def _running(node: _Node) -> Holder:
+    return Holder("", _path(node, f"running {node.obj.f_code.co_qualname}()"))
+
+
+def _is_running_for_somebody(frame: FrameType) -> bool:
+    """Return whether a function runs that does not only go through a list of everything."""
+    name = frame.f_globals.get("__name__")
+    return _is_running(frame) and not (isinstance(name, str) and _is_registry(name))
+
+
+def _is_running(frame: FrameType) -> bool:
+    """Return whether a frame is on the stack of a thread."""
+    for top in _frames().values():
+        inner: FrameType | None = top
+        while inner is not None:
+            if inner is frame:
+                return True
+            inner = inner.f_back
+    return False
 
 
 def _root_at(
@@ -291,6 +325,8 @@ def _step(referrer: Any, child: Any) -> str:
         return f"class {referrer.__qualname__}"
     if is_a(referrer, FunctionType):
         return f"function {referrer.__qualname__}"
+    if is_a(referrer, FrameType):
+        return f"{referrer.f_code.co_qualname}()"
     for name, value in list(attributes_of(referrer).items()):
         if value is child:
             return f"{type(referrer).__qualname__}.{name}"

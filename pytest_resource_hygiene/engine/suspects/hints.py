@@ -17,6 +17,12 @@ _POOL = "call pool.close() or terminate(), then pool.join()"
 _QUEUE = "call queue.close() and queue.join_thread()"
 _MANAGER = "call manager.shutdown(), or use the manager in a `with` block"
 _PROCESS = "join() the process; if it does not end by itself, terminate() it first"
+_HANDLER = "close() the handler, and take it off its logger first"
+_LISTENER = "call listener.stop()"
+_ASYNC_PROCESS = "terminate() or kill() the process, and `await process.wait()`"
+_STREAM = "close() its writer, and `await writer.wait_closed()`"
+_SERVER = "close() the server, and `await server.wait_closed()`; or use it in an `async with` block"
+_POPENS_PIPE = "close() it, as by process.stdin.close(), or use Popen in a `with` block"
 
 # File and function that the user's code has called; no name stands for every function of the file.
 _HINTS = {
@@ -34,8 +40,16 @@ _HINTS = {
     ("multiprocessing/process.py", "start"): _PROCESS,
     ("multiprocessing/shared_memory.py", ""): "close() the shared memory; whoever has created it "
     "also calls unlink()",
-    ("logging/__init__.py", ""): "close() the handler, and take it off its logger first",
+    ("logging/__init__.py", ""): _HANDLER,
+    ("logging/handlers.py", "start"): _LISTENER,
+    ("logging/handlers.py", ""): _HANDLER,
+    ("asyncio/subprocess.py", ""): _ASYNC_PROCESS,
+    ("asyncio/streams.py", "open_connection"): _STREAM,
+    ("asyncio/streams.py", "open_unix_connection"): _STREAM,
+    ("asyncio/streams.py", "start_server"): _SERVER,
+    ("asyncio/streams.py", "start_unix_server"): _SERVER,
 }  # fmt: skip
+_OF_ONE_KIND = {"fds": {("subprocess.py", "__init__"): _POPENS_PIPE}}
 _KINDS = frozenset({"fds", "sockets", "processes", "threads"})
 
 
@@ -45,13 +59,14 @@ def hint_of_maker(group: Group) -> str | None:
     Args:
         group: its site names what was called, the innermost function first.
     """
-    if group.primary.tracker.kind not in _KINDS or not group.site:
+    kind = group.primary.tracker.kind
+    if kind not in _KINDS or not group.site:
         return None
     path, function = group.site[-1]
     file = path.replace("\\", "/")
     if "/site-packages/" in file:
         return None
-    for (ending, called), hint in _HINTS.items():
+    for (ending, called), hint in (_OF_ONE_KIND.get(kind, {}) | _HINTS).items():
         if called in {"", function} and file.endswith(f"/{ending}"):
             return hint
     return None

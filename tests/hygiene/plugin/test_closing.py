@@ -185,3 +185,43 @@ def test_a_test_in_report_mode_is_not_called_leaked_beside_those_that_are(projec
     assert "leaked (report only) test_it.py::test_is_reported - " in run.out
     assert "LEAKED test_it.py::test_fails - " in run.out
     assert "LEAKED test_it.py::test_is_reported" not in run.out
+
+
+def test_everybody_who_leaks_by_one_line_is_named(project: Project) -> None:
+    """Two fixtures and a test: else the reader looks for the leak in a test that has none."""
+    write_suite(
+        project,
+        """
+        def helper(): KEEP.append(os.open(__file__, os.O_RDONLY))
+        @pytest.fixture
+        def first(): helper()
+        @pytest.fixture(scope="module")
+        def second(): helper()
+        def test_first(first): pass
+        def test_again(first): pass
+        def test_itself(): helper()
+        def test_last(second): pass
+        """,
+    )
+    text = project.run().text
+
+    by = text[text.index("  by ") : text.index("  waited")]
+    assert by.count("fixture 'first' (function scope) at test_it.py:") == 1
+    assert by.count("fixture 'second' (module scope) at test_it.py:") == 1
+    assert "           test test_it.py::test_itself" in by
+    assert "  in       4 tests:" in by
+
+
+def test_several_tests_beside_a_fixture_are_counted(project: Project) -> None:
+    write_suite(
+        project,
+        """
+        def helper(): KEEP.append(os.open(__file__, os.O_RDONLY))
+        @pytest.fixture
+        def first(): helper()
+        def test_first(first): pass
+        def test_one(): helper()
+        def test_two(): helper()
+        """,
+    )
+    assert "           2 of the tests themselves" in project.run().text

@@ -284,3 +284,37 @@ def test_what_a_left_thread_of_a_parameter_makes_is_not_the_next_ones(project: P
 
     assert run.one()["nodeid"] == "test_it.py::test_it[1]"
     assert run.one()["kind"] == "threads"
+
+
+@pytest.mark.parametrize("scope", ["function", "module"])
+def test_a_tests_own_job_is_the_tests_in_whichever_fixtures_thread_it_runs(
+    project: Project, scope: str
+) -> None:
+    write_suite(
+        project,
+        f"""
+        import queue
+        class Pool:
+            def __init__(self):
+                self.jobs = queue.Queue()
+                self.thread = threading.Thread(target=self.run)
+                self.thread.start()
+            def run(self):
+                while job := self.jobs.get():
+                    job()
+        @pytest.fixture(scope="{scope}")
+        def pool():
+            pool = Pool()
+            yield pool
+            pool.jobs.put(None)
+            pool.thread.join()
+        def test_it(pool):
+            done = threading.Event()
+            def job():
+                KEEP.append(open(__file__))
+                done.set()
+            pool.jobs.put(job)
+            assert done.wait(10)
+        """,
+    )
+    assert project.run().one()["owner"]["type"] == "test"

@@ -229,3 +229,29 @@ def test_what_no_event_tells_of_is_of_the_function_that_names_it(project: Projec
         ("test_it.py::test_both", "test_both", "inferred"),
     ], run.text
     assert _texts(project, run, "test_duplicate") == ["fcntl.fcntl(r, fcntl.F_DUPFD_CLOEXEC, w)"]
+
+
+def test_what_a_with_statement_has_closed_casts_no_doubt_on_the_other(project: Project) -> None:
+    """The same path written before by `Path.write_text`, or within a `with` statement."""
+    write_suite(
+        project,
+        """
+        def test_written(tmp_path):
+            (tmp_path / "it").write_text("text")
+            KEEP.append(open(tmp_path / "it"))  # this one
+        def test_entered(tmp_path):
+            with open(tmp_path / "it", "w") as file:
+                file.write("text")
+            KEEP.append((tmp_path / "it").open())  # this one
+        def test_twice(tmp_path):
+            open(tmp_path / "it", "w").close()
+            KEEP.append(open(tmp_path / "it"))
+        """,
+    )
+    origins = {one["nodeid"].rpartition("::")[2]: one["origin"] for one in project.run().failing}
+
+    text = project.path.joinpath("test_it.py").read_text().splitlines()
+    for name in ("test_written", "test_entered"):
+        assert "# this one" in text[origins[name]["line"] - 1]
+        assert origins[name]["source"] == "recorded"
+    assert origins["test_twice"]["source"] == "inferred", "who knows which of them is open"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -200,3 +201,152 @@ def test_what_the_standard_library_made_for_an_object_is_ended_by_that_object(
     assert "close() the handler" in hints["test_handler"]
     assert "wait() for it" in hints["test_child"]
     assert hints["test_file"] == "close it, or open it in a `with` block"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is forked there")
+def test_a_fork_is_told_by_what_it_is_and_not_by_the_command_line_of_pytest(
+    project: Project,
+) -> None:
+    """That is its parent's, and the same for each of them."""
+    project.write(
+        "conftest.py",
+        """
+        import os, signal, sys
+        def pytest_unconfigure():
+            for one in sys.modules["test_it"].KEEP:
+                os.kill(getattr(one, "pid", one), signal.SIGKILL)
+        """,
+    )
+    write_suite(
+        project,
+        """
+        import multiprocessing
+        context = multiprocessing.get_context("fork")
+        class Worker(context.Process):
+            def run(self): time.sleep(60)
+        def keep(thing): KEEP.append(thing); return thing
+        def test_fork():
+            pid = os.fork()
+            if not pid:
+                time.sleep(60)
+            keep(pid)
+        def test_target(): keep(context.Process(target=time.sleep, args=(60,), name="mine")).start()
+        def test_class(): keep(Worker(name="yours", daemon=True)).start()
+        """,
+    )
+    found = {one["nodeid"].partition("::")[2]: one for one in project.run().failing}
+
+    words = {
+        name: one["summary"].partition(str(one["details"]["pid"]))[2] for name, one in found.items()
+    }
+    assert words == {
+        "test_fork": ": a fork of this process",
+        "test_target": " 'mine': a fork of this process",
+        "test_class": " 'yours' running test_it.Worker.run: a fork of this process",
+    }
+    assert "os.waitpid()" in found["test_fork"]["hint"]
+    assert found["test_target"]["held_by"] == [
+        "module test_it",
+        "test_it.KEEP",
+        "list",
+        "ForkProcess",
+    ]
+    assert found["test_class"]["held_by"][-1] == "Worker"
+    assert "pytest" in " ".join(found["test_fork"]["details"]["command"])
+
+
+def test_the_hint_is_for_what_the_user_has_in_his_hands(project: Project) -> None:
+    """A descriptor has no `with`, a stream of asyncio no socket to close, a listener no Event."""
+    project.write(
+        "conftest.py",
+        """
+        import os, signal, sys
+        def pytest_unconfigure():
+            for one in sys.modules["test_it"].KEEP:
+                if getattr(one, "returncode", 0) is None:
+                    os.kill(one.pid, signal.SIGKILL)
+        """,
+    )
+    write_suite(
+        project,
+        """
+        import asyncio, queue, select, sqlite3
+        import logging.handlers
+        def keep(thing): KEEP.append(thing); return thing
+        def test_device(): keep(open(os.devnull, "w"))
+        def test_number(): keep(os.open(os.devnull, os.O_RDONLY))
+        def test_database(tmp_path):
+            with sqlite3.connect(tmp_path / "it") as connection:
+                connection.execute("create table numbers (number)")
+            keep(connection)
+        class Poller:
+            def __init__(self): self.epoll = select.epoll()
+        def test_epoll(): keep(Poller())
+        def test_half(): os.close(keep(os.pipe())[0])
+        def test_listener(): keep(logging.handlers.QueueListener(queue.Queue())).start()
+        def test_stdin(): keep(subprocess.Popen(["cat"], stdin=subprocess.PIPE)).kill(); KEEP[-1].wait()
+        async def streams():
+            server = keep(await asyncio.start_server(print, "127.0.0.1", 0))
+            address = server.sockets[0].getsockname()
+            keep(await asyncio.open_connection(*address))
+        async def child(): keep(await asyncio.create_subprocess_exec("sleep", "60"))
+        LOOP = asyncio.new_event_loop()
+        def test_streams(): LOOP.run_until_complete(streams())
+        def test_child(): LOOP.run_until_complete(child())
+        """,
+    )
+    hints: dict[str, set[str]] = {}
+    for one in project.run().failing:
+        hints.setdefault(one["nodeid"].partition("::")[2], set()).add(one["hint"])
+
+    assert hints["test_device"] == {"close it, or open it in a `with` block"}
+    assert "os.close()" in " ".join(hints["test_number"])
+    assert "connection.close()" in " ".join(hints["test_database"])
+    assert "close() the epoll" in " ".join(hints["test_epoll"])
+    assert "each end that is open" in hints["test_half"].pop()
+    assert hints["test_listener"] == {"call listener.stop()"}
+    assert "process.stdin.close()" in hints["test_stdin"].pop()
+    assert "await process.wait()" in " ".join(hints["test_child"])
+    streams = " ".join(hints["test_streams"])
+    assert "`await server.wait_closed()`" in streams
+    assert "`await writer.wait_closed()`" in streams
+
+
+def test_what_an_exception_keeps_is_held_by_who_has_the_exception(project: Project) -> None:
+    """The function whose local it is has ended: it runs no longer."""
+    write_suite(
+        project,
+        """
+        def read(path):
+            file = open(path)
+            return int(file.read())
+        def test_it(tmp_path):
+            tmp_path.joinpath("it").write_text("no number")
+            try:
+                read(tmp_path / "it")
+            except ValueError as error:
+                KEEP.append(error)
+        """,
+    )
+    held_by = project.run().one()["held_by"]
+
+    assert held_by[:4] == ["module test_it", "test_it.KEEP", "list", "ValueError"]
+    assert "read()" in held_by
+
+
+def test_a_task_is_held_by_the_users_object_and_not_by_the_runner_that_cancels_it(
+    project: Project,
+) -> None:
+    """`asyncio.runners._cancel_all_tasks` lists all of them."""
+    write_suite(
+        project,
+        """
+        import asyncio
+        class Cleaner:
+            def __init__(self): self.task = asyncio.create_task(asyncio.sleep(60))
+        async def test_it(): KEEP.append(Cleaner())
+        """,
+    )
+    held_by = project.run("-p", "asyncio", "--asyncio-mode=auto").one()["held_by"]
+
+    assert held_by[:3] == ["module test_it", "test_it.KEEP", "list"]

@@ -361,7 +361,7 @@ def test_elsewhere_a_child_is_put_in_words_by_psutil(monkeypatch: pytest.MonkeyP
     """There is no /proc on macOS and Windows; one that is gone has no command line there either."""
     for module in (_children, _process_words):
         monkeypatch.setattr(module, "System", SimpleNamespace(listdir=_refuse, read=_refuse))
-        monkeypatch.setattr(module, "sys", SimpleNamespace(platform="darwin"))
+        monkeypatch.setattr(module, "sys", SimpleNamespace(platform="darwin", modules={}))
     with _unseen_child() as pid:
         while not (running := describe_child(Child(pid, orphan=False))).details["command"]:
             os.sched_yield()

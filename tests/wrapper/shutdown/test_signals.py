@@ -13,6 +13,8 @@ import httpx
 import pytest
 from wrapper.support.servers import running_server, wait_until
 
+from claude_wrapper.shutdown.signals import SignalHub
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -44,6 +46,31 @@ def test_a_hangup_stops_any_other_server(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         assert server.stop(signal.SIGHUP) == 0
     assert "received SIGHUP" in (tmp_path / "server.log").read_text()
+
+
+@pytest.mark.parametrize("name", ["SIGQUIT", "SIGUSR1", "SIGALRM", "SIGXCPU", "SIGIO"])
+def test_a_stray_signal_ends_no_server_where_it_stands(name: str, tmp_path: Path) -> None:
+    """Their default would leave children, the record and the folder of the run."""
+    number = signal.Signals[name]
+    with running_server(tmp_path) as server:
+        assert server.stop(number) == 0
+    assert f"received {name}" in (tmp_path / "server.log").read_text()
+    assert json.loads((tmp_path / "state" / "last-shutdown.json").read_text())["left"] == []
+
+
+@pytest.mark.anyio
+async def test_who_handles_a_stray_signal_of_his_own_keeps_it() -> None:
+    """As a program may in which the server is embedded."""
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    hub = SignalHub()
+    try:
+        hub.install()
+        assert signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGUSR2) != signal.SIG_DFL
+    finally:
+        hub.restore()
+        signal.signal(signal.SIGUSR1, before)
+    assert signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL
 
 
 def test_a_hangup_right_after_sigterm_is_no_impatience(tmp_path: Path) -> None:
