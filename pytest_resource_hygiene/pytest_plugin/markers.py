@@ -151,6 +151,8 @@ def _mode_of(mark: pytest.Mark) -> ItemRules:
     unknown = sorted(set(mark.kwargs) - {"mode", "grace", "strict"})
     if unknown:
         raise ValueError(f"unknown argument {unknown[0]!r}; valid are mode, grace, strict.")
+    if not mark.args and not mark.kwargs:
+        raise ValueError("it says nothing; give a mode (fail, report or off), grace= or strict=.")
     mode = mark.args[0] if mark.args else mark.kwargs.get("mode")
     if len(mark.args) > 1 or mode not in (*MODES, None):
         raise ValueError(f"mode is {', '.join(MODES)}, not {mark.args or mode!r}.")

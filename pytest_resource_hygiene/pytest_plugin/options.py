@@ -150,6 +150,8 @@ OPTIONS: tuple[Option, ...] = (
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 _ENV = "RESOURCE_HYGIENE_"
+_SURE = len("RESOURCE_HY")  # so much is written right, or it is somebody else's
+_CLOSE = 0.8
 _SUFFIXES = [option.env.removeprefix(_ENV) for option in OPTIONS if option.name]
 _OTHER_VARIABLES = {f"{_ENV}{name}" for name in ("CANARY", "DEBUG", "PURE_PYTHON", "TIMEBOX")}
 
@@ -215,15 +217,23 @@ def refuse_misspelt_variables() -> None:
     """
     known = _OTHER_VARIABLES.union(option.env for option in OPTIONS)
     for name in os.environ:
-        if not name.startswith(_ENV) or name in known:
-            continue
-        import difflib  # hardly ever needed
-
-        near = difflib.get_close_matches(name.removeprefix(_ENV), _SUFFIXES, n=1, cutoff=0.8)
-        if near:
+        if name.startswith(_ENV[:_SURE]) and name not in known and (near := _near(name)):
             raise pytest.UsageError(
-                f"environment variable {name} is not known; did you mean {_ENV}{near[0]}?"
+                f"environment variable {name} is not known; did you mean {near}?"
             )
+
+
+def _near(name: str) -> str | None:
+    """Return the variable that is meant by one that is misspelt, before or behind the prefix."""
+    import difflib  # hardly ever needed
+
+    first, second, *rest = name.split("_", 2)
+    prefix, own = f"{first}_{second}", _ENV.rstrip("_")
+    if prefix != own:
+        is_near = difflib.get_close_matches(prefix, [own], cutoff=_CLOSE)
+        return "_".join([own, *rest]) if is_near else None
+    near = difflib.get_close_matches("_".join(rest), _SUFFIXES, n=1, cutoff=_CLOSE)
+    return f"{_ENV}{near[0]}" if near else None
 
 
 def path_of(config: pytest.Config, name: str) -> Path | None:

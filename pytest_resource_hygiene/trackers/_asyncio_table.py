@@ -52,6 +52,7 @@ class AsyncioTable:
         self._loops: list[tuple[weakref.ref[Any], Any]] = []
         self._tasks: list[tuple[weakref.ref[Any], Any]] = []
         self._timers: list[tuple[weakref.ref[Any], Any]] = []
+        self._timers_of_our_turns: list[tuple[weakref.ref[Any], Any]] = []  # not live to anybody
         self.generators = BegunGenerators(recorder)
         # How the tasks were made that have made these: a library connects in a task of its own.
         self._connected: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
@@ -70,7 +71,7 @@ class AsyncioTable:
 
     def close(self) -> None:
         """Give asyncio its own task list back; drop the records, which name tests."""
-        for records in (self._loops, self._tasks, self._timers):
+        for records in (self._loops, self._tasks, self._timers, self._timers_of_our_turns):
             records.clear()
         self.generators.clear()
         self._connected.clear()
@@ -157,10 +158,15 @@ class AsyncioTable:
         source = getattr(timer, "_source_traceback", None)
         if source and source[-1].filename == _WRAPPER:
             del source[-1]  # in debug mode asyncio cuts off its own frames by counting them
-        if self._quiet_thread != System.get_ident():
-            self._timers.append((_refer(timer), creation))
-            if len(self._timers) > self._prune_at:
-                self._prune()
+        if self._quiet_thread == System.get_ident():
+            from pytest_resource_hygiene.trackers._loop_turns import within_turn
+
+            stack = within_turn(creation.stack)
+            self._timers_of_our_turns.append((_refer(timer), creation._replace(stack=stack)))
+            return
+        self._timers.append((_refer(timer), creation))
+        if len(self._timers) > self._prune_at:
+            self._prune()
 
     def _prune(self) -> None:
         """Forget what has ended, where nobody asks for hours: a snapshot in a server."""
@@ -245,7 +251,7 @@ class AsyncioTable:
 
     def creation_of(self, obj: Any) -> Creation | None:
         """Return how a loop, task or timer was made."""
-        for known in (self._tasks, self._timers, self._loops):
+        for known in (self._tasks, self._timers, self._timers_of_our_turns, self._loops):
             for ref, how in known:
                 if ref() is obj:
                     return Creation(*how)
@@ -304,6 +310,8 @@ class AsyncioTable:
         from pytest_resource_hygiene.trackers._loop_turns import run_for
         from pytest_resource_hygiene.trackers._task_chains import links_of, next_links
 
+        meanwhile = self._timers_of_our_turns
+        meanwhile[:] = [one for one in meanwhile if one[0]() is not None]
         links = links_of(self._tasks, loop)
         before = self._quiet_thread
         self._hush(System.get_ident())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.inventory.entries import Entry
+from pytest_resource_hygiene.engine.inventory.told import is_about
 
 if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.inventory.ledger import Ledger
@@ -72,14 +73,18 @@ def told_once(
     freed = [entry for entry in freed if entry.key not in in_the_act]
     listed = {entry.key for entry in left}
     collected = {entry.creation.stack for entry in freed if entry.creation is not None}
+    others = [one for one in left if one.tracker.kind == "processes"]
+    others += [one for one in freed if one.tracker.kind == "loops"]
+
+    def is_known(warning: Entry) -> bool:
+        made = warning.creation
+        if made is not None and made.stack in collected:
+            return True
+        return any(is_about(warning, one) for one in others)
+
     told = [
         entry
         for entry in caught
-        if entry.key not in listed
-        and not (
-            entry.tracker.kind == "unclosed"
-            and entry.creation is not None
-            and entry.creation.stack in collected
-        )
+        if entry.key not in listed and not (entry.tracker.kind == "unclosed" and is_known(entry))
     ]
     return told, freed

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.inventory.entries import Entry
     from pytest_resource_hygiene.tracker import Captured
 
-__all__ = ["Told"]
+__all__ = ["Told", "is_about"]
 
 _MAX_KEPT = 1_000
 _NUMBERED = frozenset({"fds", "sockets"})
-_CHILD = r"subprocess (\d+) is still running"  # compiled when it is needed
+# Of a Popen, and of the transport that asyncio has beside it; compiled when it is needed.
+_CHILD = r"subprocess (\d+) is still running|SubprocessTransport pid=(\d+) running"
 
 
 class Told:
@@ -37,19 +38,22 @@ class Told:
     def covers(self, item: Captured) -> bool:
         """Return whether a warning is about something that was reported; that entry is used up."""
         for entry in self._entries:
-            if _is_about(item, entry):
-                self._entries.remove(entry)
+            if is_about(item, entry):
+                if entry.tracker.kind != "processes":  # for which two objects may stand
+                    self._entries.remove(entry)
                 return True
         return False
 
 
-def _is_about(item: Captured, entry: Entry) -> bool:
+def is_about(item: Captured | Entry, entry: Entry) -> bool:
+    """Return whether the warning of a drop is about an entry."""
     text = str(item.value)
     if entry.tracker.kind == "loops":  # its warning does not say which, but it ends with that
         return "event loop" in text and entry.is_gone
     if entry.tracker.kind == "processes":
         child = re.search(_CHILD, text)
-        return child is not None and getattr(entry.value, "pid", None) == int(child[1])
+        pid = int(child[1] or child[2]) if child is not None else None
+        return pid is not None and getattr(entry.value, "pid", None) == pid
     # The record of the ledger's own entry, so that it is this opening and no other.
     known = entry.creation is not None and entry.creation is item.creation
     return known and entry.tracker.kind in _NUMBERED

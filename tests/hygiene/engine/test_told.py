@@ -82,3 +82,5 @@ def test_a_child_is_known_by_its_process_id() -> None:
     assert not told.covers(_warning("subprocess 8 is still running"))
     assert not told.covers(_warning("unclosed file 7"))
     assert told.covers(_warning("subprocess 7 is still running"))
+    assert told.covers(_warning("unclosed transport <_UnixSubprocessTransport pid=7 running>"))
+    assert not told.covers(_warning("unclosed transport <_UnixSubprocessTransport pid=8 running>"))

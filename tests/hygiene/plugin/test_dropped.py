@@ -315,3 +315,42 @@ def test_what_an_ended_pool_keeps_until_it_goes_is_no_leak(project: Project) -> 
 
     assert run.outcomes == {"passed": 3, "leaked": 1}, run.text
     assert "Pipe()" in run.one("test_leaks")["details"]["source_line"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a child has other objects")
+def test_a_child_whose_objects_are_dropped_is_one_finding_with_strict(project: Project) -> None:
+    """The transport of asyncio and the `Popen` in it warn as well: of the same child."""
+    project.write(
+        "conftest.py",
+        """
+        import os, signal, sys
+        def pytest_unconfigure():
+            for pid in sys.modules["test_it"].KEEP:
+                os.kill(pid, signal.SIGKILL)
+        """,
+    )
+    write_suite(
+        project,
+        """
+        import asyncio
+        async def child(): KEEP.append((await asyncio.create_subprocess_exec("sleep", "60")).pid)
+        def test_it():
+            with asyncio.Runner() as runner:
+                runner.run(child())
+        """,
+    )
+    run = project.run("--resource-hygiene-strict")
+
+    assert [one["kind"] for one in run.failing] == ["processes"]
+    assert not [one for one in run.findings if one["kind"] == "unclosed"]
+
+
+def test_a_dropped_loop_is_one_finding_with_strict(project: Project) -> None:
+    write_suite(
+        project,
+        """
+        import asyncio
+        def test_it(): asyncio.new_event_loop()
+        """,
+    )
+    assert project.run("--resource-hygiene-strict").one()["kind"] == "loops"

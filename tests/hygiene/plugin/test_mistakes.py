@@ -87,7 +87,12 @@ def test_a_misspelt_variable_is_told_and_a_foreign_one_is_not(project: Project) 
     assert run.code == 4, run.text
     assert "RESOURCE_HYGIENE_GRAC is not known; did you mean RESOURCE_HYGIENE_GRACE?" in run.text
 
-    foreign = {"RESOURCE_HYGIENE_TOKEN": "1", "RESOURCE_HYGIENE_DEBUG": "1"}
+    for wrong in ("RESOURCE_HYGEINE_GRACE", "RESOURCE_HYGINE_GRACE"):
+        text = project.run(env={wrong: "1"}).text
+        assert f"{wrong} is not known; did you mean RESOURCE_HYGIENE_GRACE?" in text
+    assert "did you mean RESOURCE_HYGIENE?" in project.run(env={"RESOURCE_HYGEINE": "off"}).text
+
+    foreign = {"RESOURCE_HYGIENE_TOKEN": "1", "RESOURCE_HYGIENE_DEBUG": "1", "RESOURCE_HYDRATE": ""}
     assert project.run(env=foreign).code == 0
     assert (
         project.run("-p", "no:cacheprovider", env={"RESOURCE_HYGIENE_GRAC": "1"}, on=False).code
@@ -96,6 +101,7 @@ def test_a_misspelt_variable_is_told_and_a_foreign_one_is_not(project: Project) 
 
 
 _BAD_MARKERS = [
+    pytest.param("resource_hygiene()", "says nothing", id="says nothing"),
     pytest.param('allow_leak("threads")', "reason", id="no reason"),
     pytest.param('allow_leak("threads", reason="")', "reason", id="empty reason"),
     pytest.param('allow_leak("thread", reason="x")', "unknown kind 'thread'", id="unknown kind"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hygiene.plugin.suites import write_suite
 
 if TYPE_CHECKING:
     from support.inner import Project
@@ -210,3 +211,27 @@ def test_a_handler_is_told_with_the_client_that_keeps_it_waiting(project: Projec
     run = project.run("-W", "ignore", plugins=["asyncio"])
 
     assert run.one("test_leaks")["kind"] == "sockets", run.text
+
+
+def test_a_timer_that_sets_itself_while_we_wait_has_the_line_that_sets_it(project: Project) -> None:
+    """Its loop runs on during the grace: the handle that is left then is one of these turns."""
+    write_suite(
+        project,
+        """
+        import asyncio
+        class Poller:
+            def __init__(self):
+                self.loop = asyncio.get_running_loop()
+                self.again()
+            def again(self):
+                self.handle = self.loop.call_later(0.01, self.again)  # here
+        async def test_it():
+            KEEP.append(Poller())
+        """,
+    )
+    finding = project.run("-p", "asyncio", "--asyncio-mode=auto").one()
+
+    assert finding["origin"]["function"] == "again"
+    assert finding["origin"]["source"] == "recorded"
+    assert finding["details"]["source_line"].endswith("# here")
+    assert finding["owner"]["type"] == "test"
