@@ -73,7 +73,7 @@ def told_once(
     freed = [entry for entry in freed if entry.key not in in_the_act]
     listed = {entry.key for entry in left}
     collected = {entry.creation.stack for entry in freed if entry.creation is not None}
-    others = [one for one in left if one.tracker.kind == "processes"]
+    others = [one for one in [*left, *freed] if one.tracker.kind == "processes"]
     others += [one for one in freed if one.tracker.kind == "loops"]
 
     def is_known(warning: Entry) -> bool:

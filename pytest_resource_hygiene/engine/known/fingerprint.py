@@ -18,6 +18,7 @@ __all__ = ["fingerprint", "place_words", "relative", "without_parameters"]
 _STDLIB = os.path.dirname(os.__file__) + "/"  # noqa: PTH120 - without resolving links
 # Compiled with the first finding: a clean run does not need it.
 _VARYING = r"0x[0-9a-fA-F]+|\d+|(?:/var)?/tmp/\S+|/var/folders/\S+|\[[^\]]*\]"
+_FOLDER_OF_RUN = r"^.*/pytest-of-[^/]+/pytest-\d+(?=/)"
 _START = r"(?<![\w.~-])"  # of a path: ``/app`` does not begin within ``/srv/app``
 _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
@@ -33,7 +34,7 @@ def fingerprint(
     """
     place = ("", "", "")
     if origin is not None:
-        place = (relative(origin.file, root), origin.function, origin.text)
+        place = (_in_any_run(relative(origin.file, root)), origin.function, origin.text)
     name = without_parameters(owner.name)
     defined = (owner.location.rpartition(":")[0],) if owner.location else ()
     parts = (kind, change, owner.type, owner.scope, name, *defined, *place, _plain(target, root))
@@ -54,7 +55,12 @@ def relative(file: str, root: str) -> str:
 
 def place_words(file: str, function: str) -> str:
     """Return how a baseline names the place of a making line, its file as `relative` has it."""
-    return f"{file} in {function}"
+    return f"{_in_any_run(file)} in {function}"
+
+
+def _in_any_run(file: str) -> str:
+    """Cut off the folder of `tmp_path` that is another in each run: a test may write its own code."""
+    return re.sub(_FOLDER_OF_RUN, "", file) if "/pytest-of-" in file else file
 
 
 def without_parameters(nodeid: str) -> str:

@@ -34,8 +34,6 @@ _PLACES: tuple[tuple[str, str, Habit], ...] = (
     ("anyio/_backends/_asyncio.py", "run_sync_in_worker_thread", "pool"),
     # A loop's own, which ends the loop's idle processes when the loop's runner cancels it.
     ("anyio/_backends/_asyncio.py", "setup_process_pool_exit_at_shutdown", "pool"),
-    # One thread per waited-for child, which ends with that child.
-    ("asyncio/unix_events.py", "add_child_handler", "pool"),
     ("weakref.py", "__init__", "singleton"),
     ("gevent/resolver/thread.py", "", "pool"),  # the hub's own workers, up to ten
     ("gevent/os.py", "tp_read", "pool"),
@@ -47,6 +45,11 @@ _PLACES: tuple[tuple[str, str, Habit], ...] = (
     ("jedi/inference/compiled/subprocess/__init__.py", "", "pool"),
 )
 
+# One thread per waited-for child, which ends with that child; a pidfd in its place does not.
+_OF_THREADS: tuple[tuple[str, str, Habit], ...] = (
+    ("asyncio/unix_events.py", "add_child_handler", "pool"),
+)
+
 # Ends of file names, and what their workers run: jobs of whoever asks.
 _WORKERS = (
     ("anyio/_backends/_asyncio.py", "WorkerThread.run"),
@@ -54,7 +57,9 @@ _WORKERS = (
 )
 
 # A package's habits are the same where it is installed and where it is being developed.
-_FOLDERS = tuple(sorted({f"/{file.partition('/')[0]}/" for file, _, _ in _PLACES if "/" in file}))
+_FOLDERS = tuple(
+    sorted({f"/{file.partition('/')[0]}/" for file, _, _ in _PLACES + _OF_THREADS if "/" in file})
+)
 
 
 def has_habits(file: str) -> bool:
@@ -62,15 +67,20 @@ def has_habits(file: str) -> bool:
     return any(folder in file for folder in _FOLDERS) and "/test" not in file
 
 
-def habit_of(site: tuple[tuple[str, str], ...]) -> Habit | None:
+def habit_of(site: tuple[tuple[str, str], ...], kind: str) -> Habit | None:
     """Return the habit behind the library frames of a creation, innermost first, if it is known.
 
     What another package does that a listed one has called is no habit of the listed one's.
+
+    Args:
+        site: files and functions.
+        kind: of what was made there.
     """
     packages: set[str] = set()
+    places = _PLACES + _OF_THREADS if kind == "threads" else _PLACES
     for file, function in site:
         package = _package_of(file)
-        for ending, name, habit in _PLACES:
+        for ending, name, habit in places:
             if file.endswith(ending) and name in {"", function} and packages <= {package}:
                 return habit
         if package:

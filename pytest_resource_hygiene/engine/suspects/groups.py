@@ -141,11 +141,19 @@ class Grouper:
         # What a module makes while the call imports it, goes with the module.
         module = self._reader.importing(entry.creation)
         dropped = entry.by_collector or entry.tracker.kind == "unclosed"
-        return call, habit_of(self._reader.habit_site(entry.creation)), module, dropped
+        return (
+            call,
+            habit_of(self._reader.habit_site(entry.creation), entry.tracker.kind),
+            module,
+            dropped,
+        )
 
 
 def _with_pidfds(groups: list[Group]) -> list[Group]:
-    """Add the descriptors by which a library knows a child to the child's group."""
+    """Add the descriptors by which a library knows a child to the child's group.
+
+    If the collector has ended the child, they are what is left: the child is a part of theirs.
+    """
     children = {
         number_of(entry): group
         for group in groups
@@ -158,8 +166,10 @@ def _with_pidfds(groups: list[Group]) -> list[Group]:
         child = children.get(words.details.get("pid")) if words is not None else None
         by_library = creation is None or bool(group.site)
         if child is not None and by_library and group.primary.tracker.kind == "fds":
-            child.entries += group.entries
-            joined.add(group)
+            outlives = child.primary.by_collector and not group.primary.by_collector
+            whole, part = (group, child) if outlives else (child, group)
+            whole.entries += part.entries
+            joined.add(part)
     return [group for group in groups if group not in joined]
 
 

@@ -56,7 +56,7 @@ class Pools:
     def _traits(self, group: Group) -> object:
         """Return what two groups have in common if they may be of one pool."""
         first = group.primary
-        habit = habit_of(self._reader.habit_site(first.creation))
+        habit = habit_of(self._reader.habit_site(first.creation), first.tracker.kind)
         module = self._reader.importing(first.creation)
         return first.owner, first.by_collector, first.change, habit, module, hint_of_maker(group)
 

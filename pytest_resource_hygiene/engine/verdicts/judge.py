@@ -115,7 +115,7 @@ class Judge:
         kind = entry.tracker.kind
         if self._settings().severity.get(kind, entry.tracker.severity) != "fail":
             return False
-        habit = habit_of(self._reader.habit_site(entry.creation))
+        habit = habit_of(self._reader.habit_site(entry.creation), entry.tracker.kind)
         if habit == "pool" and is_at_work(entry, self._reader.places):
             return True
         return habit is None and self._reader.importing(entry.creation) is None
@@ -183,7 +183,8 @@ class Judge:
             # ``loop.remove_signal_handler`` does not know what was there before the loop's own.
             group.severity, group.why = "note", "a library has put back the default"
             return
-        habit = habit_of(self._reader.habit_site(group.primary.creation))
+        site = self._reader.habit_site(group.primary.creation)
+        habit = habit_of(site, group.primary.tracker.kind)
         if habit == "pool":
             if is_at_work(group.primary, self._reader.places):
                 return

@@ -13,6 +13,7 @@ import pytest
 from pytest_resource_hygiene.engine.known import fingerprint as fingerprints
 from pytest_resource_hygiene.engine.known.fingerprint import (
     fingerprint,
+    place_words,
     relative,
     without_parameters,
 )
@@ -100,3 +101,13 @@ def test_names_that_are_no_text_have_a_fingerprint_all_the_same() -> None:
     name = os.fsdecode(b"\xff.txt")
 
     assert len(_of(f"/p/{name}", file=f"/p/{name}")) == 16
+
+
+def test_code_that_a_test_writes_for_itself_is_the_same_in_each_run() -> None:
+    """A generated module, or a plugin's file, in `tmp_path`: a baseline is to know its leak."""
+    folder = "/tmp/pytest-of-me/pytest-7/test_it0"
+    one, other = f"{folder}/plugin.py", f"{folder.replace('-7', '-81')}/plugin.py"
+
+    assert _of(file=one) == _of(file=other)
+    assert _of(file=one) != _of(file=one.replace("plugin.py", "other.py"))
+    assert place_words(one, "load") == place_words(other, "load") == "/test_it0/plugin.py in load"
