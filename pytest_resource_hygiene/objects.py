@@ -236,7 +236,7 @@ def all_of_type(cls: type) -> list[Any]:
     """Return the objects of just that type to which anything refers.
 
     Also those that the collector does not track itself. Of millions of references none is looked
-    at by Python code, but for the few in a chunk that has one.
+    at by Python code, but for dictionaries, and the few in a chunk that has one.
     """
     objects = System.get_objects()
     modules = {one for one in set(map(type, objects)) if issubclass(one, ModuleType)}
@@ -245,6 +245,9 @@ def all_of_type(cls: type) -> list[Any]:
     result: dict[int, Any] = {}
     while chunk := list(islice(ordinary, _CHUNK)):
         found = System.get_referents(*chunk)
+        # Up to Python 3.13 it leaves out the attributes of an object that has but such.
+        left_out = [one for one in found if type(one) is dict and not System.is_tracked(one)]
+        found += System.get_referents(*left_out)
         if cls in set(map(type, found)):
             result.update((id(one), one) for one in found if type(one) is cls)
     return list(result.values())

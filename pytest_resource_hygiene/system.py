@@ -58,6 +58,7 @@ class System:
     get_ident = staticmethod(threading.get_ident)
     get_objects = staticmethod(gc.get_objects)
     get_referents = staticmethod(gc.get_referents)
+    is_tracked = staticmethod(gc.is_tracked)
     get_referrers = staticmethod(gc.get_referrers)
     getframe = staticmethod(sys._getframe)  # noqa: SLF001 - it has no other name
     getline = staticmethod(linecache.getline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.engine.origins.assignments import assignment_in
+from pytest_resource_hygiene.engine.origins.assignments import assignment_in, call_in
 from pytest_resource_hygiene.objects import is_within
 
 if TYPE_CHECKING:
@@ -49,6 +49,19 @@ class Case:
         """Return whether a thread or task runs a function that is written within the test."""
         code, own = self.ledger.code_of(entry), self.window.code
         return code is not None and own is not None and is_within(code, own)
+
+    def is_asked_for(self, entry: Entry) -> bool:
+        """Return whether Python code has what nobody saw being made, or a line of the owner names it.
+
+        An object of `select.epoll` has its number; ``fcntl(fd, F_DUPFD)`` stands in the test.
+        """
+        if self.ledger.anchor_of(entry) is not None:
+            return True
+        codes = {*self.window.codes, *self.window.parts()}
+        if self.window.code is not None:
+            codes.add(self.window.code)
+        names = self.ledger.called_as(entry)
+        return bool(names) and call_in(codes, names) is not None
 
     def is_by_function_of_test(self, entry: Entry) -> bool:
         """Return whether the test's function, or one written within it, was at work."""

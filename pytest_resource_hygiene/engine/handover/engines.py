@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["without_unseen"]
 
 _SHARING = frozenset({"grpc"})
+_FORMS_FOR_TURNS = frozenset({"eventpoll", "eventfd", "pipe"})
 _OWN = __name__.partition(".")[0]
 
 
@@ -38,7 +39,7 @@ def without_unseen(suspects: list[Entry], case: Case) -> list[Entry]:
     Returns:
         The rest.
     """
-    unseen = [entry for entry in suspects if is_unseen(entry)]
+    unseen = [entry for entry in suspects if is_unseen(entry) and not case.is_asked_for(entry)]
     is_fixture = case.window.info.type == "fixture"
     if is_fixture:
         unseen += _pollers(suspects, case)
@@ -46,7 +47,7 @@ def without_unseen(suspects: list[Entry], case: Case) -> list[Entry]:
         return suspects
     owner = _owner_of_engines(case)
     if owner is None:
-        return _without_shared(suspects, unseen) if is_fixture else suspects
+        return _without_shared(suspects, unseen, case) if is_fixture else suspects
     for entry in unseen:
         case.ledger.hand_over(entry, owner)
     return [entry for entry in suspects if entry not in unseen]
@@ -69,7 +70,7 @@ def _pollers(suspects: list[Entry], case: Case) -> list[Entry]:
     return [entry for entry in suspects if case.reader.call(entry.creation) in calls]
 
 
-def _without_shared(suspects: list[Entry], unseen: list[Entry]) -> list[Entry]:
+def _without_shared(suspects: list[Entry], unseen: list[Entry], case: Case) -> list[Entry]:
     """Leave out what all objects of a package share, if any of them goes on.
 
     gRPC opens its epolls and eventfds with the first server or channel, and closes them with the last.
@@ -77,10 +78,18 @@ def _without_shared(suspects: list[Entry], unseen: list[Entry]) -> list[Entry]:
     """
     if not any(_package_of(obj) in _SHARING for obj in _engines()):
         return suspects
-    shared = [entry for entry in unseen if entry.tracker.kind != "sockets" or not is_unseen(entry)]
+    shared = [entry for entry in unseen if not is_unseen(entry) or _is_for_turns(entry, case)]
     for entry in shared:
         entry.release()
     return [entry for entry in suspects if entry not in shared]
+
+
+def _is_for_turns(entry: Entry, case: Case) -> bool:
+    """Return whether an engine waits for events by it, and not a peer or a file of somebody's."""
+    return entry.tracker.kind == "native_threads" or (
+        entry.tracker.kind == "fds"
+        and describe(entry, case.ledger).details.get("form") in _FORMS_FOR_TURNS
+    )
 
 
 def _owner_of_engines(case: Case) -> Owner | None:

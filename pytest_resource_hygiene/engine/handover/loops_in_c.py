@@ -27,7 +27,11 @@ def without_parts_of_loops(suspects: list[Entry], case: Case) -> list[Entry]:
     Returns:
         The rest.
     """
-    parts = [entry for entry in suspects if is_unseen(entry) and _is_part(entry)]
+    parts = [
+        entry
+        for entry in suspects
+        if is_unseen(entry) and _is_part(entry) and not case.is_asked_for(entry)
+    ]
     loops = [entry for entry in case.loops() if _is_in_c(entry.value)] if parts else []
     if not loops or any(loop.owner is case.window for loop in loops):
         return suspects

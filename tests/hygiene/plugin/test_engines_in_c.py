@@ -207,3 +207,34 @@ def test_a_thread_that_serves_all_objects_of_grpc_is_not_told_of_the_fixture_tha
     run = project.run(env={"PYTHONPATH": str(project.path / "lib/site-packages")})
 
     assert run.outcomes == {"passed": 2}, run.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="epolls and eventfds")
+def test_what_python_code_has_or_names_is_of_no_engine(project: Project) -> None:
+    """No event tells of an epoll or a duplicate either, and a fixture has an engine that may open such."""
+    _write_engines(project)
+    write_suite(
+        project,
+        """
+        import fakeq, fcntl, select, selectors
+        class Poller:
+            def __init__(self): self.epoll = select.epoll()
+        @pytest.fixture(scope="session")
+        def engine():
+            engine = fakeq.Engine()
+            yield engine
+            engine.close()
+        def test_begins(engine): pass
+        def test_leaks_epoll(): KEEP.append(Poller())
+        def test_leaks_selector(): KEEP.append(selectors.DefaultSelector())
+        def test_leaks_duplicate(): KEEP.append(fcntl.fcntl(0, fcntl.F_DUPFD))
+        def test_uses(engine): engine.use()
+        """,
+    )
+    run = project.run("-W", "ignore", env={"PYTHONPATH": str(project.path / "lib/site-packages")})
+
+    assert [one["nodeid"].partition("::")[2] for one in run.failing] == [
+        "test_leaks_epoll",
+        "test_leaks_selector",
+        "test_leaks_duplicate",
+    ]
