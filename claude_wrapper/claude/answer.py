@@ -30,6 +30,9 @@ __all__ = ["STRUCTURED_TOOL", "AnswerReader", "structured_text"]
 
 # The tool by which the CLI makes the model answer in a JSON schema.
 STRUCTURED_TOOL = "StructuredOutput"
+# Characters and calls of one answer: no model says a tenth of that, and all of it is kept.
+MOST_CHARACTERS = 16 * 1024 * 1024
+MOST_CALLS = 10_000
 # Of an event that nobody understands, in an error.
 SHOWN = 200
 
@@ -54,6 +57,7 @@ class AnswerReader:
     def __init__(self, *, structured: bool) -> None:
         self._structured = structured
         self._text: list[str] = []
+        self._characters = 0
         self._calls: list[_Call] = []
         self._blocks: dict[int, _Call | None] = {}
         self._done_messages = Usage()
@@ -89,16 +93,29 @@ class AnswerReader:
         return Message(role="assistant", parts=parts, tool_calls=calls)
 
     def say(self, text: str) -> TurnEvent:
-        """Add text that did not come as an event."""
+        """Add text that did not come as an event.
+
+        Raises:
+            CliFailedError: The answer is too long.
+        """
+        self._grow(text)
         self._text.append(text)
         return TextDelta(text=text)
+
+    def _grow(self, text: str) -> None:
+        self._characters += len(text)
+        if self._characters > MOST_CHARACTERS or len(self._calls) > MOST_CALLS:
+            raise CliFailedError(
+                f"the answer has more than {MOST_CHARACTERS:,} characters or {MOST_CALLS:,} tool "
+                "calls; it was given up"
+            )
 
     def read(self, event: dict[str, Any]) -> tuple[TurnEvent, ...]:
         """Take one API event and return what the client should see of it.
 
         Raises:
-            CliFailedError: It has not the shape of the API's. The CLI passes on what it is sent, and
-                behind another base URL that may come from anybody.
+            CliFailedError: It has not the shape of the API's, or the answer is too long. The CLI passes
+                on what it is sent, and behind another base URL that may come from anybody.
         """
         handler = self._HANDLERS.get(str(event.get("type")))
         try:
@@ -130,6 +147,7 @@ class AnswerReader:
         name = client_name(str(block.get("name")))
         call = _Call(len(self._calls), str(block.get("id")), name)
         self._calls.append(call)
+        self._grow(call.id + call.name)
         self._blocks[int(event.get("index", -1))] = call
         return (ToolCallStarted(index=call.index, id=call.id, name=call.name),)
 
@@ -140,6 +158,7 @@ class AnswerReader:
         call = self._blocks.get(int(event.get("index", -1)))
         if delta.get("type") == "input_json_delta" and call is not None:
             piece = str(delta.get("partial_json", ""))
+            self._grow(piece)
             call.json.append(piece)
             return (ToolArgumentsDelta(index=call.index, json=piece),) if piece else ()
         return ()

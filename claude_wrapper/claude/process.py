@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import CliFailedError
 from claude_wrapper.lifecycle.children import child_pids
+from claude_wrapper.lifecycle.redaction import redacted, secrets_in
 
 if TYPE_CHECKING:
     from claude_wrapper.claude.command import ClaudeCommand
@@ -70,6 +71,7 @@ class ClaudeProcess:
         process: asyncio.subprocess.Process,
         transport: asyncio.SubprocessTransport,
         protocol: _Protocol,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -82,11 +84,15 @@ class ClaudeProcess:
         self._stdout = process.stdout
         self._stderr = process.stderr
         self._stderr_tail = b""
+        self._secrets = secrets
 
     @property
     def stderr(self) -> str:
-        """The end of what it printed on standard error."""
-        return self._stderr_tail.decode(errors="replace").strip()
+        """The end of what it printed on standard error, without secrets: clients will read it."""
+        text = self._stderr_tail.decode(errors="replace").strip()
+        if len(self._stderr_tail) == STDERR_BYTES:  # its first word may be half a secret
+            text = text.partition(" ")[2] or text.partition("\n")[2]
+        return redacted(text, self._secrets)
 
     @property
     def has_ended(self) -> bool:
@@ -187,7 +193,7 @@ async def start_process(command: ClaudeCommand) -> ClaudeProcess:
         reason = getattr(error, "strerror", None) or str(error)
         raise CliFailedError(f"cannot start {command.argv[0]!r}: {reason}") from error
     process = asyncio.subprocess.Process(transport, protocol, loop)
-    return ClaudeProcess(process, transport, protocol)
+    return ClaudeProcess(process, transport, protocol, secrets_in(command.env))
 
 
 async def _end_unwatched(pids: set[int], protocol: _Protocol) -> None:

@@ -60,7 +60,17 @@ def _serve(arguments: argparse.Namespace) -> int:
     _warn_of_misspelt_variables()
     words = daemon.as_arguments(flags, demo=arguments.demo)
     key.show()
-    return serve(settings, demo=arguments.demo, arguments=words)
+    code = serve(settings, demo=arguments.demo, arguments=words)
+    _give_up_output()
+    return code
+
+
+def _give_up_output() -> None:
+    """Forget what nobody reads, e.g. where ``| head -1`` has ended: the server's code is the code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _start(arguments: argparse.Namespace) -> int:

@@ -28,6 +28,8 @@ FOREIGN_THREADS = ("MainThread", "asyncio_", "asyncio-waitpid-", "waitpid-")
 FOREIGN_FOLDERS = ("uvicorn", "uvicorn/protocols/http")
 FOREIGN_FILES = ("asyncio/base_subprocess.py", "asyncio/subprocess.py")
 FOREIGN_CALLBACKS = ("asyncio", "uvicorn", "_asyncio", "anyio")
+# Each connection has such timers of its own, as it has with uvicorn, and ends them with itself.
+CALLBACKS_OF_CONNECTIONS = "claude_wrapper.http_protocol"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,9 @@ def _stray_timers() -> set[str]:
     for handle in scheduled:
         callback = getattr(handle, "_callback", None)
         module = getattr(callback, "__module__", None) or type(callback).__module__
-        is_foreign = module.partition(".")[0] in FOREIGN_CALLBACKS
+        is_foreign = (
+            module.partition(".")[0] in FOREIGN_CALLBACKS or module == CALLBACKS_OF_CONNECTIONS
+        )
         if not handle.cancelled() and not is_foreign and not hasattr(callback, "is_tracked"):
             found.add(f"timer {module}.{getattr(callback, '__qualname__', '?')}")
     return found

@@ -12,9 +12,13 @@ import sys
 from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 
+from claude_wrapper.lifecycle.terminal import write_or_fail
+
 __all__ = ["FileWriter", "LogWriter", "TerminalWriter"]
 
 FILE_BYTES = 10 * 1000 * 1000
+# Seconds for which a reader of standard error may be busy with something else.
+READERS_PATIENCE = 1.0
 # Four old files beside the current one: five in all.
 OLD_FILES = 4
 
@@ -90,15 +94,26 @@ class FileWriter(LogWriter, RotatingFileHandler):
     def tell(self, reason: str) -> None:
         """On standard error."""
         with suppress(OSError):
-            sys.stderr.write(
+            write_or_fail(
+                sys.stderr,
                 f"claude-wrapper: the log {self.baseFilename} cannot be written ({reason}); "
-                "lines are lost until it can\n"
+                "lines are lost until it can\n",
             )
-            sys.stderr.flush()
 
 
 class TerminalWriter(LogWriter, logging.StreamHandler):  # type: ignore[type-arg]
-    """To standard error."""
+    """To standard error, which may be a pipe that nobody reads any more."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line, or count it as lost."""
+        before = self.lost
+        try:
+            patience = 0.0 if self._is_failing else READERS_PATIENCE
+            write_or_fail(self.stream, self.format(record) + self.terminator, patience)
+        except Exception:  # noqa: BLE001  # as logging's own handlers do
+            self.handleError(record)
+        if self.lost == before:
+            self._is_failing = False

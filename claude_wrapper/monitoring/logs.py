@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import queue
-import re
 from contextlib import suppress
 from logging.handlers import QueueHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_wrapper.errors import SettingsError
+from claude_wrapper.lifecycle.redaction import redacted
 from claude_wrapper.monitoring.log_writers import FileWriter, LogWriter, TerminalWriter
 from claude_wrapper.monitoring.ring import LogRing
 
@@ -28,13 +28,6 @@ WAITING_RECORDS = 10_000
 # Longer lines are cut: what a client sent must not fill the log.
 LINE_LENGTH = 16_000
 FLUSH_PATIENCE = 1.0
-# The expression costs two milliseconds on a long line; most lines hold none of these.
-MARKS = ("sk-", "bearer", "authorization", "x-api-key", "cookie")
-SECRETS = re.compile(
-    r"(?i)(sk-(?:ant-)?[\w-]{4})[\w-]{8,}"
-    r"|(bearer\s+)[^\s'\",}]+"
-    r"|((?:authorization|x-api-key|cookie)['\"]?\s*[:=]\s*['\"]?(?:bearer\s+)?)[^\s'\",}]+"
-)
 
 
 class RedactingFormatter(logging.Formatter):
@@ -46,12 +39,7 @@ class RedactingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line to write."""
-        text = super().format(record)
-        for secret in self._secrets:
-            text = text.replace(secret, "[redacted]")
-        lowered = text.lower()
-        if any(mark in lowered for mark in MARKS):
-            text = SECRETS.sub(lambda match: f"{match[1] or match[2] or match[3]}[redacted]", text)
+        text = redacted(super().format(record), self._secrets)
         if len(text) > LINE_LENGTH:
             text = f"{text[:LINE_LENGTH]}… ({len(text) - LINE_LENGTH} more characters)"
         return text

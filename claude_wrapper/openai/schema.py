@@ -87,6 +87,7 @@ class AssistantMessage(Lenient):
 
     role: Literal["assistant"]
     content: str | list[AssistantContent] | None = None
+    refusal: str | None = None
     tool_calls: list[ChatToolCall] | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from claude_wrapper.errors import InvalidRequestError
@@ -19,6 +20,7 @@ from claude_wrapper.openai.schema import (
 from claude_wrapper.wire.images import image_part
 from claude_wrapper.wire.rules import check_model, may_answer_in_text, not_honoured, sampling
 from claude_wrapper.wire.schemas import answer_schema, check_tool_names, tool_schema
+from claude_wrapper.wire.validation import inner_extras
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,8 @@ __all__ = ["translate"]
 HARMLESS = frozenset(
     ["user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"]
 )
+# What clients send back of an answer as it came; nothing in the next one depends on it.
+OF_ANSWERS = frozenset(["id", "index", "annotations"])
 
 
 def translate(request: ChatRequest) -> ChatTurn:
@@ -64,6 +68,10 @@ def _refuse_what_changes_the_answer(request: ChatRequest) -> None:
     for name, instead in (("functions", "tools"), ("function_call", "tool_choice")):
         if extra.get(name):
             raise InvalidRequestError(f"{name} is not supported; use {instead}", param=name)
+    for index, message in enumerate(request.messages):
+        if (message.model_extra or {}).get("function_call"):
+            place = f"messages.{index}.function_call"
+            raise InvalidRequestError(f"{place} is not supported; use tool_calls", param=place)
     for name in ("logprobs", "top_logprobs"):
         if extra.get(name):
             raise InvalidRequestError(
@@ -103,7 +111,7 @@ def _message(message: UserMessage | AssistantMessage | ToolMessage, path: str) -
         ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments)
         for call in message.tool_calls or ()
     )
-    text = _plain(message.content or "")
+    text = _plain(message.content or "") or message.refusal or ""
     return Message(role="assistant", parts=(TextPart(text=text),) if text else (), tool_calls=calls)
 
 
@@ -185,4 +193,22 @@ def _schema(request: ChatRequest) -> dict[str, Any] | None:
 def _ignored(request: ChatRequest) -> tuple[str, ...]:
     names = not_honoured(request.model_extra, HARMLESS)
     names += sampling(request.temperature, request.top_p)[1]
-    return tuple(sorted(names))
+    for field in ("messages", "tools"):
+        for path, extra in inner_extras(getattr(request, field), field):
+            names += [f"{path}.{name}" for name in not_honoured(extra, OF_ANSWERS)]
+    if any(map(_has_lost_arguments, request.messages)):
+        names.append("messages.tool_calls.function.arguments")
+    return tuple(sorted(set(names)))
+
+
+def _has_lost_arguments(message: object) -> bool:
+    """Whether a call of the history has arguments that are no object, as one cut short has."""
+    calls = message.tool_calls if isinstance(message, AssistantMessage) else None
+    return any(not _is_object(call.function.arguments) for call in calls or ())
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text or "{}"), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import threading
 from typing import TYPE_CHECKING
+
+from claude_wrapper.lifecycle.terminal import write_or_fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +55,7 @@ class Watchdog:
         if self._called_off.wait(self._seconds):
             return
         self._last_words()
-        sys.stderr.write(
-            f"claude-wrapper: shutdown took longer than {self._seconds:g} s; exiting\n"
-        )
-        sys.stderr.flush()
+        words = f"claude-wrapper: shutdown took longer than {self._seconds:g} s; exiting\n"
+        with contextlib.suppress(OSError, ValueError):
+            write_or_fail(sys.stderr, words)
         os._exit(EXIT_FORCED)

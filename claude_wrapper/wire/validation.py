@@ -11,12 +11,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from claude_wrapper.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic_core import ErrorDetails
 
-__all__ = ["MOST_TOKENS", "Lenient", "validate"]
+__all__ = ["MOST_TOKENS", "Lenient", "inner_extras", "validate"]
 
 # Far beyond every model, and still a number that every program along the way can hold.
 MOST_TOKENS = 2**31 - 1
+# Messages or tools, with their parts: a million tiny ones fit into a body, and would hold everybody
+# else up for seconds while they are checked.
+MOST_ITEMS = 10_000
 
 # Of what the client sent, in an error.
 SHOWN = 100
@@ -27,6 +32,23 @@ class Lenient(BaseModel):
     """A part of a request; fields that are not known are kept, so that they can be named."""
 
     model_config = ConfigDict(extra="allow")
+
+
+def inner_extras(part: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The unknown fields of a part and of all within it, each with its path without numbers.
+
+    Args:
+        part: A model, or a list of such.
+        path: Where it stands, such as `messages`.
+    """
+    if isinstance(part, list | tuple):
+        for one in part:
+            yield from inner_extras(one, path)
+    elif isinstance(part, Lenient):
+        if part.model_extra:
+            yield path, part.model_extra
+        for name in type(part).model_fields:
+            yield from inner_extras(getattr(part, name), f"{path}.{name}")
 
 
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -45,10 +67,24 @@ def validate(model: type[_Body], document: Any, *, example: str) -> _Body:
     """
     if not isinstance(document, dict):
         raise InvalidRequestError(f"the body must be a JSON object like {example}")
+    for name, items in document.items():
+        if isinstance(items, list) and _has_too_many(items):
+            raise InvalidRequestError(
+                f"{name} has more than {MOST_ITEMS:,} items, their parts included; send fewer",
+                param=name,
+            )
     try:
         return model.model_validate(document, strict=True)
     except ValidationError as error:
         raise _explain(error, document) from None
+
+
+def _has_too_many(items: list[Any]) -> bool:
+    count = len(items)
+    if count <= MOST_ITEMS:
+        parts = (one for item in items if isinstance(item, dict) for one in item.values())
+        count += sum(len(one) for one in parts if isinstance(one, list))
+    return count > MOST_ITEMS
 
 
 def _explain(error: ValidationError, document: dict[str, Any]) -> InvalidRequestError:

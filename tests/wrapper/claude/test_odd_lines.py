@@ -176,3 +176,26 @@ def test_a_model_thinks_only_where_the_api_and_the_limit_let_it(
 ) -> None:
     request = TurnRequest(model="sonnet", messages=(), body=body, max_tokens=most)
     assert must_not_think(request) is expected
+
+
+@pytest.mark.parametrize("kind", ["text", "arguments", "calls"])
+def test_an_answer_without_end_is_given_up(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it is kept until the turn is over."""
+    monkeypatch.setattr("claude_wrapper.claude.answer.MOST_CHARACTERS", 1000)
+    monkeypatch.setattr("claude_wrapper.claude.answer.MOST_CALLS", 10)
+    reader = AnswerReader(structured=False)
+    block = {"type": "tool_use", "id": "a", "name": "f"}
+    start = {"type": "content_block_start", "index": 0, "content_block": block}
+    deltas = {
+        "text": {"type": "text_delta", "text": "x" * 100},
+        "arguments": {"type": "input_json_delta", "partial_json": "1" * 100},
+    }
+    again = start
+    if kind in deltas:
+        reader.read(start)
+        again = {"type": "content_block_delta", "index": 0, "delta": deltas[kind]}
+
+    for _ in range(9):
+        reader.read(again)
+    with pytest.raises(CliFailedError, match="it was given up"):
+        list(map(reader.read, [again, again]))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from wrapper.support.clock import FakeClock
 
+from claude_wrapper.http_protocol import HttpProtocol
 from claude_wrapper.lifecycle import AuditReport, Baseline, Emitter, ResourceTracker, audit
 from claude_wrapper.monitoring.auditor import Auditor
 
@@ -18,6 +19,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
+
+
+async def test_the_timers_of_a_connection_are_the_http_servers() -> None:
+    """A client that keeps its connection has one all the time; another's timer is a stranger."""
+    loop, tracker = asyncio.get_running_loop(), ResourceTracker()
+    before = set(audit(tracker, Baseline.now()).strangers)
+    timers = [loop.call_later(600, HttpProtocol._head_is_late, None), loop.call_later(600, is_odd)]
+    try:
+        strangers = set(audit(tracker, Baseline.now()).strangers) - before
+    finally:
+        for timer in timers:
+            timer.cancel()
+    assert strangers == {f"timer {__name__}.is_odd"}
+
+
+def is_odd() -> None:
+    """Stand for a callback of anybody's."""
 
 
 async def test_strangers_of_each_kind_are_named_and_nothing_else() -> None:

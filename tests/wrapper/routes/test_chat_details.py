@@ -184,6 +184,75 @@ def test_what_does_nothing_is_named_and_what_says_nothing_is_not(http: httpx.Cli
     assert reply.headers["x-claude-wrapper-ignored-params"] == named
 
 
+_USER = {"role": "user", "content": "x"}
+_TOOL = {"type": "function", "function": {"name": "w", "parameters": {"type": "object"}}}
+
+
+def _called_with(arguments: str) -> list[dict[str, Any]]:
+    call = {"id": "c1", "type": "function", "function": {"name": "w", "arguments": arguments}}
+    said = {"role": "assistant", "content": None, "tool_calls": [{**call, "index": 1}]}
+    return [_USER, said, {"role": "tool", "tool_call_id": "c1", "content": "ok"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"messages": [{**_USER, "name": "bob"}, {**_USER, "name": "eve"}]}, "messages.name"),
+        ({"tools": [{**_TOOL, "odd": 1}]}, "tools.odd"),
+        (
+            {"tools": [_TOOL], "messages": _called_with("{cut")},
+            "messages.tool_calls.function.arguments",
+        ),
+        (
+            {"tools": [_TOOL], "messages": _called_with("[1]")},
+            "messages.tool_calls.function.arguments",
+        ),
+        ({"tools": [_TOOL], "messages": _called_with("{}")}, None),
+        (
+            {
+                "messages": [
+                    _USER,
+                    {"role": "assistant", "content": "a", "id": "m", "audio": None},
+                    _USER,
+                ]
+            },
+            None,
+        ),
+    ],
+)
+def test_what_is_dropped_within_messages_and_tools_is_named(
+    http: httpx.Client, change: dict[str, Any], named: str | None
+) -> None:
+    reply = http.post("/v1/chat/completions", json={**body("x"), **change})
+    assert reply.status_code == 200
+    assert reply.headers.get("x-claude-wrapper-ignored-params") == named
+
+
+def test_an_earlier_refusal_is_carried_and_an_earlier_function_call_refused(
+    http: httpx.Client,
+) -> None:
+    said = {"role": "assistant", "content": None}
+    refusal = {"messages": [_USER, {**said, "refusal": "never"}, _USER]}
+    reply = http.post("/v1/chat/completions", json={**body("x"), **refusal})
+    assert "x-claude-wrapper-ignored-params" not in reply.headers
+    called = {"messages": [_USER, {**said, "function_call": {"name": "f"}}, _USER]}
+    refused = http.post("/v1/chat/completions", json={**body("x"), **called})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (
+        400,
+        "messages.1.function_call",
+    )
+
+
+@pytest.mark.parametrize(
+    "messages", [[_USER] * 10_001, [{"role": "user", "content": [{}] * 10_001}]]
+)
+def test_a_million_tiny_parts_hold_nobody_up(http: httpx.Client, messages: list[Any]) -> None:
+    """They would be checked one by one in the loop that serves everybody."""
+    reply = http.post("/v1/chat/completions", json={**body("x"), "messages": messages})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "messages")
+    assert "10,000" in reply.json()["error"]["message"]
+
+
 def test_strict_mode_refuses_in_every_dialect(tmp_path: Path) -> None:
     import httpx
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -241,3 +243,24 @@ def test_who_is_still_sending_a_request_is_told_and_holds_nothing_up(tmp_path: P
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"shutting_down" in answer
     assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("is_read", [True, False], ids=["reader gone", "reader asleep"])
+def test_a_log_that_nobody_reads_holds_up_no_end(tmp_path: Path, *, is_read: bool) -> None:
+    """As where `2>&1 | head -1` has ended, or a collector of logs hangs: its pipe is full."""
+    reader, writer = os.pipe()
+    with ExitStack() as stack:
+        stack.callback(os.close, writer)
+        if not is_read:
+            os.set_blocking(writer, False)
+            with suppress(BlockingIOError):
+                while os.write(writer, b"x" * 4096):
+                    pass
+            os.set_blocking(writer, True)
+            stack.callback(os.close, reader)
+        with running_server(tmp_path, stderr=writer) as server:
+            if is_read:
+                os.close(reader)
+            assert httpx.get(f"{server.url}/health/live").status_code == 200
+            assert server.stop() == 0
+    assert json.loads((tmp_path / "state" / "last-shutdown.json").read_text())["left"] == []

@@ -63,9 +63,12 @@ def scrubbed_environment(**more: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running_server(
-    folder: Path, *flags: str, cli: Path | None = None, **env: str
+    folder: Path, *flags: str, cli: Path | None = None, stderr: int | None = None, **env: str
 ) -> Iterator[RunningServer]:
-    """Start a server on a free port, wait until it has said where, and end it afterwards."""
+    """Start a server on a free port, wait until it has said where, and end it afterwards.
+
+    Its standard error goes to `server.log` in the folder, or to a descriptor.
+    """
     script = cli or write_fake_cli(folder)
     command = [
         sys.executable, "-m", "claude_wrapper", "serve", "--port", "0",
@@ -74,7 +77,7 @@ def running_server(
     with (folder / "server.log").open("a") as log:
         process = subprocess.Popen(
             command, env=scrubbed_environment(HOME=str(folder), **env), text=True,
-            stdout=subprocess.PIPE, stderr=log,
+            stdout=subprocess.PIPE, stderr=log if stderr is None else stderr,
         )  # fmt: skip
     try:
         assert process.stdout is not None
