@@ -91,7 +91,7 @@ class ClaudeProcess:
         """The end of what it printed on standard error, without secrets: clients will read it."""
         text = self._stderr_tail.decode(errors="replace").strip()
         if len(self._stderr_tail) == STDERR_BYTES:  # its first word may be half a secret
-            text = text.partition(" ")[2] or text.partition("\n")[2]
+            text = text.split(None, 1)[-1]
         return redacted(text, self._secrets)
 
     @property

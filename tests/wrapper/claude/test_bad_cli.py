@@ -60,16 +60,14 @@ async def test_one_that_is_stopped_while_it_starts_is_not_waited_for(tmp_path: P
         assert "stopped by a signal while it started" in (await fail(cli)).message
 
 
-async def test_what_a_dying_cli_prints_is_told_without_secrets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_a_dying_cli_prints_is_told_without_secrets(tmp_path: Path) -> None:
     """Clients get it as the reason; the key of the server is not theirs."""
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "dummy-0123456789")
     script = tmp_path / "claude"
     script.write_text('#!/bin/sh\necho "refused: $ANTHROPIC_API_KEY" >&2; exit 1\n')
     script.chmod(0o700)
     async with engine(tmp_path, ONE) as cli:
         cli.table._binary = CliBinary(prefix=(str(script),), origin="given")
+        cli.table._environ = {**cli.table._environ, "ANTHROPIC_API_KEY": "dummy-0123456789"}
         assert "refused: [redacted]" in (await fail(cli)).message
 
 
