@@ -28,6 +28,7 @@ __all__ = [
     "set_handler",
     "set_mask",
     "set_wakeup_fd",
+    "take_lost_wakeup_fd",
     "wakeup_fd",
 ]
 
@@ -48,7 +49,17 @@ COMMON = tuple(
 )
 """Signals that are read each time, for they may be set past the function that records."""
 
-_put_back = functools.partial(set_wakeup_fd, warn_on_full_buffer=False)
+_set_again = functools.partial(set_wakeup_fd, warn_on_full_buffer=False)
+_lost: list[int] = []  # the wakeup descriptor, if it could not be put back: it is closed by now
+
+
+def _put_back(fd: int) -> None:
+    try:
+        _set_again(fd)
+    except (OSError, ValueError):
+        _lost[:] = [fd]
+
+
 read_slots = signals_probe(getsignal, COMMON, set_wakeup_fd, _put_back, MAIN or 0)
 """Returns what changes with the slots of the common signals, the mask or the wakeup descriptor."""
 
@@ -62,8 +73,14 @@ def wakeup_fd() -> int:
         return -1
     fd = set_wakeup_fd(-1)
     if fd != -1:
+        _lost.clear()
         _put_back(fd)
-    return int(fd)
+    return int(_lost[0]) if fd == -1 and _lost else int(fd)
+
+
+def take_lost_wakeup_fd() -> int:
+    """Return a wakeup descriptor that could not be put back, once; else -1."""
+    return _lost.pop() if _lost else -1
 
 
 def blocked() -> frozenset[int] | None:

@@ -30,6 +30,7 @@ from pytest_resource_hygiene.trackers._signal_slots import (
     set_handler,
     set_mask,
     set_wakeup_fd,
+    take_lost_wakeup_fd,
     wakeup_fd,
 )
 
@@ -76,7 +77,7 @@ class SignalTracker(Tracker):
         self._loops = recorder.service(AsyncioTable)
         self._loops.closing.describers[self.kind] = self.describe
         self._loops.closing.creators[self.kind] = lambda key: self.creation(key, None)
-        recorder.wrap(signal, "set_wakeup_fd", self._recording(lambda *_: _WAKEUP))
+        recorder.wrap(signal, "set_wakeup_fd", self._recording_wakeup_fd)
         recorder.wrap(signal, "pthread_sigmask", self._recording(lambda *_: _MASK))
         if caught_signals():
             # Not ``enable``: that is a setting of the whole process, most often the test runner's.
@@ -103,6 +104,14 @@ class SignalTracker(Tracker):
             return wrapper
 
         return make
+
+    def _recording_wakeup_fd(self, original: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            former, lost = original(*args, **kwargs), take_lost_wakeup_fd()
+            self._known_calls().note(_WAKEUP)
+            return lost if former == -1 else former
+
+        return wrapper
 
     def _past_signal(self, original: Any) -> Any:
         def wrapper(signum: Any, *args: Any, **kwargs: Any) -> Any:
@@ -221,6 +230,7 @@ class SignalTracker(Tracker):
         if isinstance(key, tuple):
             return _take_from_loop(key[1].ref(), key[2])
         if key == _WAKEUP:
+            take_lost_wakeup_fd()
             try:
                 set_wakeup_fd(old if isinstance(old, int) else -1)
             except (OSError, ValueError):  # it was closed, and may be the number of another file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -197,3 +198,35 @@ def test_a_variable_that_was_there_before_the_first_test_and_is_deleted_comes_ba
     assert run.outcomes == {"leaked": 1, "passed": 2}, run.text
     found = run.one("test_deletes", kind="environment")
     assert (found["change"], found["origin"]["line"]) == ("removed", 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pair of sockets as Unix has it")
+def test_a_wakeup_descriptor_that_is_closed_before_it_is_taken_back(project: Project) -> None:
+    """Nobody can set it again: whoever looks at it takes it away, and has to remember that."""
+    write_suite(
+        project,
+        """
+        import contextlib, signal
+        def install():
+            pair = socket.socketpair()
+            pair[0].setblocking(False)
+            signal.set_wakeup_fd(pair[0].fileno())
+            return pair
+        @pytest.fixture
+        def pair(resource_hygiene):
+            pair = install()
+            yield pair
+            pair[0].close(); pair[1].close()
+            with contextlib.suppress(AssertionError): resource_hygiene.check()  # looks meanwhile
+            assert signal.set_wakeup_fd(-1) != -1, "as it would be without us"
+        def test_clean(pair): pass
+        def test_leaks():
+            for one in install(): one.close()
+        def test_next(): assert signal.set_wakeup_fd(-1) == -1, "it was put back after it was told"
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"].endswith("test_leaks")
+    assert "wakeup fd" in run.one()["summary"]
+    assert run.outcomes == {"passed": 2, "leaked": 1}
