@@ -94,6 +94,7 @@ class LeakChecker:
         self._sleep = sleep
         self.told = Told()
         self._crossed: list[Entry] = []  # limits, by setups of fixtures
+        self._left_workers: list[Entry] = []  # by owners that have ended
         self._token: Token[Any] | None = None
 
     def start(self, *, canary: bool = True) -> None:
@@ -314,9 +315,18 @@ class LeakChecker:
     def _end(self, owner: Owner) -> None:
         owner.closed = True
         if owner.held or owner.caught or owner.kept:
+            self._left_workers += [one for one in owner.held if one.tracker.kind == "threads"]
             owner.held, owner.caught, owner.kept = NO_ENTRIES, (), ()
+        self._look_at_left_workers()
         self._dismiss(owner)
         self.recorder.end(owner, self.session)
+
+    def _look_at_left_workers(self) -> None:
+        """See which are idle: these work for whoever is at work next, and the others go on."""
+        if self._left_workers:
+            from pytest_resource_hygiene.engine.references.workers import workers_among
+
+            self._left_workers = workers_among(self._left_workers)
 
     def _dismiss(self, owner: Owner) -> None:
         if owner.codes or owner in self.fixtures:

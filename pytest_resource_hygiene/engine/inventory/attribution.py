@@ -21,10 +21,10 @@ class Attribution:
 
     Args:
         owner_of_thread: returns who owns by now the thread that was started so, if it has ended who
-            started it.
+            started it; given who is at work.
     """
 
-    def __init__(self, owner_of_thread: Callable[[Creation], Owner | None]) -> None:
+    def __init__(self, owner_of_thread: Callable[[Creation, Owner | None], Owner | None]) -> None:
         """Know none."""
         self._owner_of_thread = owner_of_thread
         self._codes: dict[CodeType, list[Owner]] = {}
@@ -74,13 +74,13 @@ class Attribution:
                 return maker.window  # type: ignore[no-any-return]
             if maker.parent is None and maker is not creation and maker.window is not None:
                 starter: Owner = maker.window  # who was at work when the thread was started
-                return self._owner_of_thread(maker) if starter.closed else starter
+                return self._owner_of_thread(maker, window) if starter.closed else starter
             maker = maker.parent
         return window
 
     def _heir_of(self, start: Creation) -> Owner | None:
         """Return to whom the first link of a chain was handed over, if he is still there."""
-        heir = self._owner_of_thread(start) if start.window is not None else None
+        heir = self._owner_of_thread(start, None) if start.window is not None else None
         return heir if heir is not None and not heir.closed else None
 
     def owner_of_next(self, creation: Creation, window: Owner | None) -> Owner | None:

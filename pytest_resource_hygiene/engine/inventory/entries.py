@@ -35,11 +35,12 @@ class Entry:
         severity: overrides that of its kind; None if nothing does.
         description: the words for it, once it was asked for them.
         code: of what it runs, where it was caught in the act; else the tracker knows.
+        was_idle: whether it is a worker that had nothing to do when its owner ended.
     """
 
     __slots__ = (
         "_value", "by_collector", "change", "code", "creation", "description", "key", "made_during",
-        "owner", "previous", "severity", "tracker", "waited",
+        "owner", "previous", "severity", "tracker", "waited", "was_idle",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,7 @@ class Entry:
         self.severity: str | None = None
         self.description: Description | None = None
         self.code: CodeType | None = None
+        self.was_idle = False
 
     @property
     def value(self) -> Any:

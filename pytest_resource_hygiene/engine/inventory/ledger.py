@@ -64,16 +64,18 @@ class Ledger:
         """The shelves whose reading was another when `is_quiet` was last asked."""
         return self._readings.changed
 
-    def _owner_of_thread(self, start: Creation) -> Owner | None:
+    def _owner_of_thread(self, start: Creation, window: Owner | None) -> Owner | None:
         """Return who has a thread by now whose starter has ended: a worker goes with its pool.
 
-        So does what a timer starts that has rung: the next link of a chain.
+        So does what a timer starts that has rung: the next link of a chain. A worker that is left
+        and had nothing to do runs the jobs of whoever is at work.
         """
         for shelf in self.shelves:
             if shelf.tracker.kind in _STARTING:
                 for entry in shelf.entries.values():
                     if entry.creation is start:
-                        return entry.owner
+                        is_left = entry.was_idle and entry.owner is not None and entry.owner.closed
+                        return window if is_left else entry.owner
         starter: Owner = start.window
         return next((heir for made, heir in self._heirs if made is start), starter)
 

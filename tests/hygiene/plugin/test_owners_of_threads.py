@@ -318,3 +318,40 @@ def test_a_tests_own_job_is_the_tests_in_whichever_fixtures_thread_it_runs(
         """,
     )
     assert project.run().one()["owner"]["type"] == "test"
+
+
+def test_an_idle_worker_that_is_left_works_for_whoever_asks_it_next(project: Project) -> None:
+    """An executor in a global, allowed where it was begun: what a later job leaves is not allowed."""
+    write_suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        POOL = ThreadPoolExecutor(1)
+        STOP = threading.Event()
+        def keep_open(): KEEP.append(open(__file__))
+        def keep_opening():
+            while not STOP.wait(0.01):
+                KEEP.append(open(__file__))
+        @pytest.mark.allow_leak("threads", reason="one for the process")
+        def test_begins(): POOL.submit(int).result()
+        def test_clean(): POOL.submit(lambda: open(__file__).close()).result()
+        def test_leaks(): POOL.submit(keep_open).result()
+        @pytest.mark.allow_leak(reason="goes on")
+        def test_goes_on():
+            begun = len(KEEP)
+            POOL.submit(keep_opening)
+            while len(KEEP) == begun: time.sleep(0.001)
+        @pytest.mark.allow_leak(reason="another pool, at work when its test ends")
+        def test_has_its_own():
+            begun = len(KEEP)
+            KEEP.append(ThreadPoolExecutor(1)); KEEP[-1].submit(keep_opening)
+            while len(KEEP) < begun + 2: time.sleep(0.001)
+        def test_beside():
+            begun = len(KEEP)
+            while len(KEEP) == begun: time.sleep(0.001)
+        def test_ends(): STOP.set()
+        """,
+    )
+    run = project.run()
+
+    assert [one["nodeid"].partition("::")[2] for one in run.failing] == ["test_leaks"]
