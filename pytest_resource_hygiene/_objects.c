@@ -104,6 +104,47 @@ live_instances(PyObject *module, PyObject *classes)
 }
 #endif
 
+typedef struct {
+    PyTypeObject *type;
+    PyObject *found; /* a list; NULL after an error */
+} Wanted;
+
+static int
+look_at_referent(PyObject *object, void *context)
+{
+    Wanted *wanted = context;
+    if (Py_TYPE(object) == wanted->type && PyList_Append(wanted->found, object) < 0) {
+        Py_CLEAR(wanted->found);
+        return -1;
+    }
+    /* Up to Python 3.13 the collector leaves out the attributes of an object that has but such as
+     * it does not track. */
+    if (PyDict_CheckExact(object) && !PyObject_GC_IsTracked(object))
+        return Py_TYPE(object)->tp_traverse(object, look_at_referent, context);
+    return 0;
+}
+
+PyDoc_STRVAR(referred_doc,
+"referred(objects, type, /)\n--\n\n"
+"Return the objects of just that type to which those of a list refer, each as often.\n");
+
+static PyObject *
+referred(PyObject *module, PyObject *args)
+{
+    PyObject *objects;
+    Wanted wanted;
+    if (!PyArg_ParseTuple(args, "O!O!:referred", &PyList_Type, &objects, &PyType_Type, &wanted.type))
+        return NULL;
+    wanted.found = PyList_New(0);
+    for (Py_ssize_t i = 0; wanted.found != NULL && i < PyList_GET_SIZE(objects); i++) {
+        PyObject *object = PyList_GET_ITEM(objects, i);
+        traverseproc traverse = Py_TYPE(object)->tp_traverse;
+        if (traverse != NULL && PyObject_IS_GC(object))
+            traverse(object, look_at_referent, &wanted);
+    }
+    return wanted.found;
+}
+
 /* Whether the object of a record is there, and its method says that it is not over; -1 with an
  * exception set. */
 static int
@@ -205,6 +246,7 @@ static PyMethodDef functions[] = {
 #if PY_VERSION_HEX >= 0x030C0000
     {"live_instances", live_instances, METH_O, live_instances_doc},
 #endif
+    {"referred", referred, METH_VARARGS, referred_doc},
     {"is_idle", _PyCFunction_CAST(is_idle), METH_FASTCALL, is_idle_doc},
     {"pending", pending, METH_VARARGS, pending_doc},
     {"untrack", untrack, METH_O, untrack_doc},

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["speedups"]
 
 _NAME = "pytest_resource_hygiene._speedups"
-_INTERFACE = 13  # the same as in the source; a checkout may keep what an older one was compiled to
+_INTERFACE = 14  # the same as in the source; a checkout may keep what an older one was compiled to
 
 
 def _load() -> ModuleType | None:

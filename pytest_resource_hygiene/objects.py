@@ -240,10 +240,13 @@ def all_of_type(cls: type) -> list[Any]:
     """
     objects = System.get_objects()
     modules = {one for one in set(map(type, objects)) if issubclass(one, ModuleType)}
-    ordinary = iter([obj for obj in objects if type(obj) not in modules])  # see `referents`
+    ordinary = [obj for obj in objects if type(obj) not in modules]  # see `referents`
     del objects
+    if speedups is not None:
+        return list({id(one): one for one in speedups.referred(ordinary, cls)}.values())
+    rest = iter(ordinary)
     result: dict[int, Any] = {}
-    while chunk := list(islice(ordinary, _CHUNK)):
+    while chunk := list(islice(rest, _CHUNK)):
         found = System.get_referents(*chunk)
         # Up to Python 3.13 it leaves out the attributes of an object that has but such.
         left_out = [one for one in found if type(one) is dict and not System.is_tracked(one)]

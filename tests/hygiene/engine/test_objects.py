@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import subprocess
 import sys
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -139,3 +140,24 @@ def test_what_fails_when_it_is_asked_is_told(twin: ModuleType) -> None:
     with pytest.raises(AttributeError):
         twin.is_idle(_records(task := Task()), "no_method", Loop(), ())
     assert not task.is_done
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_an_object_that_only_an_attribute_refers_to_is_found(
+    monkeypatch: pytest.MonkeyPatch, *, compiled: bool
+) -> None:
+    """The collector tracks neither a lock nor, up to Python 3.13, a dictionary that has but one."""
+    if compiled and speedups is None:
+        pytest.skip("the parts in C are not compiled here")
+    monkeypatch.setattr(objects, "speedups", speedups if compiled else None)
+
+    class Owner:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+    owners = [Owner() for _ in range(3)]
+    assert len(vars(owners[0])) == 1, "its dictionary is made when somebody asks for it"
+    found = [id(one) for one in objects.all_of_type(type(owners[0].lock))]
+
+    assert {id(one.lock) for one in owners} <= set(found)
+    assert len(found) == len(set(found))
