@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import select
 import socket
-import sys
 import weakref
 from selectors import BaseSelector
 from typing import TYPE_CHECKING, Any
@@ -99,8 +98,6 @@ def _epolls() -> list[type]:
     """Return the class, and those of copies of `select`, as eventlet imports one for its hubs."""
     if not hasattr(select, _EPOLL):
         return []
-    if "eventlet" not in sys.modules:  # of the thousands of classes there are
-        return [getattr(select, _EPOLL)]
     classes = type.__subclasses__(object)
     return [cls for cls in classes if cls.__name__ == _EPOLL and module_name(cls) == "select"]
 

@@ -15,6 +15,8 @@ __all__ = ["Habit", "habit_of", "has_habits", "runs_jobs"]
 
 Habit = Literal["singleton", "pool"]
 
+_HUB = "gevent/hub.py"
+
 # End of the file name, function that makes it (empty: any), what kind of habit it is.
 _PLACES: tuple[tuple[str, str, Habit], ...] = (
     # Never reaped by design (CPython issue 88887): one child and one pipe for the whole process.
@@ -38,7 +40,7 @@ _PLACES: tuple[tuple[str, str, Habit], ...] = (
     ("gevent/resolver/thread.py", "", "pool"),  # the hub's own workers, up to ten
     ("gevent/os.py", "tp_read", "pool"),
     ("gevent/os.py", "tp_write", "pool"),
-    ("gevent/hub.py", "", "singleton"),
+    (_HUB, "", "singleton"),
     ("tqdm/_monitor.py", "", "singleton"),
     ("joblib/_memmapping_reducer.py", "", "pool"),
     ("pycares/__init__.py", "", "singleton"),
@@ -80,6 +82,8 @@ def habit_of(site: tuple[tuple[str, str], ...], kind: str) -> Habit | None:
     places = _PLACES + _OF_THREADS if kind == "threads" else _PLACES
     for file, function in site:
         package = _package_of(file)
+        if (function, file.endswith(_HUB)) == ("run", True):  # it calls whoever waits
+            continue
         for ending, name, habit in places:
             if file.endswith(ending) and name in {"", function} and packages <= {package}:
                 return habit

@@ -51,7 +51,7 @@ _REGISTRIES = (
     "asyncio", "_asyncio", "subprocess", "selectors", "signal", "concurrent.futures", "logging",
     "multiprocessing.process", "multiprocessing.util", "contextvars", "functools", "linecache",
     "builtins", "abc", "_abc", "typing", "contextlib", "tempfile", "uvloop",
-    "tornado.ioloop", "tornado.platform.asyncio",
+    "tornado.ioloop", "tornado.platform.asyncio", "twisted.logger", "twisted.python.log",
 )  # fmt: skip
 _frames = sys._current_frames  # noqa: SLF001 - it has no other name
 _COPY = "__original_module_"  # what eventlet calls its own of the standard library's
@@ -156,12 +156,22 @@ def _root_at(
     if is_listed_logger(obj) and counts(obj.name):
         return Holder(obj.name, _path(node, f"logger {obj.name!r}"))
     if id(obj) in in_c and counts(in_c[id(obj)].module):
-        return _led_by(in_c[id(obj)], node)
+        return None if _leads_through_greenlet(node) else _led_by(in_c[id(obj)], node)
     if is_a(obj, Context):
         value = _value_in_context(node)
         root = variable_with(obj, value.obj, modules(), counts)
         return _led_by(root, value) if root is not None else None
     return None
+
+
+def _leads_through_greenlet(node: _Node) -> bool:
+    """Return whether a hub has something only because it runs somebody's function."""
+    inner = node.towards
+    while inner is not None:
+        if any(cls.__name__ == "greenlet" for cls in type(inner.obj).__mro__):
+            return True
+        inner = inner.towards
+    return False
 
 
 def _led_by(root: Holder, node: _Node) -> Holder:

@@ -12,8 +12,11 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
+from pytest_resource_hygiene.engine.origins.singletons import habit_of
+from pytest_resource_hygiene.engine.references import holders
 from pytest_resource_hygiene.engine.references.holders import executor_of, find_holder, has_seat
 from pytest_resource_hygiene.engine.references.reachable import reachable
+from pytest_resource_hygiene.model import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,3 +213,50 @@ def test_a_library_for_tests_is_not_the_test_runner(name: str, *, is_followed: b
     server.connection = thing
 
     assert (reachable([server], {id(thing)}, ()) == {id(thing)}) == is_followed
+
+
+def test_a_buffer_of_a_log_keeps_nothing_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twisted's holds events, and these the factory of whoever has connected, until it logs."""
+    thing, module = Thing(), ModuleType("twisted.python.log")
+    vars(module)["beginner"] = [thing]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    assert find_holder(thing, lambda name: name == module.__name__) is None
+
+
+class greenlet:
+    """Runs somebody's function."""
+
+    def __init__(self, thing: Thing) -> None:
+        self.local = thing
+
+
+class Hub(greenlet):
+    """Runs greenlets, and has workers of its own."""
+
+    def __init__(self) -> None:
+        self.has: list[object] = []
+
+
+def test_a_hub_keeps_its_own_and_not_what_the_greenlets_have_that_it_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub, own, thing = Hub(), Thing(), Thing()
+    hub.has += [own, greenlet(thing)]
+    found = [(Holder("gevent", ("gevent",)), hub)]
+    monkeypatch.setattr(holders, "kept_in_c", lambda: found)
+
+    def is_gevent(name: str) -> bool:
+        return name == "gevent"
+
+    assert find_holder(own, is_gevent) is not None
+    assert find_holder(thing, is_gevent) is None
+
+
+def test_what_a_hub_calls_is_no_habit_of_the_hub() -> None:
+    """Its loop accepts for whoever listens; its own epoll it opens when it is made."""
+    folder = "/lib/site-packages/gevent/"
+    accepting = ((f"{folder}_socket3.py", "__init__"), (f"{folder}hub.py", "run"))
+
+    assert habit_of(accepting, "sockets") is None
+    assert habit_of(((f"{folder}hub.py", "__init__"),), "fds") == "singleton"
