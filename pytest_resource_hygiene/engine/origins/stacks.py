@@ -56,12 +56,21 @@ class StackReader:
         self.places = places
 
     def frames(self, creation: Creation | None) -> tuple[Frame, ...]:
-        """Return the stack, innermost first, without our own frames and the import machinery."""
-        if creation is None:
-            return ()
+        """Return the stack, innermost first, down to the user's outermost function.
+
+        What has called that, such as a runner and its loop, says nothing; nor do our own frames and
+        the import machinery. Where no function of the user's was at work, as in a task that a
+        library has made to connect, the stack of whoever began it follows.
+        """
+        found: list[tuple[CodeType, int, Place]] = []
+        while creation is not None:
+            rows = self.sorted(creation)
+            users = [number for number, (_, _, place) in enumerate(rows) if place == "user"]
+            found += rows[: users[-1] + 1] if users else _above_turn(rows)
+            creation = None if users else creation.parent
         return tuple(
             Frame(code.co_filename, line_of(code, offset), code.co_name)
-            for code, offset in pairs(creation.stack)
+            for code, offset, _ in found
             if self.places.of(code.co_filename) not in {"own", "frozen"}
         )
 
@@ -169,7 +178,7 @@ class StackReader:
         if not self._is_tools(creation.owner):
             passable.add("library")
         for code, _, place in self.sorted(creation):
-            if code.co_name in _TURNS_OF_LOOPS and code.co_filename.endswith(_FILES_OF_LOOPS):
+            if _is_turn(code):
                 return True
             if place not in passable or code.co_qualname.startswith(_RUNNER):
                 return False
@@ -294,6 +303,16 @@ class StackReader:
             if place in {"library", "stdlib"}:
                 found.append(code)
         return found
+
+
+def _is_turn(code: CodeType) -> bool:
+    return code.co_name in _TURNS_OF_LOOPS and code.co_filename.endswith(_FILES_OF_LOOPS)
+
+
+def _above_turn(rows: list[tuple[CodeType, int, Place]]) -> list[tuple[CodeType, int, Place]]:
+    """Leave out the turn of a loop, and who runs the loop."""
+    turns = (number for number, (code, _, _) in enumerate(rows) if _is_turn(code))
+    return rows[: next(turns, len(rows))]
 
 
 def _function_of(code: CodeType) -> str:

@@ -50,11 +50,13 @@ _HINTS = {
     ("asyncio/streams.py", "start_unix_server"): _SERVER,
 }  # fmt: skip
 _OF_ONE_KIND = {"fds": {("subprocess.py", "__init__"): _POPENS_PIPE}}
-_KINDS = frozenset({"fds", "sockets", "processes", "threads"})
+_KINDS = frozenset({"fds", "sockets", "processes", "threads", "timers"})
 
 
 def hint_of_maker(group: Group) -> str | None:
-    """Return how to end what a call of the standard library has made; None if the kind knows best.
+    """Return how to end what a call of the standard library has made, or the timer of another.
+
+    None if the kind knows best.
 
     Args:
         group: its site names what was called, the innermost function first.
@@ -64,8 +66,10 @@ def hint_of_maker(group: Group) -> str | None:
         return None
     path, function = group.site[-1]
     file = path.replace("\\", "/")
-    if "/site-packages/" in file:
-        return None
+    _, packages, name = file.rpartition("/site-packages/")
+    if packages:  # its handle is in nobody's hands
+        package = name.partition("/")[0].removesuffix(".py")
+        return f"close the object of {package} that has set it" if kind == "timers" else None
     for (ending, called), hint in (_OF_ONE_KIND.get(kind, {}) | _HINTS).items():
         if called in {"", function} and file.endswith(f"/{ending}"):
             return hint

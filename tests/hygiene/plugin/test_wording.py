@@ -350,3 +350,67 @@ def test_a_task_is_held_by_the_users_object_and_not_by_the_runner_that_cancels_i
     held_by = project.run("-p", "asyncio", "--asyncio-mode=auto").one()["held_by"]
 
     assert held_by[:3] == ["module test_it", "test_it.KEEP", "list"]
+
+
+def test_a_stack_ends_with_the_function_of_the_test(project: Project) -> None:
+    """Who runs the loop is left out; of a task that a library has begun, its beginning follows."""
+    project.write(
+        "lib/site-packages/client.py",
+        """
+        import asyncio
+        async def connect(address): return await asyncio.open_connection(*address)
+        async def get(address): return await asyncio.create_task(connect(address))
+        """,
+    )
+    write_suite(
+        project,
+        """
+        import client
+        def helper(): KEEP.append(socket.socket())
+        async def test_helper(): helper()
+        @pytest.fixture(scope="module")
+        def address():
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                yield server.getsockname()
+        async def test_library(address): KEEP.append(await client.get(address))
+        """,
+    )
+    run = project.run(
+        "-p", "asyncio", "--asyncio-mode=auto",
+        env={"PYTHONPATH": str(project.path / "lib/site-packages")},
+    )  # fmt: skip
+    stacks = {
+        one["nodeid"].rpartition("::")[2]: [frame["function"] for frame in one["stack"]]
+        for one in run.failing
+    }
+
+    assert stacks["test_helper"][-2:] == ["helper", "test_helper"]
+    assert stacks["test_library"][-2:] == ["get", "test_library"]
+    assert "connect" in stacks["test_library"]
+    assert "_run_once" not in stacks["test_library"]
+
+
+def test_a_librarys_timer_ends_with_the_librarys_object(project: Project) -> None:
+    """The user has called no `call_later()`, and has nothing to cancel."""
+    project.write(
+        "lib/site-packages/client/__init__.py",
+        """
+        import asyncio
+        class Session:
+            def __init__(self): asyncio.get_running_loop().call_later(60, self.look)
+            def look(self): pass
+        """,
+    )
+    write_suite(
+        project,
+        """
+        import client
+        async def test_it(): KEEP.append(client.Session())
+        """,
+    )
+    run = project.run(
+        "-p", "asyncio", "--asyncio-mode=auto",
+        env={"PYTHONPATH": str(project.path / "lib/site-packages")},
+    )  # fmt: skip
+
+    assert run.one()["hint"] == "close the object of client that has set it"
