@@ -48,13 +48,22 @@ def test_a_hangup_stops_any_other_server(tmp_path: Path) -> None:
     assert "received SIGHUP" in (tmp_path / "server.log").read_text()
 
 
-@pytest.mark.parametrize("name", ["SIGQUIT", "SIGUSR1", "SIGALRM", "SIGXCPU", "SIGIO"])
-def test_a_stray_signal_ends_no_server_where_it_stands(name: str, tmp_path: Path) -> None:
+@pytest.fixture(params=["SIGQUIT", "SIGUSR1", "SIGALRM", "SIGXCPU", "SIGIO"])
+def stray(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """One that nobody handles; a shell has what it starts in the background ignore SIGQUIT."""
+    number = signal.Signals[request.param]
+    before = signal.signal(number, signal.SIG_DFL)
+    yield number
+    signal.signal(number, before)
+
+
+def test_a_stray_signal_ends_no_server_where_it_stands(
+    stray: signal.Signals, tmp_path: Path
+) -> None:
     """Their default would leave children, the record and the folder of the run."""
-    number = signal.Signals[name]
     with running_server(tmp_path) as server:
-        assert server.stop(number) == 0
-    assert f"received {name}" in (tmp_path / "server.log").read_text()
+        assert server.stop(stray) == 0
+    assert f"received {stray.name}" in (tmp_path / "server.log").read_text()
     assert json.loads((tmp_path / "state" / "last-shutdown.json").read_text())["left"] == []
 
 
