@@ -146,15 +146,20 @@ def test_what_all_objects_of_grpc_share_is_not_told_of_the_fixture_that_had_the_
             server = grpc.Engine()
             yield server
             server.close()
+        @pytest.fixture(scope="class")
+        def with_file(server): yield grpc.libc.open(__file__.encode(), 0)
         class TestFirst:
             def test_uses(self, server): KEEP.append(grpc.Engine())
         class TestSecond:
             def test_uses(self, server): pass
+        class TestFile:
+            def test_opens(self, with_file): pass
         """,
     )
     run = project.run(env={"PYTHONPATH": str(project.path / "lib/site-packages")})
 
-    assert run.outcomes == {"passed": 2}, run.text
+    assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
+    assert run.one()["details"]["form"] == "file", "which no object of grpc waits with"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="an eventfd is Linux's")

@@ -15,6 +15,14 @@ from pytest_resource_hygiene.pytest_plugin.viewpoint import Viewpoint
 if TYPE_CHECKING:
     from support.inner import Project
 
+_END_CHILDREN = """
+    import os, signal, sys
+    def pytest_unconfigure():
+        for one in sys.modules["test_it"].KEEP:
+            if getattr(one, "returncode", 0) is None:
+                os.kill(one.pid, signal.SIGKILL)
+    """
+
 
 def test_a_finding_says_all_that_a_stranger_needs(project: Project) -> None:
     """What, where with its source line, by whom, who holds it, how long waited, and how to close."""
@@ -167,16 +175,7 @@ def test_what_the_standard_library_made_for_an_object_is_ended_by_that_object(
     project: Project,
 ) -> None:
     """A pool's pipes are not closed with ``os.close()``; what a user opens is."""
-    project.write(
-        "conftest.py",
-        """
-        import subprocess, sys
-        def pytest_unconfigure():
-            for one in sys.modules["test_it"].KEEP:
-                if isinstance(one, subprocess.Popen):
-                    one.kill()
-        """,
-    )
+    project.write("conftest.py", _END_CHILDREN)
     write_suite(
         project,
         """
@@ -257,16 +256,7 @@ def test_a_fork_is_told_by_what_it_is_and_not_by_the_command_line_of_pytest(
 
 def test_the_hint_is_for_what_the_user_has_in_his_hands(project: Project) -> None:
     """A descriptor has no `with`, a stream of asyncio no socket to close, a listener no Event."""
-    project.write(
-        "conftest.py",
-        """
-        import os, signal, sys
-        def pytest_unconfigure():
-            for one in sys.modules["test_it"].KEEP:
-                if getattr(one, "returncode", 0) is None:
-                    os.kill(one.pid, signal.SIGKILL)
-        """,
-    )
+    project.write("conftest.py", _END_CHILDREN)
     write_suite(
         project,
         """

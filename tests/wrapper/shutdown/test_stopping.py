@@ -27,6 +27,8 @@ from wrapper.support.servers import (
     wait_until,
 )
 
+from claude_wrapper.shutdown.watchdog import EXIT_FORCED
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -245,6 +247,67 @@ def test_who_is_still_sending_a_request_is_told_and_holds_nothing_up(tmp_path: P
     assert "Traceback" not in server.log.read_text()
 
 
+_WATCHED = """
+from claude_wrapper.lifecycle import ResourceTracker
+from claude_wrapper.shutdown import Watchdog
+import threading
+Watchdog(ResourceTracker(), 0.01, lambda: None)
+threading.Event().wait()
+"""
+
+
+def _fill(writer: int) -> None:
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while os.write(writer, b"x" * 4096):
+            pass
+    os.set_blocking(writer, True)
+
+
+def test_last_words_that_nobody_reads_hold_up_no_forced_end() -> None:
+    reader, writer = os.pipe()
+    try:
+        _fill(writer)
+        done = subprocess.run(
+            [sys.executable, "-c", _WATCHED], stderr=writer, check=False, timeout=30
+        )
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert done.returncode == EXIT_FORCED
+
+
+def test_a_first_line_that_nobody_reads_changes_no_exit_code(tmp_path: Path) -> None:
+    """As with `| true`: what could not be printed is still in the buffer at the end."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [
+        sys.executable,
+        "-m",
+        "claude_wrapper",
+        "serve",
+        "--demo",
+        "--port",
+        "0",
+        "--state-dir",
+    ]
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "state")],
+        env=scrubbed_environment(HOME=str(tmp_path)),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    with process:
+        assert process.stderr is not None
+        told = next(line for line in process.stderr if "start-up line could not be printed" in line)
+        process.terminate()
+        process.stderr.read()
+    assert "http://" in told
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("is_read", [True, False], ids=["reader gone", "reader asleep"])
 def test_a_log_that_nobody_reads_holds_up_no_end(tmp_path: Path, *, is_read: bool) -> None:
     """As where `2>&1 | head -1` has ended, or a collector of logs hangs: its pipe is full."""
@@ -252,11 +315,7 @@ def test_a_log_that_nobody_reads_holds_up_no_end(tmp_path: Path, *, is_read: boo
     with ExitStack() as stack:
         stack.callback(os.close, writer)
         if not is_read:
-            os.set_blocking(writer, False)
-            with suppress(BlockingIOError):
-                while os.write(writer, b"x" * 4096):
-                    pass
-            os.set_blocking(writer, True)
+            _fill(writer)
             stack.callback(os.close, reader)
         with running_server(tmp_path, stderr=writer) as server:
             if is_read:
