@@ -272,7 +272,7 @@ take_down(Sites *self, PyObject *what, long depth, int passes)
     else
         parent = PyObject_CallMethod((PyObject *)self, "maker_of_thread", NULL);
     if (parent != NULL)
-        result = PyTuple_Pack(5, stack, owner, self->window, parent, what);
+        result = PyTuple_Pack(SITE_PARTS, stack, owner, self->window, parent, what);
     /* Thousands of them lie in lists of ours. The collector would go through all, again and again,
      * in the tests of others; a cycle through one of them ends when the recorder forgets it. */
     if (result != NULL)

@@ -44,6 +44,9 @@ typedef struct {
 /* Kept by the module, which is never unloaded. */
 extern PyTypeObject *sites_type;
 
+#define SITE_PARENT 3 /* in a record: how the thread was made; None for the main one */
+#define SITE_PARTS 5
+
 /* What a record has of a place, from `depth` frames above the function that runs; see `Sites.site`. */
 PyObject *take_down(Sites *sites, PyObject *what, long depth, int passes);
 

@@ -30,6 +30,31 @@ refer(Openings *self, PyObject *object)
     return reference;
 }
 
+/* The last record if it is the same in all parts: a loop that opens one file makes one, not thousands
+ * for the collector to count. Not those of other threads, which are told apart by which object it is.
+ * Steals `record`. */
+static PyObject *
+shared(Openings *self, PyObject *record)
+{
+    PyObject *records = PyCFunction_Check(self->append) ? PyCFunction_GET_SELF(self->append) : NULL;
+    Py_ssize_t length = records != NULL && PySequence_Check(records) ? PySequence_Size(records) : 0;
+    if (length <= 0 || PyTuple_GET_ITEM(record, SITE_PARENT) != Py_None) {
+        PyErr_Clear();
+        return record;
+    }
+    PyObject *last = PySequence_GetItem(records, length - 1);
+    int same = last != NULL && PyTuple_CheckExact(last) && PyTuple_GET_SIZE(last) == SITE_PARTS;
+    for (Py_ssize_t i = 0; same && i < SITE_PARTS; i++)
+        same = PyTuple_GET_ITEM(last, i) == PyTuple_GET_ITEM(record, i);
+    if (!same) {
+        PyErr_Clear();
+        Py_XDECREF(last);
+        return record;
+    }
+    Py_DECREF(record);
+    return last;
+}
+
 static PyObject *
 openings_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
@@ -59,6 +84,7 @@ openings_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject
     Py_DECREF(what);
     if (record == NULL)
         return NULL;
+    record = shared(self, record);
     PyObject *result = PyObject_CallOneArg(self->append, record);
     Py_DECREF(record);
     return result;

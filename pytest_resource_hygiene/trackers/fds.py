@@ -113,9 +113,10 @@ class FdTracker(Tracker):
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Find the opening by number, else by the path that the descriptor points to."""
         table = self._descriptors()
-        made = table.made_as(value, key[2]) if isinstance(key, tuple) else None
-        if made is not None:
-            return made
+        if value in table.made and isinstance(key, tuple):  # of ten thousand, few are
+            made = table.made_as(value, key[2])
+            if made is not None:
+                return made
         if not isinstance(key, tuple) or not key[3]:  # an anonymous inode, shared by all its kind
             if "eventpoll" in target_of(value) and self._loops is not None:  # no event tells of it
                 made = self._loops.creation_of_selector(value)

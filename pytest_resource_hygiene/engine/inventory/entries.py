@@ -48,7 +48,6 @@ class Entry:
         tracker: Tracker,
         key: Hashable,
         value: Any,
-        *,
         owner: Owner | None = None,
         creation: Creation | None = None,
         change: Change = "added",

@@ -8,10 +8,13 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from contextlib import ExitStack
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
+import _pytest.python
 import pytest
 
 from pytest_resource_hygiene import audit
@@ -412,3 +415,34 @@ def test_a_recorder_in_a_cycle_is_collected() -> None:
     del recorder
     gc.collect()
     assert not [one for one in gc.get_objects() if type(one) is Marker]
+
+
+@compiled_only
+def test_thousands_of_openings_in_a_loop_are_one_record() -> None:
+    """Or the collector would count them, and go through everything that much earlier.
+
+    Not where they differ, and not in another thread, whose records are told apart by which they are.
+    """
+
+    class Knowing(audit.Sites):
+        def maker_of_thread(self) -> str:
+            return "the maker"
+
+    ends = frozenset({str(_pytest.python.__file__), str(threading.__file__)})
+    sites = Knowing(ends, "", ContextVar("owner"), threading.main_thread().ident or 0)
+    records: list[Any] = []
+    openings = audit.Openings(sites, records.append)
+
+    def open_all() -> None:
+        for name in ("one", "one", "one", "another"):
+            openings((name,))
+
+    open_all()
+    thread = threading.Thread(target=open_all)
+    thread.start()
+    thread.join()
+
+    assert [one[4] for one in records] == 2 * ["one", "one", "one", "another"]
+    assert [records.index(one) for one in records[:4]] == [0, 0, 0, 3]
+    assert len({id(one) for one in records[:4]}) == 2
+    assert len({id(one) for one in records[4:]}) == 4
