@@ -5,15 +5,21 @@ Loaded with the first suspect: a clean run never needs it.
 
 from __future__ import annotations
 
+import gc
+import inspect
 import sys
 import traceback
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from _pytest import threadexception, unraisableexception
 from _pytest.logging import caplog_records_key
 
-__all__ = ["clear_contents", "drop_arguments"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType
+
+__all__ = ["clear_contents", "clear_frames", "drop_arguments", "will_be_raised_again"]
 
 # Up to pytest 8.3 there are none: such an exception is local to a context of pytest's.
 _WAITING = [
@@ -28,6 +34,7 @@ _WAITING = [
 _LAST_FAILURE = ("last_type", "last_value", "last_traceback", "last_exc")
 # What exceptions of the interpreter's own keep beside their arguments.
 _KEPT_BY_ERRORS = ("obj", "value", "object")
+_MAY_GO_ON = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _PLAIN = {str, bytes, int, float, complex, bool, type(None)}
 
 
@@ -61,11 +68,35 @@ def drop_arguments(item: Any) -> bool:
 
 def clear_frames(error: BaseException | None) -> None:
     """Drop the locals of the frames of an exception, of those that led to it, and of its group."""
-    for one in _related(error):
-        for frame, _ in traceback.walk_tb(one.__traceback__):
-            with suppress(RuntimeError):  # of a generator that is running
-                frame.clear()
-                _ = frame.f_locals  # up to Python 3.12 a copy, made when somebody asked; made anew
+    tracebacks = [one.__traceback__ for one in _related(error)]
+    frames = [frame for one in tracebacks for frame, _ in traceback.walk_tb(one)]
+    suspended = _suspended(frames)
+    for frame in frames:
+        if id(frame) in suspended:
+            continue
+        with suppress(RuntimeError):  # of a generator that is running
+            frame.clear()
+            _ = frame.f_locals  # up to Python 3.12 a copy, made when somebody asked; made anew
+
+
+def _suspended(frames: Iterable[FrameType]) -> set[int]:
+    """Return the ids of those that will go on: of a worker that caught what its job raised.
+
+    To clear such a frame closes its generator or coroutine. Only the generator itself knows its frame,
+    and not the other way round.
+    """
+    candidates = [frame for frame in frames if frame.f_code.co_flags & _MAY_GO_ON]
+    if not candidates:
+        return set()
+    found = set()
+    for thing in gc.get_referrers(*candidates):
+        if inspect.isgenerator(thing):
+            found.add(id(thing.gi_frame))
+        elif inspect.iscoroutine(thing):
+            found.add(id(thing.cr_frame))
+        elif inspect.isasyncgen(thing):
+            found.add(id(thing.ag_frame))
+    return found
 
 
 def clear_contents(error: BaseException | None) -> None:
@@ -81,6 +112,18 @@ def clear_contents(error: BaseException | None) -> None:
         for name in _KEPT_BY_ERRORS:
             with suppress(AttributeError, TypeError):
                 setattr(one, name, _in_words(getattr(one, name)))
+
+
+def will_be_raised_again(error: BaseException, definitions: Iterable[Any]) -> bool:
+    """Return whether a wider fixture has failed by this: so will each test that asks for it.
+
+    Args:
+        error: what a test's setup has failed by.
+        definitions: pytest's own objects for the wider fixtures that have not ended.
+    """
+    results = [one.cached_result for one in definitions]
+    failures = [one[2][0] for one in results if one is not None and one[2] is not None]
+    return any(one is failure for one in _related(error) for failure in failures)
 
 
 def _related(error: BaseException | None) -> list[BaseException]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["TestOwner", "fixture_owner", "waiting_finalizers"]
+__all__ = ["FixtureOwner", "TestOwner", "fixture_owner", "waiting_finalizers"]
 
 
 class TestOwner(Owner):
@@ -28,6 +28,7 @@ class TestOwner(Owner):
 
     __test__ = False
     error: BaseException | None = None  # of a failed setup, where pytest still holds it
+    error_stays = False  # other tests will fail by it
 
     def __init__(self, item: pytest.Item) -> None:
         """Own nothing yet."""
@@ -73,9 +74,16 @@ class TestOwner(Owner):
 
     def let_go(self) -> bool:
         """Drop the test's arguments, the records of its log, and the frames of its failure."""
-        from pytest_resource_hygiene.pytest_plugin.letting_go import clear_contents, drop_arguments
+        from pytest_resource_hygiene.pytest_plugin.letting_go import (
+            clear_contents,
+            clear_frames,
+            drop_arguments,
+        )
 
-        clear_contents(self.error)
+        if self.error_stays:
+            clear_frames(self.error)
+        else:
+            clear_contents(self.error)
         return drop_arguments(self.item)
 
     @property
@@ -85,8 +93,14 @@ class TestOwner(Owner):
 
 
 class FixtureOwner(Owner):
-    """A wider fixture."""
+    """A wider fixture.
 
+    Attributes:
+        definition: pytest's own object for it.
+        elsewhere: what it keeps beside its value.
+    """
+
+    definition: pytest.FixtureDef[Any]
     elsewhere: Elsewhere
 
     def setup_ended(self) -> None:
@@ -111,7 +125,7 @@ def fixture_owner(
         fixturedef: the fixture.
         request: its request.
         nodeid: the test for which it is set up.
-        item: returns the test that runs, which may hold the value as well.
+        item: returns the test that has ended with it, if any, which may hold the value as well.
     """
     name, functions = name_and_functions(fixturedef, request)
     codes = [code for function in functions if (code := code_of(function)) is not None]
@@ -128,7 +142,7 @@ def fixture_owner(
         let_go=lambda: _drop_value(fixturedef, item()),
         handed_out=lambda: [fixturedef.cached_result[0]] if fixturedef.cached_result else [],
     )
-    owner.elsewhere = elsewhere
+    owner.definition, owner.elsewhere = fixturedef, elsewhere
     return owner
 
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.engine.inventory.owners import Owner
     from pytest_resource_hygiene.leak import Leak
     from pytest_resource_hygiene.pytest_plugin.delivery import Delivery
+    from pytest_resource_hygiene.pytest_plugin.owners import FixtureOwner
     from pytest_resource_hygiene.pytest_plugin.results import Results
     from pytest_resource_hygiene.tracker import Tracker
 
@@ -80,7 +81,7 @@ class Watcher:
         self._owner: TestOwner | None = None  # of the test that runs, or ran last
         self._leaks: list[Leak] = []
         self._delivery: Delivery | None = None
-        self._fixtures: dict[Owner, None] = {}
+        self._fixtures: dict[FixtureOwner, None] = {}
         self._open: Callable[[Owner], object] = _do_nothing
         self._close_if_quiet: Callable[[Owner, Any], bool] = _find_nothing
         self._session: Owner | None = None  # as an owner
@@ -223,6 +224,13 @@ class Watcher:
     def _item(self) -> pytest.Item | None:
         return self._owner.item if self._owner is not None else None
 
+    def _ended_item(self) -> pytest.Item | None:
+        """Return the test that ran last, if its own end is over.
+
+        A fixture with other params ends while the next test is set up, which needs its arguments.
+        """
+        return self._item if self._owner is not None and self._owner.closed else None
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Open the window of a test."""
@@ -265,7 +273,15 @@ class Watcher:
                 finalizers, error = stack[item]
                 finalizers.insert(0, self._judge_test)
                 if self._owner is not None and error is not None:
-                    self._owner.error = error[0] if isinstance(error, tuple) else error
+                    self._keep_error(error[0] if isinstance(error, tuple) else error)
+
+    def _keep_error(self, error: BaseException) -> None:
+        from pytest_resource_hygiene.pytest_plugin.letting_go import will_be_raised_again
+
+        assert self._owner is not None
+        self._owner.error = error
+        definitions = [fixture.definition for fixture in self._fixtures]
+        self._owner.error_stays = will_be_raised_again(error, definitions)
 
     def _judge_test(self) -> None:
         owner = self._owner
@@ -331,12 +347,16 @@ class Watcher:
         self, fixturedef: pytest.FixtureDef[Any], request: Any
     ) -> Generator[None, object, object]:
         """Give what a wider fixture makes to that fixture, and judge it when it is finished."""
-        # A class-scoped fixture of a test without a class ends with that test, among its own.
-        test = self._owner
-        is_tests_own = test is not None and request.node is test.item
-        if is_tests_own or self.checker is None or fixturedef.scope == "function":
+        if fixturedef.scope == "function" or self.checker is None:
             return (yield)
-        owner = fixture_owner(fixturedef, request, self.checker.nodeid, lambda: self._item)
+        # A class-scoped fixture of a test without a class ends with that test, among its own.
+        if self._owner is not None and request.node is self._owner.item:
+            return (yield)
+        owner = fixture_owner(fixturedef, request, self.checker.nodeid, self._ended_item)
+        # Whoever runs a test again whose setup has failed drops the finalizers of that setup.
+        for earlier in [one for one in self._fixtures if one.definition is fixturedef]:
+            del self._fixtures[earlier]
+            self.checker.take_over(earlier, owner)
         self._fixtures[owner] = None
         # Before all others, so that it runs last: a hook for this end would be asked in every test.
         request.addfinalizer(lambda: self._judge_fixture(owner, request.node))
@@ -346,7 +366,7 @@ class Watcher:
             finally:
                 owner.setup_ended()
 
-    def _judge_fixture(self, owner: Owner, node: Any) -> None:
+    def _judge_fixture(self, owner: FixtureOwner, node: Any) -> None:
         """Judge a wider fixture after its own teardown."""
         if owner not in self._fixtures or self.checker is None:
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from hygiene.plugin.suites import SUITE
+from hygiene.plugin.suites import SUITE, write_suite
 
 if TYPE_CHECKING:
     from support.inner import Project, Run
@@ -177,6 +177,28 @@ def test_a_rerun_that_does_not_leak_again_has_passed_once(project: Project) -> N
     run = project.run("--reruns=2", "-rA", plugins=["rerunfailures"])
 
     assert run.outcomes == {"passed": 1, "rerun": 1}, run.text
+
+
+def test_what_a_failed_setup_has_changed_is_told_after_a_rerun(project: Project) -> None:
+    """A rerun drops the finalizers of the wider fixture whose setup has failed, and sets it up again."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def serving():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.alarm(1000)
+            KEEP.append(os.dup(0))
+            raise RuntimeError("no server")
+        def test_asks(serving): pass
+        """,
+    )
+    run = project.run("--reruns=2", plugins=["rerunfailures"])
+
+    found = {one["kind"]: one for one in run.failing}
+    assert set(found) == {"signals", "timers", "fds"}, run.text
+    assert {one["owner"]["name"] for one in run.failing} == {"serving"}
+    assert found["fds"]["count"] == 3
 
 
 def test_a_failing_test_that_is_rerun_does_not_leak_by_that(project: Project) -> None:

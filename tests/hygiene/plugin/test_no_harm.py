@@ -1,0 +1,138 @@
+"""Looking harms no test: what is dropped to see what is left of one, no other needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hygiene.plugin.suites import write_suite
+
+if TYPE_CHECKING:
+    from support.inner import Project
+
+
+def test_a_worker_that_has_caught_a_failure_goes_on(project: Project) -> None:
+    """A traceback has the frames of a generator and of a coroutine that wait for their next job."""
+    write_suite(
+        project,
+        """
+        def work():
+            failure = None
+            while True:
+                job = yield failure
+                failure = None
+                try: job()
+                except Exception as error: failure = error
+
+        async def work_async(jobs, failures):
+            while True:
+                job = await jobs.get()
+                try: failures.append(job())
+                except Exception as error: failures.append(error)
+
+        @pytest.fixture(scope="module")
+        def run():
+            worker = work(); next(worker)
+            def run(job):
+                failure = worker.send(job)
+                if failure: raise failure
+            yield run
+            worker.close()
+
+        @pytest.fixture(scope="module")
+        def run_async():
+            with asyncio.Runner() as runner:
+                jobs, failures = asyncio.Queue(), []
+                async def start(): return asyncio.create_task(work_async(jobs, failures))
+                worker = runner.run(start())
+                def run(job):
+                    async def ask():
+                        jobs.put_nowait(job)
+                        while not failures: await asyncio.sleep(0)
+                    runner.run(ask())
+                    if failure := failures.pop(): raise failure
+                yield run
+                async def stop(): worker.cancel(); await asyncio.wait([worker])
+                runner.run(stop())
+
+        def leave_and_fail():
+            KEEP.append(open(__file__))
+            raise ValueError("by itself")
+
+        def test_fails(run): run(leave_and_fail)
+        def test_goes_on(run): run(lambda: None)
+        def test_fails_async(run_async): run_async(leave_and_fail)
+        def test_goes_on_async(run_async): run_async(lambda: None)
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"failed": 2, "passed": 2, "leaked": 2}, run.text
+    assert {one["nodeid"].rpartition("::")[2] for one in run.failing} == {
+        "test_fails",
+        "test_fails_async",
+    }
+
+
+def test_what_a_failed_coroutine_has_held_goes_with_it(project: Project) -> None:
+    """Its frame is over, as that of a function is: its locals were never leaked."""
+    write_suite(
+        project,
+        """
+        async def open_and_fail():
+            opened = open(__file__)
+            raise ValueError("by itself")
+        def test_fails(): asyncio.run(open_and_fail())
+        def test_next(): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"failed": 1, "passed": 1}, run.text
+
+
+def test_a_fixture_that_ends_in_the_next_setup_takes_no_arguments(project: Project) -> None:
+    """With other params it is torn down while the next test is set up, whose arguments stay."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="session")
+        def wide(): return 1
+        @pytest.fixture(scope="module", params=[0, 1])
+        def both(request):
+            yield
+            leave_thread()
+        def test_uses(wide, both): assert wide == 1
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+    assert [one["owner"]["name"] for one in run.failing] == ["both", "both"]
+
+
+def test_what_a_wider_fixture_has_failed_by_keeps_its_words(project: Project) -> None:
+    """Each test that asks for the fixture fails by the same exception, however it came to be asked."""
+    write_suite(
+        project,
+        """
+        class Refused(Exception):
+            def __init__(self, answer): self.answer = answer
+            def __str__(self): return f"status {self.answer.status}"
+        class Answer: status = 503
+        @pytest.fixture(scope="session")
+        def api(): raise Refused(Answer())
+        @pytest.fixture
+        def leaves(request):
+            KEEP.append(open(__file__))
+            request.getfixturevalue("api")
+        class TestFirst:
+            def test_leaves(self, leaves): pass
+        class TestSecond:
+            def test_asks(self, api): pass
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"errors": 2, "leaked": 1}, run.text
+    assert run.text.count("Refused: status 503") >= 4, run.text
+    assert "str() failed" not in run.text
