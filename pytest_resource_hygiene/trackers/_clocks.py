@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description
+from pytest_resource_hygiene.trackers._put_back import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -50,22 +51,23 @@ class Clocks:
         self.changes = 0
         self.posix_possible = False
         self._recorder = recorder
-        self._armed: dict[Hashable, Creation] = {}
+        self._armed = Settings()
         self._posix_creation: Creation | None = None
         # There is one, a thread of its own that nothing lists: who set it, and when it rings last.
         self._watchdog: tuple[Creation, float] | None = None
-        recorder.wrap(signal, "setitimer", self._arming(lambda which, *_: ("clock", int(which))))
-        recorder.wrap(signal, "alarm", self._arming(lambda *_: ("clock", REAL)))
+        recorder.wrap(signal, "setitimer", self._arming(lambda which, *_: ("clock", int(which)), 1))
+        recorder.wrap(signal, "alarm", self._arming(lambda *_: ("clock", REAL), 0))
         recorder.on("ctypes.dlsym", self._note_symbol)
         recorder.wrap(faulthandler, "dump_traceback_later", self._setting_watchdog)
         recorder.wrap(faulthandler, "cancel_dump_traceback_later", self._stopping_watchdog)
 
-    def _arming(self, key_of: Any) -> Any:
+    def _arming(self, key_of: Any, first: int) -> Any:
         def make(original: Any) -> Any:
             def wrapper(*args: Any, **kwargs: Any) -> Any:
                 result = original(*args, **kwargs)
                 key = key_of(*args)
-                self._armed[key] = self._recorder.creation(None)
+                before, value = _as_setting(result), _as_setting(args[first:])
+                self._armed.note(key, before, value, self._recorder.creation(None))
                 self.changes += key[1] != REAL
                 return result
 
@@ -109,15 +111,14 @@ class Clocks:
     def forget(self) -> None:
         """Keep only who armed the clocks that still run."""
         if self._armed:
-            armed = {("clock", number) for number in _armed_clocks()}
-            self._armed = {key: how for key, how in self._armed.items() if key in armed}
+            self._armed.forget([("clock", number) for number in _armed_clocks()])
 
     def creation(self, key: tuple[Any, ...], value: Any) -> Creation | None:
         """Return who armed a clock that was listed so."""
         if key[0] == "watchdog":
             made: Creation | None = value[0] if value is not None else None
             return made
-        return self._posix_creation if key[0] == "posix" else self._armed.get(key)
+        return self._posix_creation if key[0] == "posix" else self._armed.last(key)
 
     def disarm(self, key: tuple[Any, ...], value: Any) -> bool:
         """Stop a clock; return whether that was done."""
@@ -191,6 +192,12 @@ def posix_timers() -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(line[4:] for line in text.splitlines() if line.startswith("ID: "))
+
+
+def _as_setting(words: Any) -> tuple[float, float]:
+    """Return seconds and interval, of what a clock is given or has had: for `alarm` only the first."""
+    seconds, interval = (*words, 0.0)[:2] if isinstance(words, tuple) else (words, 0.0)
+    return float(seconds), float(interval)
 
 
 def _armed_clocks() -> tuple[int, ...]:

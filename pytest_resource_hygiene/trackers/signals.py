@@ -18,6 +18,7 @@ from pytest_resource_hygiene.recorder import Creation
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Captured, Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
+from pytest_resource_hygiene.trackers._put_back import Settings
 from pytest_resource_hygiene.trackers._signal_calls import SignalCalls
 from pytest_resource_hygiene.trackers._signal_slots import (
     COMMON,
@@ -61,6 +62,7 @@ class SignalTracker(Tracker):
         """Wait for `start`."""
         self._numbers = tuple(sorted(int(number) for number in signal.valid_signals()))
         self._calls: SignalCalls | None = None
+        self._settings = Settings()  # of the mask and the wakeup fd
         self._changes = 0
         self._recorder: Recorder | None = None
         self._loops: AsyncioTable | None = None
@@ -78,7 +80,7 @@ class SignalTracker(Tracker):
         self._loops.closing.describers[self.kind] = self.describe
         self._loops.closing.creators[self.kind] = lambda key: self.creation(key, None)
         recorder.wrap(signal, "set_wakeup_fd", self._recording_wakeup_fd)
-        recorder.wrap(signal, "pthread_sigmask", self._recording(lambda *_: _MASK))
+        recorder.wrap(signal, "pthread_sigmask", self._recording_mask)
         if caught_signals():
             # Not ``enable``: that is a setting of the whole process, most often the test runner's.
             recorder.wrap(faulthandler, "register", self._past_signal)
@@ -88,28 +90,35 @@ class SignalTracker(Tracker):
     def stop(self) -> None:
         """Forget the tests that installed what is still there."""
         self._known_calls().close()
+        self._settings.forget()
         vars(self).pop("_chains", None)
+
+    def _known_recorder(self) -> Recorder:
+        assert self._recorder is not None, "start() comes first"
+        return self._recorder
 
     def _known_calls(self) -> SignalCalls:
         assert self._calls is not None, "start() comes first"
         return self._calls
 
-    def _recording(self, key_of: Any) -> Any:
-        def make(original: Any) -> Any:
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
-                result = original(*args, **kwargs)
-                self._known_calls().note(key_of(*args))
-                return result
+    def _recording_mask(self, original: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if System.get_ident() != MAIN:  # each thread has a mask of its own
+                return original(*args, **kwargs)
+            before = blocked()
+            result = original(*args, **kwargs)
+            self._settings.note(_MASK, before, blocked(), self._known_recorder().creation(None))
+            return result
 
-            return wrapper
-
-        return make
+        return wrapper
 
     def _recording_wakeup_fd(self, original: Any) -> Any:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             former, lost = original(*args, **kwargs), take_lost_wakeup_fd()
-            self._known_calls().note(_WAKEUP)
-            return lost if former == -1 else former
+            before = lost if former == -1 else former
+            made = self._known_recorder().creation(None)
+            self._settings.note(_WAKEUP, before, args[0], made)
+            return before
 
         return wrapper
 
@@ -175,11 +184,14 @@ class SignalTracker(Tracker):
     def forget(self) -> None:
         """Drop the records of changes that were undone."""
         self._known_calls().forget()
+        self._settings.forget()
 
     def creation(self, key: Hashable, value: Any) -> Creation | None:
         """Return who changed the slot last."""
         if isinstance(key, tuple):
             key = key[2]
+        if key in {_MASK, _WAKEUP}:
+            return self._settings.last(key)
         seen = self._known_calls().last(key)
         if seen is not None:
             return Creation(*seen)
