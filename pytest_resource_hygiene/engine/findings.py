@@ -117,9 +117,15 @@ class FindingWriter:
             parts = owner.parts()
             maker: Creation | None = entry.creation
             while maker is not None:
-                for code in maker.stack[::2]:
+                codes = maker.stack[::2]
+                # A finalizer is written within its fixture; so is what the test itself may call.
+                outer = parts if owner.code not in codes else ()
+                for code in codes:
                     if code in parts:
                         return parts[code]
+                    around = next((one for one in outer if is_within(code, one)), None)
+                    if around is not None:
+                        return parts[around]
                     if owner.code is not None and is_within(code, owner.code):
                         return owner.info  # though it ran in a thread that a fixture has started
                 maker = maker.parent

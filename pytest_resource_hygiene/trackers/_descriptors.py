@@ -38,8 +38,9 @@ _PROC = "/proc/self/fd"
 _DEV = "/dev/fd"
 _MAX_RECORDS = 20_000
 _Listing = tuple[dict["Hashable", int], dict["Hashable", int]]  # no sockets, and sockets
-# How it was made, its inode, and of the end of a pipe how it is open.
-_Made = tuple[Creation | None, int, int | None]
+# How it was made, its inode, and what else tells it from others of that inode, if anything has to:
+# of the end of a pipe how it is open, of what has no inode of its own what it is.
+_Made = tuple[Creation | None, int, int | str | None]
 _NOT_MADE: _Made = (None, -1, None)
 
 # No audit event exists for these; each returns one or two new descriptors.
@@ -63,6 +64,11 @@ def _access(fd: int) -> int | None:
         return System.control_fd(fd, System.F_GETFL) & os.O_ACCMODE
     except OSError:
         return None
+
+
+def _kind_of_anonymous(fd: int, mode: int) -> str | None:
+    """Return what a descriptor is that shares its inode with all its kind; None of any other."""
+    return None if stat.S_IFMT(mode) else target_of(fd)
 
 
 class Descriptors:
@@ -141,7 +147,8 @@ class Descriptors:
             except OSError:  # closed by another thread meanwhile
                 continue
             is_pipe = isinstance(result, tuple) and stat.S_ISFIFO(made.st_mode)
-            self.made[fd] = creation, made.st_ino, access if is_pipe else None
+            sign = access if is_pipe else _kind_of_anonymous(fd, made.st_mode)
+            self.made[fd] = creation, made.st_ino, sign
 
     def _heed_uvloop(self) -> None:
         """Hear of uvloop's loops, which open what they need in C when the object is made."""
@@ -197,7 +204,9 @@ class Descriptors:
                 if self.made.get(fd) is before.made.get(fd):
                     with suppress(OSError):
                         creation = Creation(stack, owner, window, parent, None)
-                        self.made[fd] = creation, System.fstat(fd).st_ino, None
+                        made = System.fstat(fd)
+                        sign = _kind_of_anonymous(fd, made.st_mode)
+                        self.made[fd] = creation, made.st_ino, sign
 
     def _scan_unseen(self) -> _Listing:
         with self._recorder.mute():
@@ -205,12 +214,13 @@ class Descriptors:
 
     def made_as(self, fd: int, inode: int) -> Creation | None:
         """Return how the descriptor was made by a wrapped function, if it is still that one."""
-        creation, recorded, access = self.made.get(fd, _NOT_MADE)
-        if recorded != inode or (access is not None and _access(fd) not in {access, None}):
-            return (
-                None  # both ends of a pipe have one inode: a duplicate may have the other's number
-            )
-        return creation
+        creation, recorded, sign = self.made.get(fd, _NOT_MADE)
+        if recorded != inode:
+            return None
+        if isinstance(sign, str):  # an epoll may have the number of an eventfd that was closed
+            return creation if target_of(fd) == sign else None
+        # Both ends of a pipe have one inode: a duplicate may have the other's number.
+        return creation if sign is None or _access(fd) in {sign, None} else None
 
     def reading(self) -> tuple[int, int, list[int]]:
         """Return recorded openings, open descriptors, and new sockets not closed (about 1 µs)."""

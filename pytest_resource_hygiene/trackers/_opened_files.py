@@ -27,6 +27,7 @@ _PROC = "/proc/self/fd"
 _MAX_RECORDS = 20_000
 _MAX_STATUSES = 1_000
 _NOTHING = object()
+_NAMED, _NEAR = "NamedTemporaryFile", 3  # a function of tempfile, and how near it is to its `open`
 _MKSTEMP = "_mkstemp_inner"  # of `tempfile`, innermost where it opens the file
 
 Fits = Callable[[Any, str], bool]  # whether a recorded path is what a descriptor points to
@@ -69,7 +70,8 @@ class OpenedFiles:
 
         Of thousands that point to one file only the first is asked for its name.
         """
-        self._index()
+        if self._indexed != len(self.records):
+            return None  # what was found before is found anew
         return self._of_file.get(file)
 
     def opening(
@@ -119,6 +121,8 @@ class OpenedFiles:
             if name.startswith("#") and name.endswith(" (deleted)"):
                 status = System.stat(folder)
                 device, inode = status.st_dev, status.st_ino
+                opened = self._by_inode.get((device, inode), [])
+                return _latest(self._ours(_without_names(opened)))
         return _latest(self._ours(self._by_inode.get((device, inode), [])))
 
     def opening_of_moved(self, path: object) -> Creation | None:
@@ -234,6 +238,14 @@ def target_of(fd: int) -> str:
         return System.readlink(f"{_PROC}/{fd}")
     except OSError:
         return ""
+
+
+def _without_names(records: list[Any]) -> list[Any]:
+    """Leave out what has opened its folder to make a file with a name in it, if that is not all."""
+    left = [
+        one for one in records if all(code.co_name != _NAMED for code in one[0][: 2 * _NEAR : 2])
+    ]
+    return left or records
 
 
 def _latest(records: list[Any]) -> Creation | None:

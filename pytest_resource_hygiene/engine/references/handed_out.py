@@ -40,6 +40,7 @@ def still_open(
     objects = {id(entry.value) for entry in suspects if entry.tracker.kind == "loops"}
     if any(module_name(type(value)) == "sqlite3" for value in values):
         objects |= {id(anchor_of(entry)) for entry in suspects if entry.tracker.kind == "fds"}
+    objects.discard(id(None))  # what is gone, or has no object
 
     def is_meant(thing: Any) -> bool:
         return id(thing) in objects or _number(thing) in numbers

@@ -1,4 +1,8 @@
-"""Which descriptors and processes an object has of which it knows but the numbers."""
+"""Which descriptors and processes an object has of which it knows but the numbers.
+
+In a container the ids of processes are as small as numbers of descriptors. So the two are told apart:
+that of a process is written as `of_process` has it.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,14 @@ from pytest_resource_hygiene.system import System
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["HeldNumbers", "numbers_without_descriptors"]
+__all__ = ["HeldNumbers", "numbers_without_descriptors", "of_process"]
 
-_ENDS = tuple(
-    getattr(os, name) for name in ("close", "kill", "killpg", "waitpid") if hasattr(os, name)
+_ENDS_OF_PROCESSES = tuple(
+    getattr(os, name) for name in ("kill", "killpg", "waitpid") if hasattr(os, name)
 )
+_PID = "pid"
 # How a name ends that says it is such a number; and what both ends of a pipe or terminal are called.
-_NAMES = ("fd", "fileno", "handle", "pid", "sock", "pipe", "sentinel", "_r", "_w")
+_NAMES = ("fd", "fileno", "handle", _PID, "sock", "pipe", "sentinel", "_r", "_w")
 _NAMES_OF_ENDS = frozenset(
     {"r", "w", "rd", "wr", "reader", "writer", "read_end", "write_end", "master", "slave",
      "stdin", "stdout", "stderr"}
@@ -29,11 +34,16 @@ _NAMES_OF_ENDS = frozenset(
 _OF_CHILDREN = frozenset({"_fds"})
 
 
+def of_process(pid: int) -> int:
+    """Return what stands here for the id of a process: a number that no descriptor has."""
+    return ~pid
+
+
 class HeldNumbers:
     """Looks for numbers in objects, one after the other.
 
     Args:
-        numbers: those of descriptors and processes that are looked for.
+        numbers: those of descriptors, and of processes by `of_process`, that are looked for.
     """
 
     def __init__(self, numbers: Collection[int]) -> None:
@@ -56,14 +66,14 @@ class HeldNumbers:
         attributes = attributes_of(obj)
         for name, value in list(attributes.items()):
             if _says_number(name) and not (name in _OF_CHILDREN and _is_popen(obj)):
-                found.update(_ints(value))
+                found.update(_of_processes(value) if _says_pid(name) else _ints(value))
         if _closes_all(attributes.get("_callback")):
             found.update(_ints(attributes.get("_args")))
         return found & self._numbers
 
     def of_value(self, value: Any) -> set[int]:
         """Return which of the numbers a fixture's own value is, or is a collection of."""
-        return set(_ints(value)) & self._numbers
+        return {*_ints(value), *_of_processes(value)} & self._numbers
 
 
 def numbers_without_descriptors(values: Iterable[Any]) -> frozenset[int]:
@@ -105,23 +115,33 @@ def _ended_by(obj: Any) -> list[int]:
     ``ExitStack.callback(os.close, 5)`` keeps function and arguments in a closure.
     """
     if is_a(obj, partial):
-        return _ints(obj.args) if _has_end((obj.func,)) else []
+        return _ended((obj.func, obj.args))
     if is_a(obj, tuple):  # as unittest keeps it: function, arguments, named arguments
-        members = list(tuple.__iter__(obj))
-        return [number for one in members for number in _ints(one)] if _has_end(members) else []
+        return _ended(tuple.__iter__(obj))
     if not is_a(obj, FunctionType) or not obj.__closure__:
         return []
     values = []
     for cell in obj.__closure__:
         with suppress(ValueError):  # not filled yet
             values.append(cell.cell_contents)
-    if {"os", "close"} <= set(obj.__code__.co_names) or _has_end(values):
-        return [number for value in values for number in _ints(value)]
-    return []
+    if {"os", "close"} <= set(obj.__code__.co_names):
+        values.append(os.close)
+    return _ended(values)
 
 
-def _has_end(values: Iterable[Any]) -> bool:
-    return any(one is end for one in values for end in _ENDS)
+def _ended(values: Iterable[Any]) -> list[int]:
+    """Return the numbers among some values that a function among them ends, if there is one."""
+    values = list(values)
+    found: list[int] = []
+    if any(one is os.close for one in values):
+        found += [number for one in values for number in _ints(one)]
+    if any(one is end for one in values for end in _ENDS_OF_PROCESSES):
+        found += [number for one in values for number in _of_processes(one)]
+    return found
+
+
+def _of_processes(value: Any) -> list[int]:
+    return [of_process(number) for number in _ints(value)]
 
 
 def _ints(value: Any) -> list[int]:
@@ -143,6 +163,10 @@ def _says_number(name: Any) -> bool:
         return False
     word = name.strip("_").lower()
     return word in _NAMES_OF_ENDS or word.removesuffix("s").endswith(_NAMES)
+
+
+def _says_pid(name: str) -> bool:
+    return name.strip("_").lower().removesuffix("s").endswith(_PID)
 
 
 def _is_popen(obj: Any) -> bool:

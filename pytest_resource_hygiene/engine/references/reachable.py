@@ -78,8 +78,8 @@ def reachable(
     Args:
         roots: values, e.g. of fixtures.
         targets: ids of objects behind resources.
-        numbers: descriptor numbers and process ids of resources without an object; an attribute
-            that holds such a number under a name that says so counts as holding it.
+        numbers: descriptor numbers, and process ids by `of_process`, of resources without an object;
+            an attribute that holds such a number under a name that says so counts as holding it.
         budget: how many objects to visit at most.
         loops: ids of the event loops whose executors count; None to pass through every loop.
         with_waiters: whether to go on from a future to what waits for it.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_resource_hygiene.engine.origins.singletons import habit_of
+from pytest_resource_hygiene.engine.references.held_numbers import of_process
 from pytest_resource_hygiene.engine.references.made_in_c import is_unseen
 from pytest_resource_hygiene.engine.references.reachable import reachable
 from pytest_resource_hygiene.engine.suspects.pools import Pools
@@ -93,12 +94,13 @@ class Grouper:
         joined: set[Group] = set()
         for group, handler in handlers:
             streams = {
-                id(self._ledger.anchor_of(one.primary)): one
+                id(anchor): one
                 for one in groups
                 if one.primary.tracker.kind in _WRITTEN_TO
                 and one not in joined
                 and one.primary.owner is group.primary.owner
                 and one.primary.by_collector == group.primary.by_collector
+                and (anchor := self._ledger.anchor_of(one.primary)) is not None
             }
             for found in reachable([handler], streams, (), _NEAR) if streams else ():
                 group.entries += streams[found].entries
@@ -163,7 +165,8 @@ def _with_pidfds(groups: list[Group]) -> list[Group]:
     joined: set[Group] = set()
     for group in groups if children else ():
         words, creation = group.primary.description, group.primary.creation
-        child = children.get(words.details.get("pid")) if words is not None else None
+        pid = words.details.get("pid") if words is not None else None
+        child = children.get(of_process(pid)) if isinstance(pid, int) else None
         by_library = creation is None or bool(group.site)
         if child is not None and by_library and group.primary.tracker.kind == "fds":
             outlives = child.primary.by_collector and not group.primary.by_collector
@@ -199,12 +202,12 @@ def gather_loose(groups: list[Group]) -> list[Group]:
 
 
 def number_of(entry: Entry) -> int | None:
-    """Return the descriptor number or process id of a resource, if it has one."""
+    """Return the number of a descriptor, or what stands for that of a process; None of others."""
     value = entry.value
     if isinstance(value, int):
         return value if entry.tracker.kind in {"fds", "sockets"} else None
     pid = attribute_of(value, "pid")
-    return pid if isinstance(pid, int) else None
+    return of_process(pid) if isinstance(pid, int) else None
 
 
 def _is_loop_in_c(entry: Entry) -> bool:

@@ -32,7 +32,7 @@ class Pools:
 
     Args:
         reader: reads creation records.
-        number_of: returns the descriptor number or process id of a resource, if it has one.
+        number_of: returns the descriptor number of a resource, or what stands for its process id.
     """
 
     def __init__(self, reader: StackReader, number_of: Callable[[Entry], int | None]) -> None:

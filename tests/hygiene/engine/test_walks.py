@@ -14,6 +14,7 @@ import pytest
 
 from pytest_resource_hygiene.engine.origins.singletons import habit_of
 from pytest_resource_hygiene.engine.references import holders
+from pytest_resource_hygiene.engine.references.held_numbers import HeldNumbers, of_process
 from pytest_resource_hygiene.engine.references.holders import executor_of, find_holder, has_seat
 from pytest_resource_hygiene.engine.references.reachable import reachable
 from pytest_resource_hygiene.model import Holder
@@ -260,3 +261,19 @@ def test_what_a_hub_calls_is_no_habit_of_the_hub() -> None:
 
     assert habit_of(accepting, "sockets") is None
     assert habit_of(((f"{folder}hub.py", "__init__"),), "fds") == "singleton"
+
+
+def test_the_id_of_a_process_is_no_number_of_a_descriptor() -> None:
+    """In a container both are small: what has one of them has not the other."""
+
+    class Server:
+        def __init__(self) -> None:
+            self.fd, self.worker_pid, self.child_pids, self.count = 5, 7, [8], 9
+
+    everything = {number for n in (5, 7, 8, 9, 11) for number in (n, of_process(n))}
+    held = HeldNumbers(everything)
+
+    assert held.of(Server()) == {5, of_process(7), of_process(8)}
+    assert held.of(functools.partial(os.close, 11)) == {11}
+    assert held.of((os.kill, (11, 9), {})) == {of_process(11), of_process(9)}
+    assert held.of_value([11]) == {11, of_process(11)}, "nobody tells which it is"

@@ -29,6 +29,30 @@ def test_ten_leaks_of_one_site_are_one_finding(project: Project) -> None:
     assert finding["count"] == 10
 
 
+def test_a_handler_has_only_the_file_that_it_writes_to(project: Project) -> None:
+    """A descriptor without an object is nobody's part, least of all of a handler without a file."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture
+        def raw(): KEEP.append(os.dup(0))
+        def test_pipe():
+            logging.getLogger("shop").addHandler(logging.NullHandler())
+            KEEP.append(os.pipe())
+        def test_fixture(raw): logging.getLogger("shop").addHandler(logging.NullHandler())
+        """,
+    )
+    run = project.run()
+
+    found = [(one["owner"]["type"], one["kind"], one["count"]) for one in run.failing]
+    assert sorted(found) == [
+        ("fixture", "fds", 1),
+        ("test", "fds", 2),
+        ("test", "listeners", 1),
+        ("test", "listeners", 1),
+    ], run.text
+
+
 def test_two_sites_are_two_findings(project: Project) -> None:
     """Leaks of different lines are told apart."""
     write_suite(

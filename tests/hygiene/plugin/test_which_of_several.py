@@ -255,3 +255,69 @@ def test_what_a_with_statement_has_closed_casts_no_doubt_on_the_other(project: P
         assert "# this one" in text[origins[name]["line"] - 1]
         assert origins[name]["source"] == "recorded"
     assert origins["test_twice"]["source"] == "inferred", "who knows which of them is open"
+
+
+@pytest.mark.skipif(not hasattr(os, "eventfd"), reason="no eventfd here")
+def test_a_number_that_was_another_things_tells_nothing(project: Project) -> None:
+    """An epoll has the number of an eventfd that was closed, and the inode of all of them."""
+    write_suite(
+        project,
+        """
+        import select
+        @pytest.fixture
+        def closes(): os.close(os.eventfd(0))
+        def test_poll(closes): KEEP.append(select.epoll())
+        def test_both():
+            os.close(os.eventfd(0))
+            KEEP.append(select.epoll())  # this one
+        """,
+    )
+    run = project.run()
+
+    found = {one["nodeid"].rpartition("::")[2]: one for one in run.failing}
+    assert found["test_poll"]["owner"]["type"] == "test"
+    assert found["test_both"]["origin"]["line"] == project.line("test_it.py", "# this one")
+    assert {one["origin"]["source"] for one in found.values()} == {"inferred"}
+
+
+def test_a_file_without_a_name_is_not_the_named_one_that_was_closed(project: Project) -> None:
+    """Both open the folder: one to make a file in it that has no name, the other to find one."""
+    write_suite(
+        project,
+        """
+        import tempfile
+        @pytest.fixture
+        def spool(): KEEP.append(tempfile.TemporaryFile())
+        def test_of_fixture(spool): tempfile.NamedTemporaryFile().close()
+        def test_of_test():
+            KEEP.append(tempfile.TemporaryFile())
+            tempfile.NamedTemporaryFile().close()
+        """,
+    )
+    run = project.run()
+
+    owners = [one["owner"]["name"] for one in run.failing]
+    assert sorted(owners) == ["spool", "test_it.py::test_of_test"], run.text
+
+
+def test_a_finalizer_is_its_fixtures(project: Project) -> None:
+    """It is written within the fixture, as what a test calls may be: that is the test's."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture
+        def finalizes(request):
+            request.addfinalizer(lambda: KEEP.append(os.dup(0)))
+        @pytest.fixture
+        def opens():
+            return lambda: KEEP.append(os.dup(0))
+        def test_finalized(finalizes): pass
+        def test_opens(opens): opens()
+        """,
+    )
+    run = project.run()
+
+    assert {one["owner"]["name"] for one in run.failing} == {
+        "finalizes",
+        "test_it.py::test_opens",
+    }, run.text
