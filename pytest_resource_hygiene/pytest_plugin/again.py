@@ -66,7 +66,7 @@ def _forget_output(item: pytest.Item) -> None:
 
 
 def _forget_finished(session: pytest.Session) -> None:
-    """Have wider fixtures forget the ends of a test's own fixtures, which are over.
+    """Have wider fixtures forget the ends of narrower ones that are over.
 
     In each run pytest adds them anew to every fixture that they ask for, and drops none before that
     one ends: memory that grows with each run, and is no test's. There is no public way.
@@ -86,8 +86,7 @@ def _ended_by(finalizer: Any) -> Any:
 
 
 def _is_over(fixture: Any) -> bool:
-    is_tests_own = isinstance(fixture, pytest.FixtureDef) and fixture.scope == "function"
-    return is_tests_own and fixture.cached_result is None
+    return isinstance(fixture, pytest.FixtureDef) and fixture.cached_result is None
 
 
 def is_trend(deltas: list[int]) -> bool:
@@ -164,6 +163,21 @@ def _as_note(leak: Leak, why: str) -> Leak:
     return replace(leak, severity="note", details={**leak.details, "why": why})
 
 
+def _of_ended_fixtures(earlier: Iterable[Leak], leaks: list[Leak]) -> list[Leak]:
+    """Return what wider fixtures have left that end with a test, in its first run only.
+
+    Those for which the next run has not asked are not set up again.
+    """
+    told = {leak.fingerprint for leak in leaks}
+    return [
+        leak
+        for leak in earlier
+        if leak.owner.type == "fixture"
+        and leak.owner.scope != "function"
+        and leak.fingerprint not in told
+    ]
+
+
 class Repeater(_Runner):
     """Runs each test once to warm up and then N times; what grows every single time is a leak.
 
@@ -185,7 +199,9 @@ class Repeater(_Runner):
         counts = [self._counts()]
         if all(report.passed or report.skipped for report in reports):
             for _ in range(self._times):
+                earlier = leaks
                 reports, leaks = self.trial(item, nextitem, again=True)
+                leaks = [*_of_ended_fixtures(earlier, leaks), *leaks]
                 counts.append(self._counts())
                 if any(report.failed for report in reports):
                     break

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from inspect import CO_VARARGS, CO_VARKEYWORDS
+from pathlib import Path
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.references.holders import MAX_DEPTH, find_holder
 from pytest_resource_hygiene.engine.references.made_in_c import MADE_IN_C
 from pytest_resource_hygiene.engine.suspects.settle import describe
-from pytest_resource_hygiene.objects import is_a, module_name
+from pytest_resource_hygiene.model import Holder
+from pytest_resource_hygiene.objects import attribute_of, is_a, module_name
 from pytest_resource_hygiene.system import System
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Keepers"]
 
-_EXIT, _TASKS = "atexit", "tasks"
+_EXIT, _LOOPS, _TASKS = "atexit", "loops", "tasks"
+_CDEF = "cfunc.to_py"  # where Cython says that it has made a Python function of one of C's
 _MAX_LOOKED_UP = 5  # of one group
 _FAR = 14  # references from a socket up to the pool that `urllib3.request` keeps
 _TIME_FOR_FAR = 2.0  # seconds; each step up takes some 20 ms where there are many objects
@@ -115,14 +118,18 @@ class Keepers:
     def _look_for_holder(self, group: Group) -> bool:
         # That a function can be reached says nothing of what else the same call has made.
         things = [entry for entry in group.entries if entry.tracker.settles] or [group.primary]
+        if group.primary.tracker.kind == _LOOPS:  # which has all else of its group
+            things = [group.primary]
         for entry in things[:_MAX_LOOKED_UP]:
             anchor = self._ledger.anchor_of(entry)
             if anchor is None:
                 continue
             if is_a(anchor, MethodType):
                 anchor = anchor.__self__  # the method itself is made anew at each access
-            if entry.tracker.kind == _EXIT and self._is_of_library_itself(anchor):
-                return True
+            if entry.tracker.kind == _EXIT:
+                group.holder = self._extension_with(anchor)
+                if group.holder is not None or self._is_of_library_itself(anchor):
+                    return True
             depth = _FAR if self._searched < _TIME_FOR_FAR else MAX_DEPTH
             began = System.perf_counter()
             with self._ledger.recorder.mute():
@@ -139,6 +146,15 @@ class Keepers:
             is_plain = thing.__closure__ is None
             return is_plain and self._reader.places.of(thing.__code__.co_filename) == "library"
         return is_a(thing, type) and self._reader.places.is_library_module(module_name(thing))
+
+    def _extension_with(self, thing: Any) -> Holder | None:
+        """Return the library whose function in C, which closes over an address only, is registered."""
+        space = attribute_of(thing, "__globals__")
+        if attribute_of(thing, "__module__") != _CDEF or not is_a(space, dict):
+            return None
+        name = str(space.get("__name__"))
+        is_librarys = self._reader.places.is_library_module(name)
+        return Holder(name, (f"module {name}", "a function in C")) if is_librarys else None
 
     def _is_of_package_for_itself(self, code: CodeType, group: Group) -> bool:
         """Return whether a package runs a function of its own that it has given nothing to work on.
@@ -163,6 +179,8 @@ class Keepers:
             return False
         if not module or places.is_library_module(module.partition(".")[0]):
             return True
+        if Path(module).is_absolute():  # paramiko names a logger by its file
+            return places.of(module) == "library"
         return self._reader.is_named_by_library(group.primary.creation, module)
 
     def _may_hold(self, module: str, group: Group) -> bool:

@@ -136,3 +136,52 @@ def test_a_test_that_cannot_run_twice_keeps_the_outcome_of_its_first_run(project
     assert run.outcomes == {"passed": 1}, run.text
     assert [one["severity"] for one in run.findings] == ["note"]
     assert "failed by itself" in run.findings[0]["details"]["why"]
+
+
+def test_a_narrower_fixture_that_ends_in_each_run_leaves_nothing(project: Project) -> None:
+    """A class-scoped one of a test without a class is over with it, and the wider one has noted it."""
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def wide(): yield
+
+        @pytest.fixture(scope="class")
+        def narrow(wide): yield
+
+        def test_empty(narrow): pass
+        def test_keeps_wide_open(wide): pass
+        """,
+    )
+    run = project.run("--resource-hygiene-repeat=3", "--resource-hygiene-kinds=+memory")
+
+    assert run.outcomes == {"passed": 2}, run.text
+
+
+@pytest.mark.parametrize("last", ["KEPT.append(open('/dev/full'))", "pytest.skip()"])
+def test_wider_fixtures_that_end_with_the_first_run_are_told(project: Project, last: str) -> None:
+    """The next run of the last test does not ask for them."""
+    project.write(
+        "test_it.py",
+        f"""
+        import pytest
+        KEPT = []
+
+        @pytest.fixture(scope="class")
+        def of_class(): KEPT.append(open("/dev/null")); yield
+
+        @pytest.fixture(scope="module")
+        def of_module(): KEPT.append(open("/dev/zero")); yield
+
+        class TestAll:
+            def test_first(self, of_class, of_module): pass
+            def test_last(self): {last}
+        """,
+    )
+    run = project.run("--resource-hygiene-repeat=2")
+
+    owners = {one["owner"]["name"] for one in run.failing}
+    assert owners >= {"of_class", "of_module"}, run.text
+    assert ("test_it.py::TestAll::test_last" in owners) is ("full" in last)

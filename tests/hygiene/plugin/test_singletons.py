@@ -416,3 +416,49 @@ def test_the_singleton_of_a_c_extension_is_a_note_until_it_grows(project: Projec
     (note,) = [one for one in run.notes if one["kind"] == "fds"]
     assert note["nodeid"] == "test_it.py::test_singleton"
     assert note["held_by"][-1] == "Context._instance"
+
+
+def test_a_librarys_own_logger_may_be_named_by_its_file(project: Project) -> None:
+    """As paramiko puts one filter on each of its loggers, the first of them at the first connection."""
+    project.write("lib/site-packages/somelib.py", """
+        import logging
+        class Filter: filter = staticmethod(lambda record: True)
+        _filter = Filter()
+        def use(name): logging.getLogger(name).addFilter(_filter)
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import somelib
+        def test_by_name(): somelib.use("somelib.transport")
+        def test_by_file(): somelib.use(somelib.__file__)
+        def test_of_ours(): somelib.use(__file__)
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(project.path / "lib" / "site-packages")})
+
+    assert [one["nodeid"].rpartition("::")[2] for one in run.failing] == ["test_of_ours"], run.text
+
+
+def test_a_function_in_c_that_cython_has_wrapped_is_its_modules(project: Project) -> None:
+    """As gRPC has one called at exit; what it has opened in C by then goes with it."""
+    project.write("lib/site-packages/somelib.py", """
+        import atexit, os
+        class Wrapped:
+            __module__ = "cfunc.to_py"
+            __globals__ = globals()
+            def __call__(self): pass
+        def use(): atexit.register(Wrapped())
+        """)  # fmt: skip
+    write_suite(
+        project,
+        """
+        import somelib
+        def test_librarys(): somelib.use()
+        def test_ours(): atexit.register(lambda: None)
+        """,
+    )
+    run = project.run(env={"PYTHONPATH": str(project.path / "lib" / "site-packages")})
+
+    assert [one["nodeid"].rpartition("::")[2] for one in run.notes] == ["test_librarys"], run.text
+    assert run.one()["nodeid"].endswith("test_ours")
