@@ -228,12 +228,18 @@ class Repeater(_Runner):
         found = []
         if len(counts) <= self._times:
             return []
+        assert self.watcher.checker is not None
+        severities = self.watcher.checker.settings.severity
         for kind in counts[0]:
+            severity = severities.get(kind, "fail")
+            if severity == "off":
+                continue
             deltas = [b[kind] - a[kind] for a, b in pairwise(counts)]
             if kind == "memory" and not is_trend(deltas):
                 continue
             if min(deltas) >= 1:
-                found.append(self._leak(item, kind, deltas))
+                leak = self._leak(item, kind, deltas)
+                found.append(replace(leak, severity="note") if severity == "note" else leak)
         return found
 
     def _leak(self, item: pytest.Item, kind: str, deltas: list[int]) -> Leak:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Told", "is_about"]
 
 _MAX_KEPT = 1_000
+_DROPPED = "unclosed"
 _NUMBERED = frozenset({"fds", "sockets"})
 # Of a Popen, and of the transport that asyncio has beside it; compiled when it is needed.
 _CHILD = r"subprocess (\d+) is still running|SubprocessTransport pid=(\d+) running"
@@ -33,7 +34,8 @@ class Told:
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Remember what has just been reported, and is still there."""
-        self._entries.extend(entry for entry in entries if not entry.is_gone)
+        left = (entry for entry in entries if entry.tracker.kind != _DROPPED)
+        self._entries.extend(entry for entry in left if not entry.is_gone)
 
     def covers(self, item: Captured) -> bool:
         """Return whether a warning is about something that was reported; that entry is used up."""

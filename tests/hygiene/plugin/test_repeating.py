@@ -185,3 +185,18 @@ def test_wider_fixtures_that_end_with_the_first_run_are_told(project: Project, l
     owners = {one["owner"]["name"] for one in run.failing}
     assert owners >= {"of_class", "of_module"}, run.text
     assert ("test_it.py::TestAll::test_last" in owners) is ("full" in last)
+
+
+@pytest.mark.parametrize(("severity", "failing", "notes"), [("off", 0, 0), ("note", 0, 1)])
+def test_growth_has_the_severity_of_its_kind(
+    project: Project, severity: str, failing: int, notes: int
+) -> None:
+    """Who hunts for descriptors may leave memory out."""
+    project.write("test_it.py", "KEPT = []\ndef test_it(): KEPT.append([[] for _ in range(99)])\n")
+    run = project.run(
+        "--resource-hygiene-repeat=3", f"--resource-hygiene-severity=memory: {severity}"
+    )
+
+    found = [one["kind"] for one in run.findings]
+    assert (len(run.failing), len(run.notes)) == (failing, notes), run.text
+    assert found == ["memory"] * notes
