@@ -10,6 +10,7 @@ import inspect
 import sys
 import traceback
 from contextlib import suppress
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from _pytest import threadexception, unraisableexception
@@ -17,7 +18,6 @@ from _pytest.logging import caplog_records_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import FrameType
 
 __all__ = ["clear_contents", "clear_frames", "drop_arguments", "will_be_raised_again"]
 
@@ -35,6 +35,7 @@ _LAST_FAILURE = ("last_type", "last_value", "last_traceback", "last_exc")
 # What exceptions of the interpreter's own keep beside their arguments.
 _KEPT_BY_ERRORS = ("obj", "value", "object")
 _MAY_GO_ON = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_RUNNERS = {__name__.partition(".")[0], "_pytest"}
 _PLAIN = {str, bytes, int, float, complex, bool, type(None)}
 
 
@@ -106,6 +107,8 @@ def clear_contents(error: BaseException | None) -> None:
     """
     clear_frames(error)
     for one in _related(error):
+        if _is_kept(one):  # a constant of a module, that somebody may raise again
+            continue
         one.args = tuple(map(_in_words, one.args))
         for name, value in list(vars(one).items()):
             vars(one)[name] = value if name == "__notes__" else _in_words(value)
@@ -139,6 +142,13 @@ def _related(error: BaseException | None) -> list[BaseException]:
         if isinstance(one, BaseExceptionGroup):
             pending += one.exceptions
     return list(found.values())
+
+
+def _is_kept(error: BaseException) -> bool:
+    """Return whether anything has an exception but who passes it on: pytest, and other exceptions."""
+    passing_on = (FrameType, tuple, list, BaseException)
+    keepers = [one for one in gc.get_referrers(error) if not isinstance(one, passing_on)]
+    return any(type(one).__module__.partition(".")[0] not in _RUNNERS for one in keepers)
 
 
 class _Words(str):

@@ -136,3 +136,33 @@ def test_what_a_wider_fixture_has_failed_by_keeps_its_words(project: Project) ->
     assert run.outcomes == {"errors": 2, "leaked": 1}, run.text
     assert run.text.count("Refused: status 503") >= 4, run.text
     assert "str() failed" not in run.text
+
+
+def test_an_exception_that_somebody_keeps_stays_as_it_is(project: Project) -> None:
+    """One that nobody keeps has what hangs on it dropped with it: that was never leaked."""
+    write_suite(
+        project,
+        """
+        class Refused(Exception): pass
+        REFUSED = Refused(KEEP)
+        REFUSED.parts = [KEEP]
+        @pytest.fixture
+        def raises_constant():
+            KEEP.append(open(__file__))
+            raise REFUSED
+        @pytest.fixture
+        def raises_new():
+            raise Refused(open(__file__))
+        class TestFirst:
+            def test_constant(self, raises_constant): pass
+        class TestSecond:
+            def test_new(self, raises_new): pass
+        class TestThird:
+            def test_constant_is_whole(self):
+                assert REFUSED.args[0] is KEEP and REFUSED.parts[0] is KEEP
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"errors": 2, "passed": 1, "leaked": 1}, run.text
+    assert run.one()["nodeid"].endswith("::test_constant")
