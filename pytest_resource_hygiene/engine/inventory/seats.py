@@ -40,13 +40,15 @@ class Seats:
 
     def leave(self, entry: Entry) -> None:
         """Count the seat of what is gone as free, if it may be taken again."""
-        seat = self._seat_of(entry)
-        if seat is None:
-            return
         if entry.owner is None:
-            self._free[entry.tracker, seat] += 1
+            free = self._free
         elif entry.owner.closed and entry.creation is None:
-            self._free_unseen[entry.tracker, seat] += 1
+            free = self._free_unseen
+        else:
+            return
+        seat = self._seat_of(entry)
+        if seat is not None:
+            free[entry.tracker, seat] += 1
 
     def take(self, entry: Entry) -> bool:
         """Return whether an entry replaces what the session had open; if so, it is the session's."""
