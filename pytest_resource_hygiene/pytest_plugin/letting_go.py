@@ -10,14 +10,16 @@ import inspect
 import sys
 import traceback
 from contextlib import suppress
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from _pytest import threadexception, unraisableexception
 from _pytest.logging import caplog_records_key
 
+from pytest_resource_hygiene.engine.references.kept_in_modules import are_kept
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import FrameType
 
 __all__ = ["clear_contents", "clear_frames", "drop_arguments", "will_be_raised_again"]
 
@@ -35,7 +37,6 @@ _LAST_FAILURE = ("last_type", "last_value", "last_traceback", "last_exc")
 # What exceptions of the interpreter's own keep beside their arguments.
 _KEPT_BY_ERRORS = ("obj", "value", "object")
 _MAY_GO_ON = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_RUNNERS = {__name__.partition(".")[0], "_pytest"}
 _PLAIN = {str, bytes, int, float, complex, bool, type(None)}
 
 
@@ -56,10 +57,11 @@ def drop_arguments(item: Any) -> bool:
     if stash is not None:
         for records in stash.get(caplog_records_key, {}).values():
             records.clear()
-    clear_frames(getattr(sys, "last_value", None))
+    failure = getattr(sys, "last_value", None)
     for name in _LAST_FAILURE:
         if hasattr(sys, name):
             delattr(sys, name)
+    clear_frames(failure)
     stash = item.config.stash if item is not None else {}
     waiting = [meta for key in _WAITING for meta in list(stash.get(key, ()))]
     for meta in waiting:
@@ -68,8 +70,17 @@ def drop_arguments(item: Any) -> bool:
 
 
 def clear_frames(error: BaseException | None) -> None:
-    """Drop the locals of the frames of an exception, of those that led to it, and of its group."""
-    tracebacks = [one.__traceback__ for one in _related(error)]
+    """Drop the locals of the frames of an exception, of those that led to it, and of its group.
+
+    But not of one that somebody keeps, who may want to look at them.
+    """
+    related = _related(error)
+    if not are_kept(related):
+        _clear_frames_of(related)
+
+
+def _clear_frames_of(related: list[BaseException]) -> None:
+    tracebacks = [one.__traceback__ for one in related]
     frames = [frame for one in tracebacks for frame, _ in traceback.walk_tb(one)]
     suspended = _suspended(frames)
     for frame in frames:
@@ -105,10 +116,11 @@ def clear_contents(error: BaseException | None) -> None:
 
     For one that pytest holds on its own stack while it tears down; it is written out already.
     """
-    clear_frames(error)
-    for one in _related(error):
-        if _is_kept(one):  # a constant of a module, that somebody may raise again
-            continue
+    related = _related(error)
+    if are_kept(related):  # a constant of a module, that somebody may raise again
+        return
+    _clear_frames_of(related)
+    for one in related:
         one.args = tuple(map(_in_words, one.args))
         for name, value in list(vars(one).items()):
             vars(one)[name] = value if name == "__notes__" else _in_words(value)
@@ -142,13 +154,6 @@ def _related(error: BaseException | None) -> list[BaseException]:
         if isinstance(one, BaseExceptionGroup):
             pending += one.exceptions
     return list(found.values())
-
-
-def _is_kept(error: BaseException) -> bool:
-    """Return whether anything has an exception but who passes it on: pytest, and other exceptions."""
-    passing_on = (FrameType, tuple, list, BaseException)
-    keepers = [one for one in gc.get_referrers(error) if not isinstance(one, passing_on)]
-    return any(type(one).__module__.partition(".")[0] not in _RUNNERS for one in keepers)
 
 
 class _Words(str):

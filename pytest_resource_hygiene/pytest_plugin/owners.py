@@ -111,6 +111,9 @@ class FixtureOwner(Owner):
         )
 
         self.no_numbers = numbers_without_descriptors(self.handed_out())
+        variables = self.value() if self.value is not None else ()
+        constant = [one for one in variables if type(one) in {int, tuple}]
+        self.no_numbers_for_good = numbers_without_descriptors(constant)
 
 
 def fixture_owner(

@@ -160,7 +160,11 @@ class FdTracker(Tracker):
     def called_as(self, key: Hashable, value: Any) -> Collection[str]:
         """Name the classes of polls, what libc makes by `ctypes`, and the commands that duplicate."""
         form = _form(value, target_of(value))
-        return (*_MADE_BY.get(form, ()), "F_DUPFD", "F_DUPFD_CLOEXEC")
+        makers = _MADE_BY.get(form, ())
+        if form != "eventpoll":
+            return *makers, *_DUPLICATING
+        # The object of a class closes its number, and nothing else has it.
+        return makers if self._objects_by_number().poller(value) is not None else _DUPLICATING
 
     def anchor(self, key: Hashable, value: Any) -> Any:
         """Find the file, epoll or database connection that owns the number, if there is one."""
@@ -231,6 +235,7 @@ _MADE_BY = {
     "eventfd": ("eventfd",),
     "memfd": ("memfd_create",),
 }
+_DUPLICATING = ("F_DUPFD", "F_DUPFD_CLOEXEC")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.engine.handover.doers import doers_of
+from pytest_resource_hygiene.engine.references.held_numbers import is_of
 from pytest_resource_hygiene.engine.references.reachable import reachable
 from pytest_resource_hygiene.engine.suspects.groups import number_of
 
@@ -107,7 +108,8 @@ def _wanted(suspects: list[Entry], case: Case) -> _Wanted:
 
 
 def _reached(fixture: Owner, wanted: _Wanted, case: Case) -> list[Entry]:
-    kept = list(fixture.value()) if fixture.value is not None else []
+    values = fixture.value() if fixture.value is not None else ()
+    kept = [one for one in values if not is_of(one, fixture.no_numbers_for_good)]
     loops = {*map(id, kept), *case.loops_of(fixture)}
     numbers = wanted.numbers.keys() - fixture.no_numbers
     test = case.window.code

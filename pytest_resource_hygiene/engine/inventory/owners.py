@@ -43,6 +43,7 @@ class Owner:
     caught: Sequence[tuple[Any, Captured, str]] = ()
     kept: Sequence[Any] = ()  # what must not end before it is judged
     no_numbers: frozenset[int] = frozenset()  # in its value, and no descriptors when it was made
+    no_numbers_for_good: frozenset[int] = frozenset()  # the same in variables that are constants
 
     def __init__(
         self,

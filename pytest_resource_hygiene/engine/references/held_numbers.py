@@ -18,7 +18,7 @@ from pytest_resource_hygiene.system import System
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["HeldNumbers", "numbers_without_descriptors", "of_process"]
+__all__ = ["HeldNumbers", "is_of", "numbers_without_descriptors", "of_process"]
 
 _ENDS_OF_PROCESSES = tuple(
     getattr(os, name) for name in ("kill", "killpg", "waitpid") if hasattr(os, name)
@@ -88,6 +88,13 @@ def numbers_without_descriptors(values: Iterable[Any]) -> frozenset[int]:
         for attribute in list(attributes_of(value).values()):
             numbers.update(_ints(attribute))
     return frozenset(number for number in numbers if number >= 0 and not _is_open(number))
+
+
+def is_of(value: Any, numbers: frozenset[int]) -> bool:
+    """Return whether a value is one of some numbers, or a tuple of nothing else."""
+    if type(value) is int:
+        return value in numbers
+    return type(value) is tuple and bool(value) and all(is_of(one, numbers) for one in value)
 
 
 def _is_open(number: int) -> bool:

@@ -166,3 +166,35 @@ def test_an_exception_that_somebody_keeps_stays_as_it_is(project: Project) -> No
 
     assert run.outcomes == {"errors": 2, "passed": 1, "leaked": 1}, run.text
     assert run.one()["nodeid"].endswith("::test_constant")
+
+
+def test_the_frames_of_an_exception_that_somebody_keeps_stay_as_they_are(project: Project) -> None:
+    """A reporter of errors looks at the variables later; of one that nobody keeps they are dropped."""
+    write_suite(
+        project,
+        """
+        class Reporter:
+            def __init__(self): self.errors = []
+        REPORTER = Reporter()
+        def load(number):
+            config = {"number": number, "file": open(__file__)}
+            raise ValueError(config)
+        def test_reports():
+            KEEP.append(open(__file__))
+            try: load(3)
+            except ValueError as error:
+                REPORTER.errors.append(error)
+                raise
+        def test_drops(): load(4)
+        def test_looks():
+            traceback = REPORTER.errors[0].__traceback__
+            while traceback.tb_next: traceback = traceback.tb_next
+            names = traceback.tb_frame.f_locals
+            assert sorted(names) == ["config", "number"]
+            names["config"]["file"].close()
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"failed": 2, "passed": 1, "leaked": 1}, run.text
+    assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_reports"}

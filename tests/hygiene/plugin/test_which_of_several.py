@@ -321,3 +321,54 @@ def test_a_finalizer_is_its_fixtures(project: Project) -> None:
         "finalizes",
         "test_it.py::test_opens",
     }, run.text
+
+
+def test_a_selector_has_been_made_by_whoever_names_its_class(project: Project) -> None:
+    """And not by who names a way to duplicate: a duplicate has no object."""
+    write_suite(
+        project,
+        """
+        import fcntl, selectors
+        @pytest.fixture
+        def selects():
+            yield
+            KEEP.append(selectors.DefaultSelector())
+        def test_both(selects):
+            null = os.open(os.devnull, os.O_RDONLY)
+            KEEP.append(fcntl.fcntl(null, fcntl.F_DUPFD, 0))
+            os.close(null)
+        """,
+    )
+    run = project.run()
+
+    owners = {one["details"]["form"]: one["owner"]["name"] for one in run.failing}
+    assert owners == {"eventpoll": "selects", "character device": "test_it.py::test_both"}, run.text
+
+
+def test_a_fixture_that_waits_has_not_the_number_that_it_has_closed(project: Project) -> None:
+    """``fd, path = mkstemp(); os.close(fd)``: the next descriptor gets that number."""
+    write_suite(
+        project,
+        """
+        import tempfile
+        @pytest.fixture(scope="module")
+        def path():
+            fd, path = tempfile.mkstemp()
+            os.close(fd)
+            yield path
+            os.unlink(path)
+        @pytest.fixture(scope="module")
+        def factory():
+            ends = os.pipe()
+            for end in ends: os.close(end)
+            made = []
+            yield lambda: made.append(os.dup(0))
+            for number in made: os.close(number)
+        def test_closed(path): KEEP.append(os.dup(0))
+        def test_made(factory): factory()
+        """,
+    )
+    run = project.run()
+
+    assert run.one()["nodeid"] == "test_it.py::test_closed", run.text
+    assert run.one()["owner"]["type"] == "test"
