@@ -67,6 +67,16 @@ def optional_path(raw: str) -> str:
         raise SettingsError(f"is {raw!r}; no home folder is known for that user") from None
 
 
+def output_file(raw: str) -> str:
+    """A file to write to, made absolute, in a folder that is there; empty means not set."""
+    path = optional_path(raw)
+    if path and Path(path).is_dir():
+        raise SettingsError(f"is {raw!r}, a folder; name a file in it")
+    if path and not Path(path).parent.is_dir():
+        raise SettingsError(f"is {raw!r}; there is no folder {str(Path(path).parent)!r}")
+    return path
+
+
 def command(raw: str) -> str:
     """An executable: a path, made absolute, or a name to look for; empty means not set."""
     name = raw.strip()

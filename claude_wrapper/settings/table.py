@@ -294,7 +294,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="alert_file",
         default="",
-        parse=parse.optional_path,
+        parse=parse.output_file,
         help="File that alerts are appended to as JSON lines.",
     ),
     Option(

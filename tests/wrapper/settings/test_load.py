@@ -58,6 +58,8 @@ def test_values_are_read(name: str, raw: str, value: object) -> None:
         ("cors_origins", "*", "every web page could use this server"),
         ("session_store", "redis:x", "valid are memory and sqlite:PATH"),
         ("cwd", "/nowhere/at/all", "--cwd is '/nowhere/at/all'; there is no such folder"),
+        ("alert_file", "/tmp", "--alert-file is '/tmp', a folder; name a file in it"),
+        ("alert_file", "/nowhere/alerts", "there is no folder '/nowhere'"),
         ("log_file", "~nobody-by-that-name/x", "no home folder is known"),
         ("host", "127.page.example", "can be reached from other machines"),
         ("host", "/run/wrapper.sock", "is '/run/wrapper.sock'; give a name or an address"),
