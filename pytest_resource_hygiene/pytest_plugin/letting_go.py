@@ -16,9 +16,10 @@ from _pytest import threadexception, unraisableexception
 from _pytest.logging import caplog_records_key
 
 from pytest_resource_hygiene.engine.references.kept_in_modules import are_kept
+from pytest_resource_hygiene.pytest_plugin.taken_arguments import take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
 __all__ = ["clear_contents", "clear_frames", "drop_arguments", "will_be_raised_again"]
@@ -40,19 +41,21 @@ _MAY_GO_ON = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENE
 _PLAIN = {str, bytes, int, float, complex, bool, type(None)}
 
 
-def drop_arguments(item: Any) -> bool:
+def drop_arguments(item: Any, leads: Callable[[Any], bool]) -> bool:
     """Drop a test's arguments, the records of its log, and its failure.
 
     ``runtestprotocol`` keeps the values of fixtures until the last report is written, and the
     exception of a failed test, with all that it and its frames lead to, until the next test is
     called. What a finalizer or a thread raised waits, with its frames, until the end of the teardown.
 
+    Args:
+        item: the test.
+        leads: says whether an argument may keep a suspect.
+
     Returns:
         Whether there was any such error: what its frames have held may be a cycle.
     """
-    arguments = getattr(item, "funcargs", None)
-    if isinstance(arguments, dict):
-        arguments.clear()
+    take(item, leads)
     stash = getattr(item, "stash", None)
     if stash is not None:
         for records in stash.get(caplog_records_key, {}).values():

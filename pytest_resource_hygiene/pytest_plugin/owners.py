@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_resource_hygiene.engine.inventory.owners import Leads
+
 __all__ = ["FixtureOwner", "TestOwner", "fixture_owner", "waiting_finalizers"]
 
 
@@ -72,7 +74,7 @@ class TestOwner(Owner):
         """Look for its name among those that pytest has resolved for the test."""
         return fixture.info.name in getattr(self.item, "fixturenames", ())
 
-    def let_go(self) -> bool:
+    def let_go(self, leads: Leads) -> bool:
         """Drop the test's arguments, the records of its log, and the frames of its failure."""
         from pytest_resource_hygiene.pytest_plugin.letting_go import (
             clear_contents,
@@ -84,7 +86,7 @@ class TestOwner(Owner):
             clear_frames(self.error)
         else:
             clear_contents(self.error)
-        return drop_arguments(self.item)
+        return drop_arguments(self.item, leads)
 
     @property
     def code(self) -> CodeType | None:
@@ -142,18 +144,18 @@ def fixture_owner(
         codes=codes,
         value=lambda: [*kept_by(fixturedef), *elsewhere.values()],
         place=lambda: place,
-        let_go=lambda: _drop_value(fixturedef, item()),
+        let_go=lambda leads: _drop_value(fixturedef, item(), leads),
         handed_out=lambda: [fixturedef.cached_result[0]] if fixturedef.cached_result else [],
     )
     owner.definition, owner.elsewhere = fixturedef, elsewhere
     return owner
 
 
-def _drop_value(fixturedef: Any, item: pytest.Item | None) -> bool:
+def _drop_value(fixturedef: Any, item: pytest.Item | None, leads: Leads) -> bool:
     from pytest_resource_hygiene.pytest_plugin.letting_go import drop_arguments
 
     fixturedef.cached_result = None  # its finalizers have run: `FixtureDef.finish` does it next
-    return drop_arguments(item)
+    return drop_arguments(item, leads)
 
 
 def waiting_finalizers(session: pytest.Session, item: pytest.Item | None) -> list[Any]:

@@ -299,7 +299,13 @@ class Watcher:
             self.results.fail(error, f"judging {owner.nodeid}")
         finally:
             owner.closed = True  # whatever went wrong: once is enough
+            self._put_arguments_back()
             self.checker.has_taken(_now() - began)
+
+    def _put_arguments_back(self) -> None:
+        from pytest_resource_hygiene.pytest_plugin.taken_arguments import put_back
+
+        put_back(self._item)
 
     def _read_late_markers(self, item: pytest.Item) -> None:
         """Read what was added since collection; a mistake in it is told in any case."""
@@ -378,7 +384,9 @@ class Watcher:
             self._leaks += self.checker.close_fixture(owner, allowances)
         except Exception as error:  # noqa: BLE001
             self.results.fail(error, f"judging {owner.info}")
-        self.checker.has_taken(_now() - began)
+        finally:
+            self._put_arguments_back()
+            self.checker.has_taken(_now() - began)
 
 
 def _do_nothing(*_: object) -> None:

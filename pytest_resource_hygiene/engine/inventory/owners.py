@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pytest_resource_hygiene.model import OwnerInfo
     from pytest_resource_hygiene.tracker import Captured
 
+    Leads = Callable[[Any], bool]
+
 __all__ = ["NO_ENTRIES", "Owner"]
 
 NO_ENTRIES: Mapping[Entry, None] = MappingProxyType({})
@@ -54,7 +56,7 @@ class Owner:
         value: Callable[[], Iterable[Any]] | None = None,
         parts: Callable[[], Mapping[CodeType, OwnerInfo]] | None = None,
         place: Callable[[], tuple[str, int, str] | None] | None = None,
-        let_go: Callable[[], bool] | None = None,
+        let_go: Callable[[Leads], bool] | None = None,
         handed_out: Callable[[], Iterable[Any]] | None = None,
     ) -> None:
         """Own nothing yet."""
@@ -108,15 +110,18 @@ class Owner:
         """
         return None
 
-    def let_go(self) -> bool:
+    def let_go(self, leads: Leads) -> bool:
         """Have the host drop now what it holds of this owner: a test's arguments, a value.
 
         What ends with these was never leaked; it was only looked at a moment too early.
 
+        Args:
+            leads: says whether an object may be what keeps a suspect; others need not be dropped.
+
         Returns:
             Whether errors of finalizers were among it, whose frames have held what raised them.
         """
-        return self._let_go() if self._let_go is not None else False
+        return self._let_go(leads) if self._let_go is not None else False
 
     def handed_out(self) -> Iterable[Any]:
         """Return the values that it gave to others, while the host still holds them."""

@@ -68,6 +68,7 @@ def reachable(
     *,
     with_waiters: bool = True,
     stranger: CodeType | None = None,
+    all_beyond_budget: bool = False,
 ) -> set[int]:
     """Return which targets can be reached from the roots, without passing through a module.
 
@@ -85,6 +86,7 @@ def reachable(
         with_waiters: whether to go on from a future to what waits for it.
         stranger: code, such as a test's, whose coroutines are not looked into, nor those of functions
             that are written within it: what these have in their variables is its own.
+        all_beyond_budget: return all targets if there is more to visit than the budget allows.
     """
     found: set[int] = set()
     held = HeldNumbers(numbers)
@@ -112,7 +114,7 @@ def reachable(
                 seen.add(id(other))
                 if not is_a(other, _ENDS_OF_WALK) and not _is_machinery(other):
                     queue.append(other)
-    return found
+    return {*targets} if queue and all_beyond_budget else found
 
 
 def _runs(obj: Any, code: CodeType) -> bool:

@@ -7,10 +7,10 @@ only it could free was dropped but never closed, which is a note and no failure.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.system import System
-from pytest_resource_hygiene.tracker import Description
+from pytest_resource_hygiene.tracker import Description, IdentityKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -25,6 +25,7 @@ __all__ = ["Settler", "describe"]
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 _LONG_COLLECTION = 0.02
+_NEAR = 2_000  # objects
 _MORTAL = frozenset({"threads", "native_threads", "timers", "processes", "tasks"})
 _BEFORE_LETTING_GO = 0.004
 _BEFORE_ASKING = 0.05  # whatever ends at once has ended, and to ask costs some milliseconds
@@ -157,6 +158,21 @@ class Settler:
         self._sleep(seconds)
 
 
+def _leading_to(entries: Collection[Entry]) -> Callable[[Any], bool]:
+    """Return what says whether an object may be what keeps one of these alive."""
+    if not all(isinstance(entry.key, IdentityKey) for entry in entries):
+        return _may_lead  # a number: C code may have it
+    from pytest_resource_hygiene.engine.references.reachable import reachable
+
+    targets = {id(entry.value) for entry in entries} - {id(None)}
+    # Twice in each test that closes something slowly: where there is more, it may.
+    return lambda thing: bool(reachable([thing], targets, (), _NEAR, all_beyond_budget=True))
+
+
+def _may_lead(thing: object) -> bool:
+    return True
+
+
 class _Wait:
     """One wait for suspects.
 
@@ -198,7 +214,7 @@ class _Wait:
 
         every = [*self.left, *self.lasting]
         self._window.kept = still_open(self._window.handed_out(), every, self._ledger.anchor_of)
-        self._window.let_go()
+        self._window.let_go(_leading_to(every))
         self._divide(self._still_there(every))
 
     def collect(self) -> int:
@@ -211,7 +227,9 @@ class _Wait:
             return 0
         began = System.monotonic()
         System.collect()
-        if self._window.let_go():  # of what finalizers have raised: it is collected no earlier
+        if self._window.let_go(
+            _leading_to(before)
+        ):  # of what finalizers have raised: it is collected no earlier
             System.collect()
         after = self._still_there(before)
         self._divide(after)

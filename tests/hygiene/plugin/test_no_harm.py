@@ -198,3 +198,57 @@ def test_the_frames_of_an_exception_that_somebody_keeps_stay_as_they_are(project
 
     assert run.outcomes == {"failed": 2, "passed": 1, "leaked": 1}, run.text
     assert {one["nodeid"] for one in run.failing} == {"test_it.py::test_reports"}
+
+
+def test_hooks_of_others_find_the_arguments_when_the_teardown_is_reported(project: Project) -> None:
+    """Those that live on are given back, and those that keep no suspect are not taken."""
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item, call):
+            report = yield
+            if report.when == "teardown":
+                names = "+".join(sorted(item.funcargs))
+                print(f"<{item.name} has {names}>", file=item.config.stash[FILE])
+            return report
+
+        FILE = pytest.StashKey()
+        def pytest_configure(config): config.stash[FILE] = open("names", "w")
+        def pytest_unconfigure(config): config.stash[FILE].close()
+        """,
+    )
+    write_suite(
+        project,
+        """
+        class Page:
+            def close_slowly(self):
+                self.thread = threading.Thread(target=time.sleep, args=(0.05,))
+                self.thread.start()
+        PAGES = []
+        @pytest.fixture
+        def kept(): PAGES.append(Page()); return PAGES[-1]
+        @pytest.fixture
+        def dropped(): return Page()
+        @pytest.fixture
+        def words(): return ["words"]
+        @pytest.fixture
+        def opens(): return Page()
+        def test_kept(kept, words, dropped): kept.close_slowly()
+        def test_dropped(dropped, words): dropped.close_slowly()
+        def test_number(opens, words):
+            opens.number = os.dup(0)
+            KEEP.append(opens)
+        """,
+    )
+    run = project.run("-s", grace=0.5)
+
+    assert run.outcomes == {"passed": 2, "leaked": 1}, run.text
+    assert project.path.joinpath("names").read_text().split("\n") == [
+        "<test_kept has dropped+kept+words>",
+        "<test_dropped has words>",
+        "<test_number has opens>",
+        "",
+    ]
