@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import logging
 import sys
 import traceback
 from contextlib import suppress
@@ -42,7 +43,7 @@ _PLAIN = {str, bytes, int, float, complex, bool, type(None)}
 
 
 def drop_arguments(item: Any, leads: Callable[[Any], bool]) -> bool:
-    """Drop a test's arguments, the records of its log, and its failure.
+    """Drop a test's arguments, what the records of its log lead to, and its failure.
 
     ``runtestprotocol`` keeps the values of fixtures until the last report is written, and the
     exception of a failed test, with all that it and its frames lead to, until the next test is
@@ -59,7 +60,8 @@ def drop_arguments(item: Any, leads: Callable[[Any], bool]) -> bool:
     stash = getattr(item, "stash", None)
     if stash is not None:
         for records in stash.get(caplog_records_key, {}).values():
-            records.clear()
+            for record in records:
+                _put_record_in_words(record, leads)
     failure = getattr(sys, "last_value", None)
     for name in _LAST_FAILURE:
         if hasattr(sys, name):
@@ -70,6 +72,28 @@ def drop_arguments(item: Any, leads: Callable[[Any], bool]) -> bool:
     for meta in waiting:
         clear_frames(getattr(meta, "exc_value", None))  # its text is written already
     return bool(waiting)
+
+
+def _put_record_in_words(record: logging.LogRecord, leads: Callable[[Any], bool]) -> None:
+    """Have a record say the same, and keep no suspect: a hook may want to read it."""
+    leading = [
+        name
+        for name, value in vars(record).items()
+        if type(value) not in _PLAIN and value != () and leads(value)
+    ]
+    if not leading or are_kept([record]):
+        return
+    if record.exc_info and "exc_info" in leading:
+        with suppress(Exception):  # anybody's exception
+            record.exc_text = record.exc_text or logging.Formatter().formatException(
+                record.exc_info
+            )
+        record.exc_info = None
+    with suppress(Exception):  # anybody's words
+        record.msg = record.getMessage()
+    record.args = None
+    for name in leading:
+        vars(record)[name] = _in_words(vars(record)[name])
 
 
 def clear_frames(error: BaseException | None) -> None:

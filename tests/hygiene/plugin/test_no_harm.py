@@ -252,3 +252,48 @@ def test_hooks_of_others_find_the_arguments_when_the_teardown_is_reported(projec
         "<test_number has opens>",
         "",
     ]
+
+
+def test_the_log_of_a_test_can_be_read_after_its_teardown(project: Project) -> None:
+    """What a record leads to is dropped with the test, and was never leaked; what it says stays."""
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+        from _pytest.logging import caplog_records_key
+
+        @pytest.hookimpl(wrapper=True, trylast=True)
+        def pytest_runtest_teardown(item):
+            yield
+            for record in item.stash[caplog_records_key]["call"]:
+                item.config.stash[FILE].write(record.getMessage() + "\\n")
+
+        FILE = pytest.StashKey()
+        def pytest_configure(config): config.stash[FILE] = open("words", "w")
+        def pytest_unconfigure(config): config.stash[FILE].close()
+        """,
+    )
+    write_suite(
+        project,
+        """
+        class Page:
+            file = None
+            def __repr__(self): return "a page"
+        class TestLogs:
+            def test_logs(self, caplog):
+                page = Page()
+                page.file = open(__file__)
+                logging.warning("opened %r", page)
+                logging.warning("and %s", "closed", extra={"page": page})
+        class TestLeaks:
+            def test_leaks(self, caplog):
+                KEEP.append(open(__file__))
+                logging.warning("left %s", KEEP[-1].name)
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
+    words = project.path.joinpath("words").read_text().split("\n")
+    assert words[:2] == ["opened a page", "and closed"]
+    assert words[2].startswith("left ")
