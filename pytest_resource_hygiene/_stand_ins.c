@@ -250,7 +250,20 @@ static PyGetSetDef wrapper_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+/* Whoever unpickles it, in another process, need not have us. */
+static PyObject *
+dup2_reduce(PyObject *self, PyObject *unused)
+{
+    return PyObject_GetAttrString(self, "__qualname__");
+}
+
+static PyMethodDef dup2_methods[] = {
+    {"__reduce__", dup2_reduce, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyType_Slot dup2_slots[] = {
+    {Py_tp_methods, dup2_methods},
     {Py_tp_doc, (void *)dup2_doc},
     {Py_tp_init, dup2_init},
     {Py_tp_call, PyVectorcall_Call},

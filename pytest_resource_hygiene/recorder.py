@@ -14,7 +14,7 @@ import functools
 import threading
 import weakref
 from contextvars import ContextVar
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pytest_resource_hygiene.audit import Handler, Sites, Stack, set_handlers
@@ -54,6 +54,29 @@ class Creation(NamedTuple):
     parent: Creation | None
     what: Any
     certain: bool = True
+
+
+def _as_function(wrapper: Callable[..., Any]) -> FunctionType:
+    """Return a function, as `inspect` and `unittest.mock` know one, that calls what is none."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return wrapper(*args, **kwargs)
+
+    assert isinstance(function, FunctionType)
+    return function
+
+
+class _Builtin(staticmethod):  # type: ignore[type-arg]
+    """Stands for a builtin: as that, it is no method of the class that has it as an attribute.
+
+    And it is pickled by its name: the process that reads it need not have us.
+    """
+
+    def __get__(self, instance: object, owner: type | None = None, /) -> Any:
+        return self
+
+    def __reduce__(self) -> str:
+        return self.__qualname__
 
 
 class Recorder(Sites):
@@ -163,9 +186,16 @@ class Recorder(Sites):
         original = getattr(target, name, None)
         if original is None:
             return False
-        wrapper = functools.wraps(original)(make(original))
+        wrapper: Any = make(original)
         if isinstance(target, ModuleType):
+            if isinstance(original, FunctionType) and not isinstance(wrapper, FunctionType):
+                wrapper = _as_function(wrapper)
+            functools.update_wrapper(wrapper, original)
             wrapper.__module__ = target.__name__
+            if isinstance(original, BuiltinFunctionType) and isinstance(wrapper, FunctionType):
+                wrapper = _Builtin(wrapper)
+        else:
+            functools.update_wrapper(wrapper, original)
         setattr(target, name, wrapper)
         self._wrapped.append((target, name, original, wrapper))
         return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import weakref
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Unless
@@ -124,18 +125,6 @@ class LoggingListeners:
 
             return __init__
 
-        def adding_handler(original: Callable[..., Any]) -> Callable[..., Any]:
-            runners: set[type] = set()
-
-            def addHandler(self_: Any, hdlr: Any) -> None:  # noqa: N802 - logging's name
-                if type(hdlr).__module__ == _RUNNERS_LOGGING:
-                    runners.add(type(hdlr))
-                elif hdlr not in self_.handlers:
-                    self._note(self_, hdlr, "handlers", recorder.creation(None))
-                original(self_, hdlr)
-
-            return Unless(original, addHandler, runners)
-
         def adding_filter(original: Callable[..., Any]) -> Callable[..., Any]:
             def addFilter(self_: Any, filter: Any) -> None:  # noqa: A002, N802 - logging's names
                 if filter not in self_.filters:
@@ -145,8 +134,28 @@ class LoggingListeners:
             return addFilter
 
         recorder.wrap(logging.Handler, "__init__", making)
-        recorder.wrap(logging.Logger, "addHandler", adding_handler)
+        recorder.wrap(logging.Logger, "addHandler", partial(self._adding_handler, recorder))
         recorder.wrap(logging.Filterer, "addFilter", adding_filter)
+
+    def _adding_handler(
+        self, recorder: Recorder, original: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        runners: set[type] = set()
+
+        def add(self_: Any, hdlr: Any) -> None:
+            if type(hdlr).__module__ == _RUNNERS_LOGGING:
+                runners.add(type(hdlr))
+            elif hdlr not in self_.handlers:
+                # Neither this function nor the one below is the user's.
+                self._note(self_, hdlr, "handlers", recorder.creation(None, 3))
+            original(self_, hdlr)
+
+        chosen = Unless(original, add, runners)
+
+        def addHandler(self: Any, hdlr: Any) -> None:  # noqa: N802 - logging's name
+            chosen(self, hdlr)
+
+        return addHandler
 
     def _note(self, owner: Any, thing: Any, list_name: str, creation: Creation) -> None:
         self.events += 1

@@ -53,7 +53,7 @@ class Attribution:
         nobody saw being made belongs to whoever was at work.
         """
         own_code = window.code if window is not None else None
-        if _runs_function_of(own_code, creation, window):
+        if self._runs_function_of(own_code, creation, window):
             return window
         maker = creation
         while maker is not None:
@@ -77,6 +77,30 @@ class Attribution:
                 return self._owner_of_thread(maker, window) if starter.closed else starter
             maker = maker.parent
         return window
+
+    def _runs_function_of(
+        self, test: CodeType | None, creation: Creation | None, window: Owner | None
+    ) -> bool:
+        """Return whether somebody else's thread or task runs a function that is written in a test.
+
+        The test has handed it over: to a pool, or to a worker of a wider fixture. What an earlier
+        test of the same code has started may still run that one's, unless it goes on for a fixture.
+        """
+        if test is None or creation is None:
+            return False
+        start: Creation = creation
+        while start.parent is not None:
+            start = start.parent
+        if start is creation and creation.owner in {None, window}:
+            return False
+        if not any(is_within(code, test) for code in creation.stack[::2]):
+            return False
+        earlier: Owner | None = start.window
+        if earlier is None or earlier.code is not test or not earlier.closed:
+            return True
+        heir = self._owner_of_thread(start, window)
+        goes_on = heir is not None and not heir.closed and heir.info.type == "fixture"
+        return heir is window or goes_on
 
     def _heir_of(self, start: Creation) -> Owner | None:
         """Return to whom the first link of a chain was handed over, if he is still there."""
@@ -123,24 +147,3 @@ def _asked_for(test: CodeType | None, made: Creation, window: Owner | None) -> b
             return True
         maker = maker.parent
     return False
-
-
-def _runs_function_of(
-    test: CodeType | None, creation: Creation | None, window: Owner | None
-) -> bool:
-    """Return whether somebody else's thread or task runs a function that is written in a test.
-
-    The test has handed it over: to a pool, or to a worker of a wider fixture. What an earlier
-    test of the same code has started may still run that one's.
-    """
-    if test is None or creation is None:
-        return False
-    start: Creation = creation
-    while start.parent is not None:
-        start = start.parent
-    if start is creation and creation.owner in {None, window}:
-        return False
-    earlier: Owner | None = start.window
-    if earlier is not None and earlier.code is test and earlier.closed:
-        return False
-    return any(is_within(code, test) for code in creation.stack[::2])

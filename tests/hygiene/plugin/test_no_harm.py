@@ -297,3 +297,56 @@ def test_the_log_of_a_test_can_be_read_after_its_teardown(project: Project) -> N
     words = project.path.joinpath("words").read_text().split("\n")
     assert words[:2] == ["opened a page", "and closed"]
     assert words[2].startswith("left ")
+
+
+def test_wrapped_functions_are_more_than_called_as_before(project: Project) -> None:
+    """They are pickled for another process, attributes of classes, and replaced by mocks."""
+    write_suite(
+        project,
+        """
+        import inspect, multiprocessing, pickle
+        from concurrent.futures import ProcessPoolExecutor
+        from unittest import mock
+        def test_pool():
+            context = multiprocessing.get_context("spawn")
+            arguments = signal.signal, (signal.SIGINT, signal.SIG_IGN)
+            with ProcessPoolExecutor(1, context, *arguments) as pool:
+                assert pool.submit(len, "abc").result() == 3
+        @pytest.mark.parametrize("wrapped", [signal.signal, os.dup2, os.kill, atexit.register,
+                                             signal.alarm, logging.Logger.addHandler])
+        def test_pickles(wrapped): assert pickle.loads(pickle.dumps(wrapped)) is wrapped
+        class Backend:
+            kill, dup, dup2, alarm = os.kill, os.dup, os.dup2, signal.alarm
+            register = atexit.register
+        def test_attributes():
+            backend = Backend()
+            backend.kill(os.getpid(), 0)
+            number = backend.dup(0)
+            assert backend.dup2(0, number) == number
+            os.close(number)
+            backend.register(print)
+            atexit.unregister(print)
+            backend.alarm(0)
+            assert pickle.loads(pickle.dumps(backend.kill)) is os.kill
+        def test_functions():
+            assert inspect.isfunction(signal.signal)
+            assert inspect.isfunction(logging.Logger.addHandler)
+            assert list(inspect.signature(signal.signal).parameters) == ["signalnum", "handler"]
+            assert list(inspect.signature(os.kill).parameters) == ["pid", "signal"]
+        def test_mocks():
+            with mock.patch.object(logging.Logger, "addHandler", autospec=True) as replaced:
+                logging.getLogger("shop").addHandler("handler")
+            replaced.assert_called_once_with(logging.getLogger("shop"), "handler")
+        def test_words():
+            with pytest.raises(TypeError, match=r"^Logger.addHandler\\(\\) missing 1 required"):
+                logging.getLogger("shop").addHandler()
+        def test_leaks():
+            signal.signal(signal.SIGUSR1, noop)
+            logging.getLogger("shop").addHandler(logging.NullHandler())
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 11, "leaked": 1}, run.text
+    assert {one["origin"]["function"] for one in run.failing} == {"test_leaks"}
+    assert [len(one["stack"]) for one in run.failing] == [1, 1]

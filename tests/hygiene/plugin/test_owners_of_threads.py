@@ -355,3 +355,24 @@ def test_an_idle_worker_that_is_left_works_for_whoever_asks_it_next(project: Pro
     run = project.run()
 
     assert [one["nodeid"].partition("::")[2] for one in run.failing] == ["test_leaks"]
+
+
+def test_a_pool_that_goes_on_runs_the_job_of_each_test_of_one_function(project: Project) -> None:
+    """Its worker was begun in the first of them; what the others have it do is theirs."""
+    write_suite(
+        project,
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        @pytest.fixture(scope="session")
+        def pool():
+            with ThreadPoolExecutor(1) as executor: yield executor
+        @pytest.mark.parametrize("number", [1, 2, 3])
+        def test_job(pool, number):
+            def job(): KEEP.append(os.dup(0))
+            pool.submit(job).result()
+        """,
+    )
+    run = project.run()
+
+    owners = [one["owner"]["name"] for one in run.failing]
+    assert owners == [f"test_it.py::test_job[{number}]" for number in (1, 2, 3)], run.text
