@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Creation", "Recorder", "Stack", "wrapper_file"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 _FILE = (lambda: None).__code__.co_filename
 
 # All handlers by event, and the same while somebody is muted.

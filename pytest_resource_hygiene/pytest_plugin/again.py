@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -168,14 +169,16 @@ def _of_ended_fixtures(earlier: Iterable[Leak], leaks: list[Leak]) -> list[Leak]
 
     Those for which the next run has not asked are not set up again.
     """
-    told = {leak.fingerprint for leak in leaks}
-    return [
-        leak
-        for leak in earlier
-        if leak.owner.type == "fixture"
-        and leak.owner.scope != "function"
-        and leak.fingerprint not in told
-    ]
+    told = Counter(leak.fingerprint for leak in leaks)
+    ended = []
+    for leak in earlier:
+        if leak.owner.type != "fixture" or leak.owner.scope == "function":
+            continue
+        if told[leak.fingerprint]:  # once for each of its params
+            told[leak.fingerprint] -= 1
+        else:
+            ended.append(leak)
+    return ended
 
 
 class Repeater(_Runner):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncioTable"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 _WRAPPER = wrapper_file()
 _PRUNE_AT = 1_000
 _LATEST = 64  # tasks that are looked through for the one that connects

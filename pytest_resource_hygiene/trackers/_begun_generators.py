@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BegunGenerators"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 
 class BegunGenerators:
     """Hears of each async generator when its loop hears of it: at its first step.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BlinkerSignals"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 
 class BlinkerSignals(LibraryEmitters):
     """Receivers of blinker signals, one for each sender that they are connected to.

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChildWaits"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 _ANY = -1
 
 
@@ -87,7 +89,7 @@ class ChildWaits:
         return wait3
 
     def _waitpid(self, original: Callable[[int, int], Any]) -> Callable[..., Any]:
-        def waitpid(pid: int, options: int) -> Any:
+        def waitpid(pid: int, options: int, /) -> Any:
             self._refuse(pid)
             if pid != _ANY or not self._strangers or options & ~os.WNOHANG:
                 return original(pid, options)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["REAL", "Armed", "Clocks", "posix_timers"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 REAL = int(getattr(signal, "ITIMER_REAL", -1))
 """The number of the clock of ``alarm`` and of most timeouts; -1 where there is none."""
 

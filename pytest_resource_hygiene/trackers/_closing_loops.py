@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ClosingLoops"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 # Files whose frames mean that a test runner is closing its own loop.
 _RUNNERS = ("pytest_asyncio", "anyio", "unittest", "pytest_aiohttp", "aiohttp", "pytest_tornasync")
 _RUNNER_FILES = ("plugin.py", "pytest_plugin.py", "_asyncio.py", "async_case.py")

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Descriptors"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 _PROC = "/proc/self/fd"
 _DEV = "/dev/fd"
 _MAX_RECORDS = 20_000

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LoggingListener", "LoggingListeners", "handler_on_a_logger"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 _CANARY = "resource_hygiene_canary"
 _RUNNERS_LOGGING = "_pytest.logging"
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PostedCalls"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 _MOMENT = 0.05  # seconds; a loop that is busy for longer is not waited for
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PyeeEmitters"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 
 class PyeeEmitters(LibraryEmitters):
     """Listeners of pyee emitters of every class, those for one time included."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Installed", "SignalCalls"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 Installed = tuple["weakref.ref[Any]", "Site"]
 
 _MAX_CALLS = 1_000

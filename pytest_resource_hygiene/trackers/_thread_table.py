@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeThread", "RawThread", "ThreadTable", "present_stack"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 # By name, for eventlet has classes of its own that are called so.
 _NO_THREADS = frozenset({"_DummyThread", "_MainThread"})
 _LINUX = bool(sys.platform == "linux")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Creation, Recorder
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 
 _MAX_TAKEN_OUT = 100  # what is put in again comes soon
 

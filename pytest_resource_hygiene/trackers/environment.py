@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.recorder import Recorder
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 
 # The test runner sets these for every test and every worker.
 _RUNNERS = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_")

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ListenerTracker", "make_tracker"]
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 
 class ListenerTracker(Tracker):
     """Listeners by registration; hooks and warning filters by name.

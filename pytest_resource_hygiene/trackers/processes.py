@@ -43,6 +43,8 @@ _MAX_STARTS = 10_000  # where nobody asks for hours: a snapshot in a server
 _STARTS = ("os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen", "os.system")
 _ID_SIZE = 8  # bytes
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 
 class Child:
     """A child process: its id, and whether it was handed to us by a parent that ended."""

@@ -47,6 +47,8 @@ _C_FUNCTIONS = frozenset({"signal", "sigaction", "bsd_signal", "sysv_signal"})
 _MASK = "mask"
 _WAKEUP = "wakeup_fd"
 
+__tracebackhide__ = True  # an error of a function that is wrapped here is not ours
+
 
 class SignalTracker(Tracker):
     """Slots by signal number; handlers of loops by loop and signal."""

@@ -350,3 +350,25 @@ def test_wrapped_functions_are_more_than_called_as_before(project: Project) -> N
     assert run.outcomes == {"passed": 11, "leaked": 1}, run.text
     assert {one["origin"]["function"] for one in run.failing} == {"test_leaks"}
     assert [len(one["stack"]) for one in run.failing] == [1, 1]
+
+
+def test_the_place_of_a_failure_is_the_users(project: Project) -> None:
+    """Though a function of ours has called the one that failed."""
+    project.write(
+        "test_it.py",
+        """
+        import atexit, os, signal
+        def test_kill(): os.kill(99999999, 0)  # here
+        def test_dup(): os.dup(-1)  # here
+        def test_alarm(): signal.setitimer(99, 1)  # here
+        def test_exit(): atexit.register(1)  # here
+        def test_wait(): os.waitpid(99999999, 0)  # here
+        """,
+    )
+    for style in ("line", "short", "long", "native"):
+        run = project.run(f"--tb={style}")
+
+        assert run.outcomes == {"failed": 5}
+        if style != "native":  # that of the interpreter itself
+            assert "pytest_resource_hygiene" not in run.text, run.text
+            assert all(f"test_it.py:{line}: " in run.text for line in range(2, 7)), run.text

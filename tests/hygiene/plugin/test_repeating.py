@@ -200,3 +200,25 @@ def test_growth_has_the_severity_of_its_kind(
     found = [one["kind"] for one in run.findings]
     assert (len(run.failing), len(run.notes)) == (failing, notes), run.text
     assert found == ["memory"] * notes
+
+
+def test_each_param_of_a_wider_fixture_is_told_once(project: Project) -> None:
+    """The first ends in the setup of the first of the second's runs."""
+    project.write(
+        "test_it.py",
+        """
+        import os, pytest
+        KEPT = []
+
+        @pytest.fixture(scope="module")
+        def server(request):
+            KEPT.append(os.dup(0))
+            yield request.param
+
+        @pytest.mark.parametrize("server", ["p", "r"], indirect=True)
+        def test_asks(server): pass
+        """,
+    )
+    run = project.run("--resource-hygiene-repeat=2")
+
+    assert [one["owner"]["name"] for one in run.failing] == ["server", "server"], run.text
