@@ -49,13 +49,21 @@ def _is_empty(function: Any) -> bool:
     return str(attribute_of(function, "__module__")).startswith("unittest.")
 
 
-def function_fixtures(item: Any) -> Mapping[CodeType, OwnerInfo]:
-    """Return the fixtures that live as long as a test and answer within it, by their code."""
+def function_fixtures(
+    item: Any, narrowed: Iterable[pytest.FixtureDef[Any]] = ()
+) -> Mapping[CodeType, OwnerInfo]:
+    """Return the fixtures that live as long as a test and answer within it, by their code.
+
+    Args:
+        item: the test.
+        narrowed: wider ones that were set up for it alone.
+    """
     found: dict[CodeType, OwnerInfo] = {}
     own = {"function"} if getattr(item, "cls", None) else {"function", "class"}
-    for fixturedef in _fixtures_of(item):
+    narrowed = set(narrowed)
+    for fixturedef in (*_fixtures_of(item), *narrowed):
         code = code_of(fixturedef.func)
-        if fixturedef.scope in own and code is not None:
+        if (fixturedef.scope in own or fixturedef in narrowed) and code is not None:
             where = _location(code, item)
             found[code] = OwnerInfo("fixture", fixturedef.argname, fixturedef.scope, where)
     for holder in (getattr(item, "cls", None), getattr(item, "module", None)):

@@ -15,7 +15,7 @@ from pytest_resource_hygiene.pytest_plugin.fixture_value import Elsewhere, is_ru
 from pytest_resource_hygiene.pytest_plugin.user_code import code_of, function_of, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import CodeType
 
     import pytest
@@ -31,6 +31,7 @@ class TestOwner(Owner):
     __test__ = False
     error: BaseException | None = None  # of a failed setup, where pytest still holds it
     error_stays = False  # other tests will fail by it
+    narrowed: Sequence[pytest.FixtureDef[Any]] = ()  # wider fixtures that end with it all the same
 
     def __init__(self, item: pytest.Item) -> None:
         """Own nothing yet."""
@@ -48,7 +49,7 @@ class TestOwner(Owner):
 
     def parts(self) -> Mapping[CodeType, OwnerInfo]:
         """Return the function-scoped fixtures, which answer within their test."""
-        return function_fixtures(self.item)
+        return function_fixtures(self.item, self.narrowed)
 
     def place(self) -> tuple[str, int, str] | None:
         """Return where the test is written."""

@@ -356,7 +356,9 @@ class Watcher:
         if fixturedef.scope == "function" or self.checker is None:
             return (yield)
         # A class-scoped fixture of a test without a class ends with that test, among its own.
+        # So does one of which pytest takes the scope of a test's parameters for its own.
         if self._owner is not None and request.node is self._owner.item:
+            self._owner.narrowed = (*self._owner.narrowed, fixturedef)
             return (yield)
         owner = fixture_owner(fixturedef, request, self.checker.nodeid, self._ended_item)
         # Whoever runs a test again whose setup has failed drops the finalizers of that setup.

@@ -73,7 +73,13 @@ def _is_swap(taken: _Set, taken_by: Creation, put_back_by: Creation) -> bool:
     out, back = _code_of(taken_by), _code_of(put_back_by)
     if out is None or back is None or out is _code_of(taken.made):
         return False
-    return out.co_filename == back.co_filename
+    in_one_go = taken_by.window is put_back_by.window
+    # A loop sets what is needed for the first of its handlers, and unsets it after the last.
+    return in_one_go and out.co_filename == back.co_filename and not _is_loops(out)
+
+
+def _is_loops(code: CodeType) -> bool:
+    return code.co_filename.endswith("unix_events.py")
 
 
 def _code_of(made: Creation | None) -> CodeType | None:

@@ -242,7 +242,9 @@ class SignalTracker(Tracker):
         if System.get_ident() != MAIN:
             return False
         if isinstance(key, tuple):
-            return _take_from_loop(key[1].ref(), key[2])
+            taken = _take_from_loop(key[1].ref(), key[2])
+            self._settings.forget()  # what the loop has unset with it, it has done for us
+            return taken
         if key == _WAKEUP:
             take_lost_wakeup_fd()
             try:

@@ -448,3 +448,22 @@ def test_what_an_installed_package_makes_for_its_own_fixture_is_a_note(project: 
     assert run.one(kind="fds")["origin"]["function"] == "test_gives", run.text
     assert run.outcomes == {"passed": 1, "leaked": 1}
     assert run.summary["notes"] == 1
+
+
+def test_a_wider_fixture_that_pytest_ends_with_a_test_is_named(project: Project) -> None:
+    """By parameters of a test it gets the test's scope, whatever it says itself."""
+    write_suite(
+        project,
+        """
+        @pytest.fixture(scope="module")
+        def server(request):
+            KEEP.append(os.dup(0))
+            yield request.param
+        @pytest.mark.parametrize("server, other", [("p", 1), ("r", 2)], indirect=["server"])
+        def test_mixed(server, other): pass
+        """,
+    )
+    run = project.run()
+
+    assert [one["owner"]["name"] for one in run.failing] == ["server", "server"], run.text
+    assert len({one["nodeid"] for one in run.failing}) == 2

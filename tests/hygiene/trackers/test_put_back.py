@@ -95,3 +95,20 @@ def test_a_teardown_that_swaps_is_not_told_of_what_the_test_left(project: Projec
     found = {(one["owner"]["name"], one["origin"]["function"]) for one in run.failing}
     names = {"test_mask", "test_wakeup", "test_timer", "test_alarm"}
     assert found == {(f"test_it.py::{name}", name) for name in names}, run.text
+
+
+def test_what_a_loop_has_unset_with_our_help_is_set_anew(project: Project) -> None:
+    """The handler that is taken from a loop of the session takes the wakeup descriptor with it."""
+    write_suite(
+        project,
+        """
+        @pytest.mark.parametrize("number", [1, 2, 3])
+        @pytest.mark.asyncio(loop_scope="session")
+        async def test_leaves(number):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, print)
+        """,
+    )
+    run = project.run(plugins=["asyncio"])
+
+    found = [(one["nodeid"].partition("[")[2], one["kind"]) for one in run.failing]
+    assert found == [(f"{number}]", "signals") for number in (1, 2, 3)], run.text
