@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_resource_hygiene.quiet import Passing
 
-__all__ = ["Creation", "Recorder", "Stack", "wrapper_file"]
+__all__ = ["Creation", "Recorder", "Stack", "as_function", "wrapper_file"]
 
 __tracebackhide__ = True  # an error of a function that is wrapped here is not ours
 
@@ -58,7 +58,7 @@ class Creation(NamedTuple):
     certain: bool = True
 
 
-def _as_function(wrapper: Callable[..., Any]) -> FunctionType:
+def as_function(wrapper: Callable[..., Any]) -> FunctionType:
     """Return a function, as `inspect` and `unittest.mock` know one, that calls what is none."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
@@ -191,7 +191,7 @@ class Recorder(Sites):
         wrapper: Any = make(original)
         if isinstance(target, ModuleType):
             if isinstance(original, FunctionType) and not isinstance(wrapper, FunctionType):
-                wrapper = _as_function(wrapper)
+                wrapper = as_function(wrapper)
             functools.update_wrapper(wrapper, original)
             wrapper.__module__ = target.__name__
             if isinstance(original, BuiltinFunctionType) and isinstance(wrapper, FunctionType):

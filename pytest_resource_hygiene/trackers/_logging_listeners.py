@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.audit import Unless
+from pytest_resource_hygiene.recorder import as_function
 from pytest_resource_hygiene.tracker import Description
 from pytest_resource_hygiene.trackers._emitters import Listener
 from pytest_resource_hygiene.trackers._names import class_name, name_of
@@ -143,21 +144,17 @@ class LoggingListeners:
         self, recorder: Recorder, original: Callable[..., Any]
     ) -> Callable[..., Any]:
         runners: set[type] = set()
+        note = self._note
 
-        def add(self_: Any, hdlr: Any) -> None:
+        def add(self: Any, hdlr: Any) -> None:
             if type(hdlr).__module__ == _RUNNERS_LOGGING:
                 runners.add(type(hdlr))
-            elif hdlr not in self_.handlers:
-                # Neither this function nor the one below is the user's.
-                self._note(self_, hdlr, "handlers", recorder.creation(None, 3))
-            original(self_, hdlr)
+            elif hdlr not in self.handlers:
+                note(self, hdlr, "handlers", recorder.creation(None))
+            original(self, hdlr)
 
-        chosen = Unless(original, add, runners)
-
-        def addHandler(self: Any, hdlr: Any) -> None:  # noqa: N802 - logging's name
-            chosen(self, hdlr)
-
-        return addHandler
+        add.__qualname__ = original.__qualname__  # in the words for a wrong call
+        return as_function(Unless(original, add, runners))
 
     def _note(self, owner: Any, thing: Any, list_name: str, creation: Creation) -> None:
         self.events += 1
