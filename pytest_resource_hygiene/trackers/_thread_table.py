@@ -113,6 +113,7 @@ class ThreadTable:
         self._young_starts = YoungRecords()
         self._raw: dict[Hashable, RawThread] = {}
         self._waited_for: list[tuple[int, int]] = []  # in vain
+        self._stale_states: set[int] = set()
         self._guessed: set[Hashable] = set()  # raw ones whose start nobody has recorded
         self._native: set[tuple[int, int]] = set()
         self._python_ids: set[int | None] = set()
@@ -220,7 +221,7 @@ class ThreadTable:
         if speedups is None:
             return self._missing_by_count(listed, fresh), fresh
         if fresh and self._raw_starts:
-            _let_begin(speedups.threads_of_python)
+            _let_begin(speedups.threads_of_python, self._stale_states)
         counted: int = _thread._count() - listed  # noqa: SLF001
         # Where others come and go at this moment, the count says nothing. A thread of C's that only
         # calls Python has a state as well; nobody has started that one.
@@ -255,13 +256,26 @@ class ThreadTable:
         }
 
 
-def _let_begin(states_of: Callable[[], list[int]]) -> None:
-    """Wait for threads that were started and have not come to run yet: their states have no id."""
+def _let_begin(states_of: Callable[[], list[int]], stale: set[int]) -> None:
+    """Wait for threads that were started and have not come to run yet.
+
+    Until then their states have no id, or that of the thread that has started them, which may have
+    ended.
+
+    Args:
+        states_of: returns the ids of all states.
+        stale: ids of states that somebody has left behind, for which was waited in vain; more are added.
+    """
     until = System.perf_counter() + _LONG_START_UP
     states = states_of()
-    while (0 in states or len(set(states)) < len(states)) and System.perf_counter() < until:
+    ended = set(states) - _kernel_threads() - stale
+    while 0 in states or len(set(states)) < len(states) or ended:
+        if System.perf_counter() >= until:
+            stale |= ended
+            break
         System.sleep(0.001)
         states = states_of()
+        ended = set(states) - _kernel_threads() - stale
 
 
 def _wants_to_run(tid: int) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_resource_hygiene.positions import are_one_place
 from pytest_resource_hygiene.recorder import Creation
+from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.tracker import Description, Moment, Tracker
 from pytest_resource_hygiene.trackers._asyncio_table import AsyncioTable
 from pytest_resource_hygiene.trackers._descriptors import Descriptors, fileno
@@ -205,9 +206,25 @@ def _datagram_socket() -> Iterator[object]:
         yield sock
 
 
+@contextmanager
+def _duplicate_of(fd: int) -> Iterator[socket.socket]:
+    """Give an object for a duplicate, so that the original is never touched.
+
+    Raises:
+        OSError: it has been closed meanwhile, and may be the number of something else by now.
+    """
+    number = _dup(fd)
+    try:
+        sock = _Socket(fileno=number)
+    except OSError:
+        System.close(number)
+        raise
+    with sock:
+        yield sock
+
+
 def _facts(fd: int) -> dict[str, Any]:
-    """Read everything from a duplicate, so that the original is never touched."""
-    with _Socket(fileno=_dup(fd)) as sock:
+    with _duplicate_of(fd) as sock:
         listening = False
         with suppress(OSError):
             listening = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
@@ -223,7 +240,7 @@ def _facts(fd: int) -> dict[str, Any]:
 def _family(fd: int) -> int:
     """Return the family of an open socket, or -1."""
     try:
-        with _Socket(fileno=_dup(fd)) as sock:
+        with _duplicate_of(fd) as sock:
             return int(sock.family)
     except OSError:  # closed meanwhile
         return -1

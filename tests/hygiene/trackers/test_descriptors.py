@@ -19,7 +19,7 @@ from pytest_resource_hygiene.tracker import Moment
 from pytest_resource_hygiene.trackers import _descriptors, _opened_files
 from pytest_resource_hygiene.trackers._descriptors import Descriptors
 from pytest_resource_hygiene.trackers._numbered import NumberedObjects
-from pytest_resource_hygiene.trackers.sockets import SocketTracker
+from pytest_resource_hygiene.trackers.sockets import SocketTracker, _duplicate_of, _facts_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -378,3 +378,19 @@ def test_a_socket_whose_making_was_seen_is_not_looked_for_among_all_objects(
         monkeypatch.setattr(NumberedObjects, "socket", lambda _self, _fd: "looked for")
         assert tracker.anchor(key, sock.fileno()) is sock
     assert tracker.anchor(key, 1_000_000) == "looked for"
+
+
+def test_what_has_the_number_of_a_socket_by_now_is_left_alone() -> None:
+    """A thread has closed the socket, and another opened a file: the duplicate must go again."""
+    read, write = os.pipe()
+    free = os.dup(read)  # the next number, as long as nothing else takes it
+    os.close(free)
+    try:
+        with pytest.raises(OSError, match="ocket"), _duplicate_of(read):
+            pass
+        assert _facts_or_none(read) is None
+        with pytest.raises(OSError, match="escriptor"):
+            os.fstat(free)
+    finally:
+        os.close(read)
+        os.close(write)

@@ -18,7 +18,7 @@ import pytest
 from pytest_resource_hygiene.compiled import speedups
 from pytest_resource_hygiene.tracker import Moment
 from pytest_resource_hygiene.trackers import _thread_table
-from pytest_resource_hygiene.trackers._thread_table import RawThread
+from pytest_resource_hygiene.trackers._thread_table import RawThread, _let_begin
 from pytest_resource_hygiene.trackers.threads import ThreadTracker
 
 if TYPE_CHECKING:
@@ -266,3 +266,40 @@ def test_of_thousands_of_raw_starts_the_latest_are_kept(tracker: ThreadTracker) 
         table._note_start((print, ()))
 
     assert len(table._raw_starts) == 10_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's ids of threads")
+def test_a_thread_whose_starter_has_ended_is_waited_for() -> None:
+    """Until it runs, its state has the id of the thread that has started it."""
+    starter = threading.Thread(target=int)
+    starter.start()
+    starter.join()
+    ended, here = starter.native_id or 0, threading.get_native_id()
+    answers = [[here, ended], [here, 0], [here, here], [here]]
+    stale: set[int] = set()
+
+    _let_begin(lambda: answers.pop(0), stale)
+
+    assert not answers
+    assert not stale
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's ids of threads")
+def test_a_state_that_is_left_behind_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of C's may end without dropping its own."""
+    monkeypatch.setattr(_thread_table, "_LONG_START_UP", 0.01)
+    here, none_has_it = threading.get_native_id(), 2**30
+    asked: list[None] = []
+
+    def states() -> list[int]:
+        asked.append(None)
+        return [here, none_has_it]
+
+    stale: set[int] = set()
+    _let_begin(states, stale)
+    first = len(asked)
+    _let_begin(states, stale)
+
+    assert first > 1
+    assert len(asked) == first + 1
+    assert stale == {none_has_it}
