@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import weakref
-from types import BuiltinMethodType, FrameType, MethodType, ModuleType
+from contextlib import suppress
+from types import (
+    BuiltinMethodType,
+    CellType,
+    CodeType,
+    FrameType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+)
 from typing import TYPE_CHECKING, Any
 
-from pytest_resource_hygiene.objects import attribute_of, is_a, referents
+from pytest_resource_hygiene.objects import attribute_of, code_of, is_a, referents
 from pytest_resource_hygiene.pytest_plugin.user_code import unwrapped
 
 if TYPE_CHECKING:
@@ -29,13 +38,28 @@ def kept_by(fixturedef: Any) -> list[Any]:
             kept.append(finalizer)
         arguments = attribute_of(finalizer, "args")  # of a partial, as pytest makes one
         for argument in arguments if isinstance(arguments, tuple) else ():
-            frame = attribute_of(argument, "gi_frame")
-            if is_a(frame, FrameType):
-                kept += [*frame.f_locals.values(), *_managers_of(argument)]
+            if is_a(argument, GeneratorType):
+                kept += [*_variables_of(argument), *_managers_of(argument)]
     if result is not None:
         kept += _members_of_local_class(result[0])
     # A class or a module is no value: what tests bind in it is not the fixture's.
     return [one for one in kept if not is_a(one, (type, ModuleType))]
+
+
+def _variables_of(generator: Any) -> list[Any]:
+    """Return what a generator has in its variables.
+
+    Not by its frame's ``f_locals``: up to Python 3.12 that makes a copy, which stays with the frame
+    and keeps what the generator drops when it goes on.
+    """
+    found = []
+    for one in referents(generator):
+        if is_a(one, CellType):
+            with suppress(ValueError):  # not filled yet
+                found.append(one.cell_contents)
+        elif not is_a(one, (CodeType, FrameType)) and code_of(one) is not generator.gi_code:
+            found.append(one)
+    return found
 
 
 def _managers_of(generator: Any) -> list[Any]:

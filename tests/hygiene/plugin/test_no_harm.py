@@ -372,3 +372,27 @@ def test_the_place_of_a_failure_is_the_users(project: Project) -> None:
         if style != "native":  # that of the interpreter itself
             assert "pytest_resource_hygiene" not in run.text, run.text
             assert all(f"test_it.py:{line}: " in run.text for line in range(2, 7)), run.text
+
+
+def test_what_a_fixture_drops_when_it_goes_on_is_dropped(project: Project) -> None:
+    """Looking at its variables leaves no copy of them, be anything suspicious or not."""
+    write_suite(
+        project,
+        """
+        import weakref
+        class Thing: pass
+        def waits():
+            thing = Thing(); reference = weakref.ref(thing)
+            shared = Thing(); look = lambda: shared
+            yield
+            del thing
+            assert reference() is None
+        wide = pytest.fixture(scope="module")(waits)
+        wider = pytest.fixture(scope="session")(waits)
+        def test_clean(wide, wider): pass
+        def test_leaks(wide, wider): KEEP.append(open(__file__))
+        """,
+    )
+    run = project.run()
+
+    assert run.outcomes == {"passed": 1, "leaked": 1}, run.text
