@@ -60,10 +60,10 @@ def function_fixtures(
     """
     found: dict[CodeType, OwnerInfo] = {}
     own = {"function"} if getattr(item, "cls", None) else {"function", "class"}
-    narrowed = set(narrowed)
-    for fixturedef in (*_fixtures_of(item), *narrowed):
+    lasting = [one for one in _fixtures_of(item) if one.scope in own]
+    for fixturedef in (*lasting, *narrowed):
         code = code_of(fixturedef.func)
-        if (fixturedef.scope in own or fixturedef in narrowed) and code is not None:
+        if code is not None:
             where = _location(code, item)
             found[code] = OwnerInfo("fixture", fixturedef.argname, fixturedef.scope, where)
     for holder in (getattr(item, "cls", None), getattr(item, "module", None)):

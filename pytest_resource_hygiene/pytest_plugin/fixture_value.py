@@ -53,13 +53,14 @@ def _variables_of(generator: Any) -> list[Any]:
     and keeps what the generator drops when it goes on.
     """
     found = []
+    managers = _managers_of(generator)
     for one in referents(generator):
         if is_a(one, CellType):
             with suppress(ValueError):  # not filled yet
                 found.append(one.cell_contents)
-        elif not is_a(one, (CodeType, FrameType)) and code_of(one) is not generator.gi_code:
+        elif not is_a(one, (CodeType, FrameType, str)) and code_of(one) is not generator.gi_code:
             found.append(one)
-    return found
+    return [one for one in found if not any(one is method for method in managers)]
 
 
 def _managers_of(generator: Any) -> list[Any]:
