@@ -39,6 +39,7 @@ from pytest_resource_hygiene.pytest_plugin.owners import (
     waiting_finalizers,
 )
 from pytest_resource_hygiene.pytest_plugin.spare import SpareDescriptors
+from pytest_resource_hygiene.pytest_plugin.taken_arguments import put_back
 from pytest_resource_hygiene.recorder import Recorder
 from pytest_resource_hygiene.system import System
 from pytest_resource_hygiene.trackers import kind_names
@@ -299,13 +300,8 @@ class Watcher:
             self.results.fail(error, f"judging {owner.nodeid}")
         finally:
             owner.closed = True  # whatever went wrong: once is enough
-            self._put_arguments_back()
+            put_back(self._item)
             self.checker.has_taken(_now() - began)
-
-    def _put_arguments_back(self) -> None:
-        from pytest_resource_hygiene.pytest_plugin.taken_arguments import put_back
-
-        put_back(self._item)
 
     def _read_late_markers(self, item: pytest.Item) -> None:
         """Read what was added since collection; a mistake in it is told in any case."""
@@ -387,7 +383,7 @@ class Watcher:
         except Exception as error:  # noqa: BLE001
             self.results.fail(error, f"judging {owner.info}")
         finally:
-            self._put_arguments_back()
+            put_back(self._item)
             self.checker.has_taken(_now() - began)
 
 
