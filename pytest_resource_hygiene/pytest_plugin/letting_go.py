@@ -17,7 +17,7 @@ from _pytest import threadexception, unraisableexception
 from _pytest.logging import caplog_records_key
 
 from pytest_resource_hygiene.engine.references.kept_in_modules import are_kept
-from pytest_resource_hygiene.pytest_plugin.taken_arguments import take
+from pytest_resource_hygiene.pytest_plugin.taken_arguments import PLAIN, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +39,6 @@ _LAST_FAILURE = ("last_type", "last_value", "last_traceback", "last_exc")
 # What exceptions of the interpreter's own keep beside their arguments.
 _KEPT_BY_ERRORS = ("obj", "value", "object")
 _MAY_GO_ON = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_PLAIN = {str, bytes, int, float, complex, bool, type(None)}
 
 
 def drop_arguments(item: Any, leads: Callable[[Any], bool]) -> bool:
@@ -79,7 +78,7 @@ def _put_record_in_words(record: logging.LogRecord, leads: Callable[[Any], bool]
     leading = [
         name
         for name, value in vars(record).items()
-        if type(value) not in _PLAIN and value != () and leads(value)
+        if type(value) not in PLAIN and value != () and leads(value)
     ]
     if not leading or are_kept([record]):
         return
@@ -195,7 +194,7 @@ class _Words(str):
 
 
 def _in_words(value: Any) -> Any:
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return value
     try:
         words = _Words(str(value))

@@ -14,10 +14,11 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["put_back", "take"]
+__all__ = ["PLAIN", "put_back", "take"]
 
 _TAKEN = pytest.StashKey[dict[str, "weakref.ref[Any]"]]()
-_PLAIN = {str, bytes, int, float, complex, bool, type(None)}
+PLAIN = frozenset({str, bytes, int, float, complex, bool, type(None)})
+"""Classes of what keeps nothing."""
 
 
 def take(item: pytest.Item | None, leads: Callable[[Any], bool]) -> None:
@@ -27,7 +28,7 @@ def take(item: pytest.Item | None, leads: Callable[[Any], bool]) -> None:
         return
     taken = item.stash.setdefault(_TAKEN, {})
     for name, value in list(arguments.items()):
-        if type(value) in _PLAIN or not leads(value):
+        if type(value) in PLAIN or not leads(value):
             continue
         try:
             taken[name] = weakref.ref(value)

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_resource_hygiene.engine.origins.singletons import habit_of
 from pytest_resource_hygiene.engine.references import holders
+from pytest_resource_hygiene.engine.references.handed_out import still_open
 from pytest_resource_hygiene.engine.references.held_numbers import HeldNumbers, of_process
 from pytest_resource_hygiene.engine.references.holders import executor_of, find_holder, has_seat
 from pytest_resource_hygiene.engine.references.reachable import reachable
@@ -277,3 +278,10 @@ def test_the_id_of_a_process_is_no_number_of_a_descriptor() -> None:
     assert held.of(functools.partial(os.close, 11)) == {11}
     assert held.of((os.kill, (11, 9), {})) == {of_process(11), of_process(9)}
     assert held.of_value([11]) == {11, of_process(11)}, "nobody tells which it is"
+
+
+def test_what_is_gone_is_nobodys_value() -> None:
+    """A fixture that returns nothing has not handed out a loop that has ceased to exist."""
+    gone: Any = SimpleNamespace(value=None, tracker=SimpleNamespace(kind="loops"))
+
+    assert still_open([None], [gone], lambda _: None) == []
